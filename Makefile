@@ -1,0 +1,75 @@
+# Everything a developer does here. `make` alone lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+# Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
+ARGS ?=
+
+.PHONY: help setup check format test demo screenshots bench-evidence bench-ingest bench-real-data lock pins browser clean
+
+# Real logs that are no part of this repository: access/ and kafka/ below it
+DATA ?= ../shared/data
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## Install everything, the coalmine command included, into .venv
+
+# uv installs the 130 locked packages in seconds; pip, which also knows the mirrors of pip.conf,
+# takes over where uv reaches no index.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Coalmine needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1): make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "$(PYTHON) has no venv module: install python3-venv" >&2; exit 1; }
+	@[ -x $(BIN)/pip ] || { echo "Making .venv"; $(PYTHON) -m venv --clear .venv; }
+	@echo "Installing the packages of requirements.lock"
+	@awk '/^[^ #]/ { wanted = /^uv==/ } wanted' requirements.lock > .venv/uv.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock || $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --offline --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+check: $(STAMP)  ## Lint, formatting, types, and which room imports which
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP)  ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+test: $(STAMP) browser check  ## Check, then run every test: real servers, a real browser
+	@$(BIN)/pytest $(ARGS)
+
+demo: $(STAMP)  ## See a bad canary being rolled back
+	@$(BIN)/coalmine demo $(ARGS)
+
+screenshots: $(STAMP) browser  ## Take pictures of the dashboard's pages into docs/images
+	@$(BIN)/python -m tests.support.dashboard_shots docs/images
+
+bench-evidence: $(STAMP)  ## Error rates and delays of the evidence, as docs/evidence.md has them
+	@$(BIN)/python benchmarks/evidence.py $(ARGS)
+
+bench-ingest: $(STAMP)  ## Lines per second that the agent parses, batches and spools
+	@$(BIN)/python benchmarks/ingest_parsers.py $(ARGS)
+
+bench-real-data: $(STAMP)  ## Real logs through the whole loop, counted against awk, grep and wc
+	@$(BIN)/python benchmarks/real_data.py $(DATA)
+
+browser:
+	@$(PYTHON) .ci/browser.py
+
+lock: $(STAMP)  ## Choose the versions anew and write requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
+	@! grep -n "://" requirements.lock || { echo "requirements.lock must hold no address" >&2; exit 1; }
+
+pins: $(STAMP)  ## Write the list of Kafka's jars for the versions in compose/versions.yaml
+	@$(BIN)/python -m coalmine.stack.pin
+
+clean:  ## Remove .venv and what the tools cache here
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
