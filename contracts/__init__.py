@@ -1,0 +1,1 @@
+"""What crosses a boundary between rooms, and nothing else: no I/O, no framework."""

@@ -1,0 +1,196 @@
+"""Telemetry on the wire: Arrow IPC record batches, many records to one Kafka message.
+
+Strings that repeat are dictionary-encoded, so that a reader groups on small integers; buffers are
+plain, because Kafka's own zstd makes them smallest (see ``docs/adr/0003-arrow-on-the-wire.md``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+import msgspec
+import pyarrow as pa
+
+from contracts.errors import InvalidRecord
+from contracts.records import (
+    Crash,
+    Event,
+    Frame,
+    HostSample,
+    LogLine,
+    RecordKind,
+    type_of_kind,
+)
+
+SCHEMA_HEADER = "schema"
+AGENT_HEADER = "agent"
+SEQ_HEADER = "seq"
+CONTENT_TYPE_HEADER = "content-type"
+VERSION = "v1"
+
+Record = Event | LogLine | Crash | HostSample
+
+_TIME = pa.timestamp("ms", tz="UTC")
+_CODE = pa.dictionary(pa.int32(), pa.utf8())
+_TEXT = pa.utf8()
+_FRAMES = pa.list_(
+    pa.struct(
+        [
+            ("module", _TEXT),
+            ("function", _TEXT),
+            ("file", _TEXT),
+            ("line", pa.int32()),
+            ("in_app", pa.bool_()),
+        ]
+    )
+)
+_ATTRIBUTES = pa.map_(_TEXT, _TEXT)
+
+schemas: dict[RecordKind, pa.Schema] = {
+    RecordKind.EVENTS: pa.schema(
+        [
+            ("time", _TIME),
+            ("service", _CODE),
+            ("release", _CODE),
+            ("host", _CODE),
+            ("name", _CODE),
+            ("route", _CODE),
+            ("status", pa.int16()),
+            ("ok", pa.bool_()),
+            ("size_bytes", pa.int64()),
+            ("duration_ms", pa.float32()),
+            ("user", _TEXT),
+            ("session", _TEXT),
+            ("trace", _TEXT),
+            ("arm", _CODE),
+        ]
+    ),
+    RecordKind.LOGS: pa.schema(
+        [
+            ("time", _TIME),
+            ("service", _CODE),
+            ("release", _CODE),
+            ("host", _CODE),
+            ("severity", _CODE),
+            ("message", _TEXT),
+            ("trace", _TEXT),
+            ("attributes", _ATTRIBUTES),
+        ]
+    ),
+    RecordKind.CRASHES: pa.schema(
+        [
+            ("time", _TIME),
+            ("service", _CODE),
+            ("release", _CODE),
+            ("host", _CODE),
+            ("runtime", _CODE),
+            ("exception_type", _CODE),
+            ("exception_message", _TEXT),
+            ("stacktrace", _TEXT),
+            ("frames", _FRAMES),
+            ("thread", _CODE),
+            ("user", _TEXT),
+            ("session", _TEXT),
+            ("trace", _TEXT),
+            ("arm", _CODE),
+        ]
+    ),
+    RecordKind.HOSTS: pa.schema(
+        [
+            ("time", _TIME),
+            ("host", _CODE),
+            ("service", _CODE),
+            ("release", _CODE),
+            ("cpu_percent", pa.float32()),
+            ("memory_percent", pa.float32()),
+            ("load1", pa.float32()),
+            ("disk_percent", pa.float32()),
+            ("open_files", pa.int32()),
+        ]
+    ),
+}
+
+
+def schema_name(kind: RecordKind) -> str:
+    """Value of the ``schema`` header, for example ``coalmine.events.v1``."""
+    return f"coalmine.{kind.value}.{VERSION}"
+
+
+def batch_from_records(kind: RecordKind, records: Sequence[Record]) -> pa.RecordBatch:
+    """Columns of ``records`` (all of the type of ``kind``), in order.
+
+    Raises:
+        InvalidRecord: a value does not fit its column (for example a status above 32767).
+    """
+    schema = schemas[kind]
+    # one call of attrgetter per record, not one of getattr per value: six times faster
+    rows = map(attrgetter(*schema.names), records)
+    values = list(zip(*rows, strict=True)) or [()] * len(schema)
+    try:
+        columns = [
+            pa.array(
+                map(_column_value, column) if pa.types.is_nested(field.type) else column,
+                type=field.type,
+                size=len(column),
+            )
+            for field, column in zip(schema, values, strict=True)
+        ]
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise InvalidRecord("value does not fit its column", str(error)) from error
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _column_value(value: object) -> object:
+    if isinstance(value, list):
+        return [msgspec.structs.asdict(f) if isinstance(f, Frame) else f for f in value]
+    return list(value.items()) if isinstance(value, dict) else value
+
+
+def encode(batch: pa.RecordBatch) -> bytes:
+    """Arrow IPC stream of one batch, with its schema, ready to be a Kafka message's value."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def decode(kind: RecordKind, payload: bytes) -> pa.RecordBatch:
+    """The batch in ``payload``, checked against the schema of ``kind``.
+
+    Raises:
+        InvalidRecord: not Arrow, another schema, or no batch in it.
+    """
+    try:
+        with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
+            batch = reader.read_next_batch()
+            batch.validate(full=True)
+    except (pa.ArrowException, OSError, StopIteration, ValueError) as error:
+        raise InvalidRecord("not an arrow batch", str(error)[:200]) from error
+    if not batch.schema.equals(schemas[kind]):
+        raise InvalidRecord("unknown schema", f"expected {schema_name(kind)}")
+    return batch
+
+
+def records_from_batch(kind: RecordKind, batch: pa.RecordBatch) -> list[Record]:
+    """The records of a batch as Python objects: for the few paths that need them one by one."""
+    columns = {
+        field.name: _times(batch.column(i)) if field.type == _TIME else batch.column(i).to_pylist()
+        for i, field in enumerate(batch.schema)
+    }
+    record_type = type_of_kind[kind]
+    names = list(columns)
+    records: list[Record] = []
+    for values in zip(*columns.values(), strict=True):
+        fields = dict(zip(names, values, strict=True))
+        if "frames" in fields:
+            fields["frames"] = [Frame(**f) for f in fields["frames"] or []]
+        if "attributes" in fields:
+            fields["attributes"] = dict(fields["attributes"] or [])
+        records.append(record_type(**fields))
+    return records
+
+
+def _times(column: pa.Array) -> list[int]:
+    times: list[int] = column.cast(pa.int64()).to_pylist()
+    return times

@@ -1,0 +1,185 @@
+"""YAML files that users write: read into a type, or refused with file, line, field and value."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+from msgspec import _json_schema
+
+from contracts.errors import ConfigError
+
+T = TypeVar("T")
+
+_PATH_IN_MESSAGE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
+_PATH_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_REFERENCE = re.compile(r"\$\{(?P<kind>env|file):(?P<name>[^}]+)\}")
+
+
+class Secret:
+    """A value that never prints: ``repr`` and ``str`` give ``***``; ``reveal()`` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the one place that must use it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Seconds(float):
+    """A duration; written in YAML as ``10m``, ``1.5s``, ``500ms``, or as a number of seconds."""
+
+
+def load(path: Path, as_type: type[T]) -> T:
+    """Read one YAML file into ``as_type``; an empty file is the type's defaults.
+
+    Raises:
+        ConfigError: unreadable, not YAML, an unknown field, a value that does not fit.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"cannot be read: {error}") from error
+    return parse(text, as_type, source=str(path))
+
+
+def parse(text: str, as_type: type[T], *, source: str) -> T:
+    """Like ``load``, from a text; ``source`` is the name that errors give."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else None
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(source, f"not valid YAML: {problem}", line=line) from error
+    try:
+        return msgspec.convert({} if value is None else value, as_type, dec_hook=_decode_value)
+    except msgspec.ValidationError as error:
+        expected, steps = _split_path(str(error))
+        node, found = _walk(root, value, steps)
+        raise ConfigError(
+            source,
+            _unfold(expected),
+            line=node.start_mark.line + 1 if node else None,
+            field=_dotted(steps),
+            value=found if not isinstance(found, dict | list) else None,
+        ) from error
+
+
+def resolve_secret(reference: str, *, source: str, field: str) -> Secret:
+    """The secret behind ``${env:NAME}`` or ``${file:/path}``; secrets never stand in a file itself.
+
+    Raises:
+        ConfigError: an inline value, a variable that is not set, a file that cannot be read.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise ConfigError(source, "a secret is given as ${env:NAME} or ${file:/path}", field=field)
+    name = match["name"]
+    if match["kind"] == "env":
+        if not (value := os.environ.get(name)):
+            raise ConfigError(source, f"environment variable {name} is not set", field=field)
+        return Secret(value)
+    try:
+        return Secret(Path(name).read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise ConfigError(source, f"secret file cannot be read: {error}", field=field) from error
+
+
+def json_schema(as_type: type[Any]) -> dict[str, Any]:
+    """JSON Schema of a configuration type, for editors."""
+    # msgspec has a hook for types of our own, but none for their default values: lend it one.
+    encode = partial(msgspec.to_builtins, enc_hook=_plain_default)
+    vars(_json_schema)["to_builtins"] = encode
+    try:
+        return msgspec.json.schema(as_type, schema_hook=_schema_of)
+    finally:
+        vars(_json_schema)["to_builtins"] = msgspec.to_builtins
+
+
+def _decode_value(as_type: type[Any], value: object) -> object:
+    if as_type is Seconds:
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            return Seconds(value)
+        if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+            return Seconds(float(match["number"]) * _SECONDS[match["unit"]])
+        raise ValueError("expected a duration such as 10m, 1.5s or 500ms")
+    if as_type is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"no decoder for {as_type}")
+
+
+def _plain_default(value: object) -> object:
+    if isinstance(value, Seconds):
+        return float(value)
+    return str(value)
+
+
+def _schema_of(as_type: type[Any]) -> dict[str, Any]:
+    if as_type is Seconds:
+        return {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}
+    if as_type is Path:
+        return {"type": "string"}
+    raise NotImplementedError(f"no schema for {as_type}")
+
+
+def _split_path(message: str) -> tuple[str, list[str | int]]:
+    match = _PATH_IN_MESSAGE.search(message)
+    path = match["path"] if match else ""
+    steps = [
+        int(m.group(2)) if m.group(2) is not None else m.group(1)
+        for m in _PATH_STEP.finditer(path)
+        if m.group(1) is not None or m.group(2) is not None
+    ]
+    expected = message[: match.start()] if match else message
+    if unknown := re.search(r"unknown field `(?P<name>[^`]+)`", expected):
+        steps.append(unknown["name"])
+    return expected, steps
+
+
+def _unfold(expected: str) -> str:
+    return expected[:1].lower() + expected[1:].replace("`", "")
+
+
+def _dotted(steps: list[str | int]) -> str:
+    text = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps)
+    return text.removeprefix(".")
+
+
+def _walk(root: yaml.Node | None, value: Any, steps: list[str | int]) -> tuple[Any, object]:  # noqa: ANN401 - any YAML value
+    node = root
+    for step in steps:
+        below = dict(_children(node)).get(step) if node is not None else None
+        if below is None:
+            return node, None
+        node = below
+        value = value[step]
+    return node, value
+
+
+def _children(node: yaml.Node | None) -> Iterator[tuple[str | int, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from ((key.value, child) for key, child in node.value)
+    elif isinstance(node, yaml.SequenceNode):
+        yield from enumerate(node.value)

@@ -1,0 +1,64 @@
+"""The error tree: which exception means what to the loop that catches it."""
+
+from __future__ import annotations
+
+
+class CoalmineError(Exception):
+    """Root of every error that Coalmine raises on purpose."""
+
+
+class Backpressure(CoalmineError):
+    """A downstream part is full: wait, then offer the same work again."""
+
+
+class Recoverable(CoalmineError):
+    """A passing fault (a server away, a timeout): retry with backoff."""
+
+
+class Fatal(CoalmineError):
+    """This process cannot go on: stop it and let the supervisor start it anew."""
+
+
+class InvalidRecord(CoalmineError):
+    """One record cannot be used: it becomes a dead letter and the rest goes on.
+
+    Args:
+        reason: a short stable cause, for example ``not json`` (a metric label, so no values in it).
+        detail: what exactly was found and what was expected.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class ConfigError(CoalmineError):
+    """A file or setting that a user wrote is wrong; the message is one plain sentence.
+
+    Args:
+        source: the file (or environment variable) it stands in.
+        line: line in that file, counted from 1, or None where there is none.
+        field: dotted path of the field, for example ``metrics[1].tolerance``.
+        value: what was found.
+        expected: what was expected, in words.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        expected: str,
+        *,
+        line: int | None = None,
+        field: str = "",
+        value: object = None,
+    ) -> None:
+        place = f"{source}:{line}" if line else source
+        what = f" {field}:" if field else ""
+        found = f", found {value!r}" if value is not None else ""
+        super().__init__(f"{place}:{what} {expected}{found}")
+        self.source = source
+        self.line = line
+        self.field = field
+        self.value = value
+        self.expected = expected

@@ -1,0 +1,207 @@
+"""The index table: what is stored in Elasticsearch, under which name and mapping.
+
+An ``_id`` is unique only within one index, so the index name is a function of the document: its
+kind and the UTC day of its own time. Writing a document twice then equals writing it once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+PREFIX = "coalmine"
+
+_KEYWORD = {"type": "keyword", "ignore_above": 1024}
+_DATE = {"type": "date", "format": "strict_date_optional_time||epoch_millis"}
+_LONG = {"type": "long"}
+_DOUBLE = {"type": "double"}
+_BOOL = {"type": "boolean"}
+_TEXT = {"type": "text", "norms": False}
+_STORED = {"type": "object", "enabled": False}
+"""Kept in ``_source`` and returned, but neither parsed nor searchable."""
+
+_IDENTITY: dict[str, Any] = {
+    "@timestamp": _DATE,
+    "service.name": _KEYWORD,
+    "service.version": _KEYWORD,
+    "host.name": _KEYWORD,
+}
+_ROLLOUT: dict[str, Any] = {
+    "rollout": _KEYWORD,
+    "canary": _KEYWORD,
+    "baseline": _KEYWORD,
+    "phase": _KEYWORD,
+    "outcome": _KEYWORD,
+    "action": _KEYWORD,
+    "reason": _TEXT,
+    "guilty_metric": _KEYWORD,
+    "evidence_log10": _DOUBLE,
+    "policy_hash": _KEYWORD,
+    "processed_time": _DATE,
+}
+_VERDICT: dict[str, Any] = {
+    **_IDENTITY,
+    **_ROLLOUT,
+    "status": _KEYWORD,
+    "opened_at": _DATE,
+    "phase_started_at": _DATE,
+    "decided_at": _DATE,
+    "drained_at": _DATE,
+    "first_bad_event_at": _DATE,
+    "promotion_log10": _DOUBLE,
+    "rollback_at_log10": _DOUBLE,
+    "promote_at_log10": _DOUBLE,
+    "share": _DOUBLE,
+    "rollback_verified": _BOOL,
+    "metrics": _STORED,
+    "needed": _STORED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One kind of document: ``name`` is the middle of the index name."""
+
+    name: str
+    properties: dict[str, Any]
+    retention_days: int
+    dynamic_counts: bool = False
+
+    @property
+    def pattern(self) -> str:
+        """All days of this kind, for searches and for the index template."""
+        return f"{PREFIX}-{self.name}-*"
+
+    def for_time(self, time_ms: int) -> str:
+        """Name of the index that holds a document of this time.
+
+        >>> WINDOWS.for_time(1795428000000)
+        'coalmine-windows-2026.11.23'
+        """
+        day = datetime.fromtimestamp(time_ms / 1000, UTC)
+        return f"{PREFIX}-{self.name}-{day:%Y.%m.%d}"
+
+    def template(self) -> dict[str, Any]:
+        """Body of the index template: one shard, no replica (set by the operator), strict size."""
+        mappings: dict[str, Any] = {"dynamic": False, "properties": self.properties}
+        if self.dynamic_counts:
+            counts = {"type": "object", "dynamic": True, "subobjects": False}
+            mappings["properties"] = {**self.properties, "counts": counts}
+            mappings["dynamic_templates"] = [
+                {"counts": {"path_match": "counts.*", "mapping": {"type": "long", "index": False}}}
+            ]
+        settings = {
+            "index.number_of_shards": 1,
+            "index.auto_expand_replicas": "0-1",
+            "index.refresh_interval": "1s",
+            "index.mapping.total_fields.limit": 2000,
+            "index.mapping.total_fields.ignore_dynamic_beyond_limit": True,
+        }
+        return {
+            "index_patterns": [self.pattern],
+            "priority": 500,
+            "template": {"settings": settings, "mappings": mappings},
+        }
+
+
+WINDOWS = Index(
+    "windows",
+    {
+        **_IDENTITY,
+        "arm": _KEYWORD,
+        "part": _KEYWORD,
+        "window_s": _LONG,
+        "histograms": _STORED,
+    },
+    retention_days=30,
+    dynamic_counts=True,
+)
+VERDICTS = Index("verdicts", _VERDICT, retention_days=30)
+ROLLOUTS = Index("rollouts", _VERDICT, retention_days=365)
+"""The last verdict of each rollout, under the rollout's id, by the day it was opened."""
+DECISIONS = Index(
+    "decisions",
+    {
+        **_IDENTITY,
+        **_ROLLOUT,
+        "id": _KEYWORD,
+        "expires_at": _DATE,
+        "relative_risk": _STORED,
+    },
+    retention_days=365,
+)
+DELIVERIES = Index(
+    "deliveries",
+    {
+        **_IDENTITY,
+        "id": _KEYWORD,
+        "decision": _KEYWORD,
+        "rollout": _KEYWORD,
+        "action": _KEYWORD,
+        "endpoint": _KEYWORD,
+        "url": _KEYWORD,
+        "attempt": _LONG,
+        "outcome": _KEYWORD,
+        "status": _LONG,
+        "reason": _TEXT,
+        "duration_ms": _DOUBLE,
+        "body": {"type": "keyword", "index": False, "doc_values": False},
+    },
+    retention_days=365,
+)
+CRASH_GROUPS = Index(
+    "crash-groups",
+    {
+        **_IDENTITY,
+        "id": _KEYWORD,
+        "first": _DATE,
+        "fingerprint": _KEYWORD,
+        "algorithm": _KEYWORD,
+        "title": {"type": "keyword", "ignore_above": 1024},
+        "culprit": _KEYWORD,
+        "runtime": _KEYWORD,
+        "count": _LONG,
+        "sample": _STORED,
+    },
+    retention_days=90,
+)
+LOGS = Index(
+    "logs",
+    {
+        **_IDENTITY,
+        "severity": _KEYWORD,
+        "message": _TEXT,
+        "trace.id": _KEYWORD,
+        "attributes": {"type": "flattened", "ignore_above": 1024},
+        "agent": _KEYWORD,
+        "seq": _LONG,
+        "row": _LONG,
+    },
+    retention_days=7,
+)
+DEADLETTERS = Index(
+    "deadletters",
+    {
+        **_IDENTITY,
+        "id": _KEYWORD,
+        "stage": _KEYWORD,
+        "detail": _TEXT,
+        "origin": _KEYWORD,
+        "truncated": _BOOL,
+        "reason": _KEYWORD,
+        "payload": {"type": "keyword", "index": False, "doc_values": False},
+    },
+    retention_days=30,
+)
+
+ALL: tuple[Index, ...] = (
+    WINDOWS,
+    VERDICTS,
+    ROLLOUTS,
+    DECISIONS,
+    DELIVERIES,
+    CRASH_GROUPS,
+    LOGS,
+    DEADLETTERS,
+)

@@ -1,0 +1,156 @@
+"""The policy: what matters for a service's releases, and how sure Coalmine must be.
+
+An empty policy is valid: it watches errors, crashes and latency, and rolls back a release that is
+no worse than its baseline at most once in a hundred rollouts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from contracts.config import Seconds, load
+from contracts.errors import ConfigError
+from contracts.results import MetricKind
+
+Rate = Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
+Harm = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Weight = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+class Direction(StrEnum):
+    """Which change of a metric is harm."""
+
+    INCREASE = "increase"
+    DECREASE = "decrease"
+
+
+class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One thing that must not get worse.
+
+    A ``ratio`` counts ``bad`` outcomes per exposure ``of``; a ``distribution`` compares all values
+    of ``value``. Both name counters or histograms of ``contracts.results.Cell``.
+    """
+
+    name: str
+    kind: MetricKind = MetricKind.RATIO
+    of: str = "request"
+    bad: str = ""
+    value: str = ""
+    direction: Direction = Direction.INCREASE
+    """Which way is worse: crashes must not ``increase``, clicks must not ``decrease``."""
+    tolerance: Harm | None = None
+    """Largest relative harm that is accepted; the policy's where not given."""
+    weight: Weight = 1.0
+
+
+class Phase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One step of a rollout: left for the next one when its minima are met and health is shown."""
+
+    name: str = "canary"
+    exposure: Share | None = None
+    min_duration: Seconds = Seconds(0)
+    min_exposures: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+def _default_metrics() -> list[Metric]:
+    return [
+        Metric(name="error_rate", bad="request.bad"),
+        Metric(name="crash_rate", bad="crash"),
+        Metric(
+            name="latency", kind=MetricKind.DISTRIBUTION, value="request.duration_ms", of="request"
+        ),
+    ]
+
+
+class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How the releases of one service are judged."""
+
+    service: str = "*"
+    """Service name; ``*`` is the policy of every service without one of its own."""
+    false_rollback_rate: Rate = 0.01
+    """α: how often, at most, a release that is no worse is rolled back."""
+    false_promotion_rate: Rate = 0.05
+    """β: how often, at most, a release as bad as ``harm`` is promoted."""
+    tolerance: Harm = 0.1
+    """Largest relative harm that is accepted: 0.1 is ten per cent more."""
+    harm: Harm = 0.5
+    """Smallest relative harm that must never be promoted; above ``tolerance``."""
+    min_exposures: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """Exposures that the canary needs before it can be found healthy.
+
+    A regression needs no minimum: its evidence is valid at any count.
+    """
+    lateness: Seconds = Seconds(5)
+    """How long, in event time, a tick waits for the slower arm."""
+    drain_after: Seconds = Seconds(3)
+    """How long the canary must be without traffic before a rollback counts as verified."""
+    escalate_after: Seconds = Seconds(60)
+    """How long after a rollback its traffic may last before people are called."""
+    decision_expires_after: Seconds = Seconds(900)
+    autodetect: bool = False
+    """Open a rollout when a release never seen before appears beside a known one."""
+    metrics: list[Metric] = msgspec.field(default_factory=_default_metrics)
+    phases: list[Phase] = msgspec.field(default_factory=lambda: [Phase()])
+
+    def tolerance_of(self, metric: Metric) -> float:
+        """The metric's own tolerance, or the policy's."""
+        return self.tolerance if metric.tolerance is None else metric.tolerance
+
+    def content_hash(self) -> str:
+        """First 12 hex digits of the SHA-256 of the policy's content, however it was written."""
+        content = msgspec.json.encode(self, order="sorted", enc_hook=float)
+        return hashlib.sha256(content).hexdigest()[:12]
+
+
+def load_policy(path: Path) -> Policy:
+    """Read and check one policy file.
+
+    Raises:
+        ConfigError: with file, line, field, value and what was expected.
+    """
+    policy = load(path, Policy)
+    for number, metric in enumerate(policy.metrics):
+        field = f"metrics[{number}]"
+        if metric.kind is MetricKind.RATIO and not metric.bad:
+            raise ConfigError(
+                str(path), "a ratio needs bad: the counter of bad outcomes", field=field
+            )
+        if metric.kind is MetricKind.DISTRIBUTION and not metric.value:
+            raise ConfigError(str(path), "a distribution needs value: its histogram", field=field)
+        if policy.harm <= policy.tolerance_of(metric):
+            raise ConfigError(
+                str(path), "harm must be above tolerance", field=field, value=policy.harm
+            )
+    for field, names in (
+        ("metrics", [m.name for m in policy.metrics]),
+        ("phases", [p.name for p in policy.phases]),
+    ):
+        if not names or len(set(names)) != len(names):
+            raise ConfigError(
+                str(path), "needs at least one entry, names all different", field=field
+            )
+    return policy
+
+
+def load_policies(directory: Path) -> dict[str, Policy]:
+    """Every ``*.yaml`` of a directory, by service; ``*`` is always there.
+
+    Raises:
+        ConfigError: a file is wrong, or two files speak for one service.
+    """
+    policies: dict[str, Policy] = {}
+    for path in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
+        policy = load_policy(path)
+        if policy.service in policies:
+            raise ConfigError(
+                str(path), "another policy has this service", field="service", value=policy.service
+            )
+        policies[policy.service] = policy
+    policies.setdefault("*", Policy())
+    return policies

@@ -1,0 +1,339 @@
+"""What Coalmine says: the JSON documents on the results topics.
+
+Field names in JSON are ECS names where ECS has one (``@timestamp``, ``service.name``,
+``service.version``, ``host.name``); times are epoch milliseconds, UTC.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+_ECS = {
+    "time": "@timestamp",
+    "service": "service.name",
+    "release": "service.version",
+    "host": "host.name",
+}
+
+
+class Outcome(StrEnum):
+    """What was found. No data is never a regression and never health."""
+
+    HEALTHY = "healthy"
+    REGRESSED = "regressed"
+    INCONCLUSIVE = "inconclusive"
+    NO_DATA = "no_data"
+    ERROR = "error"
+
+
+class Action(StrEnum):
+    """What to do about it."""
+
+    CONTINUE = "continue"
+    HOLD = "hold"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+class RolloutStatus(StrEnum):
+    """Where a rollout is in its life."""
+
+    RUNNING = "running"
+    HOLDING = "holding"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+    PROMOTED = "promoted"
+    ABORTED = "aborted"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the judge still looks at this rollout."""
+        return self in (RolloutStatus.RUNNING, RolloutStatus.HOLDING, RolloutStatus.ROLLING_BACK)
+
+
+class MetricKind(StrEnum):
+    """How a metric is judged: bad outcomes per exposure, or a value that must not shift."""
+
+    RATIO = "ratio"
+    DISTRIBUTION = "distribution"
+
+
+# --- partials: what one telemetry message says about one service -----------------------------
+
+
+class SparseHistogram(msgspec.Struct, array_like=True):
+    """Counts of the bins of ``contracts.histogram`` that are not empty, bins ascending."""
+
+    bins: list[int]
+    counts: list[int]
+
+
+class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
+    """Counts of one release, host and arm within one tick.
+
+    ``counts`` are additive counters named as in ``docs/glossary.md``: ``request`` (exposures),
+    ``request.bad``, ``request.bytes``, ``request.status.500``, ``crash``, ``log``, ``log.error``.
+    ``histograms`` are named by their value: ``request.duration_ms``, ``host.cpu_percent``.
+    """
+
+    tick: int
+    release: str
+    host: str = ""
+    arm: str = ""
+    last: int
+    """Latest event time in this cell."""
+    first_bad: int | None = None
+    """Earliest event time of a bad outcome or crash in this cell."""
+    counts: dict[str, int] = {}
+    histograms: dict[str, SparseHistogram] = {}
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a partial comes from: one message of one telemetry partition."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Partial(msgspec.Struct, kw_only=True, rename=_ECS):
+    """Everything one telemetry message says about one service; the judge adds partials up.
+
+    Without a ``source`` it is a heartbeat: nothing came for a while, so what is pending is judged.
+    """
+
+    service: str
+    agent: str = ""
+    """The shipping agent, or ``topic/partition`` for a foreign message: whose watermark moves."""
+    source: Source | None = None
+    sent_at: int
+    cells: list[Cell] = []
+
+
+# --- windows, verdicts, decisions ------------------------------------------------------------
+
+
+class Window(msgspec.Struct, kw_only=True, rename=_ECS):
+    """Counts of one release over one storage window ``[time, time + window_s)``.
+
+    A window that late records reopen is written as a further ``part``: readers add the parts up.
+    """
+
+    time: int
+    service: str
+    release: str
+    arm: str = ""
+    window_s: int
+    part: str
+    counts: dict[str, int]
+    histograms: dict[str, SparseHistogram]
+
+
+class RelativeRisk(msgspec.Struct, kw_only=True):
+    """Canary rate divided by baseline rate, with the 95 % interval that holds at all times.
+
+    ``None`` where the data say nothing yet: ``upper`` has no bound, for example, while the baseline
+    has had no bad outcome.
+    """
+
+    estimate: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+
+class ArmCounts(msgspec.Struct, kw_only=True):
+    """The same figure of both arms."""
+
+    canary: float = 0
+    baseline: float = 0
+
+
+class MetricVerdict(msgspec.Struct, kw_only=True):
+    """One metric's share of a verdict."""
+
+    name: str
+    kind: MetricKind
+    outcome: Outcome
+    relative_risk: RelativeRisk
+    evidence_log10: float
+    promotion_log10: float
+    exposures: ArmCounts
+    bad: ArmCounts
+    """Bad outcomes of a ratio metric; the medians of a distribution metric."""
+    tolerance: float | None = None
+    """Largest relative harm that the policy accepts, drawn beside the relative risk."""
+
+
+class Needed(msgspec.Struct, kw_only=True):
+    """Forecast: what is still needed until a harm of the size given would be seen."""
+
+    harm: float
+    exposures: int | None = None
+    bad: int | None = None
+    seconds: int | None = None
+
+
+class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
+    """What one look found; also the state of its rollout, so that the last one tells all."""
+
+    time: int
+    """End of the last tick that was judged."""
+    processed_time: int
+    service: str
+    rollout: str
+    canary: str
+    baseline: str
+    phase: str
+    phase_started_at: int
+    opened_at: int
+    status: RolloutStatus
+    outcome: Outcome
+    action: Action
+    reason: str
+    """One sentence for people."""
+    evidence_log10: float
+    promotion_log10: float
+    rollback_at_log10: float
+    """The evidence that fires a rollback: log10(1/α)."""
+    promote_at_log10: float
+    share: float | None = None
+    """Canary's share of the exposures of this look, 0 to 1."""
+    guilty_metric: str | None = None
+    metrics: list[MetricVerdict] = []
+    needed: Needed | None = None
+    first_bad_event_at: int | None = None
+    policy_hash: str = ""
+    decided_at: int | None = None
+    rollback_verified: bool = False
+    drained_at: int | None = None
+    """End of the last tick in which the canary had exposures, once the rollback is verified."""
+
+
+class DecisionAction(StrEnum):
+    """What a decision asks for, or tells, the outside world."""
+
+    ROLLBACK = "rollback"
+    PROMOTE = "promote"
+    HOLD = "hold"
+    ROLLBACK_VERIFIED = "rollback_verified"
+    ESCALATE = "escalate"
+
+
+class Decision(msgspec.Struct, kw_only=True, rename=_ECS):
+    """What must be done; its id is ``<rollout>/<phase>/<action>`` and never says two things."""
+
+    id: str
+    time: int
+    processed_time: int
+    expires_at: int
+    """After this moment the decision is stale and must not be sent."""
+    service: str
+    rollout: str
+    canary: str
+    baseline: str
+    phase: str
+    action: DecisionAction
+    outcome: Outcome
+    reason: str
+    guilty_metric: str | None = None
+    relative_risk: RelativeRisk
+    evidence_log10: float
+    policy_hash: str = ""
+
+
+def decision_id(rollout: str, phase: str, action: DecisionAction) -> str:
+    """Deterministic id, the webhook's idempotency key."""
+    return f"{rollout}/{phase}/{action.value}"
+
+
+class DeliveryOutcome(StrEnum):
+    """How one attempt, or the whole delivery, ended."""
+
+    DELIVERED = "delivered"
+    RETRYING = "retrying"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    EXHAUSTED = "exhausted"
+
+
+class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
+    """Record of one attempt to tell one endpoint of one decision."""
+
+    id: str
+    """``<decision id>/<endpoint>/<attempt>``."""
+    time: int
+    decision: str
+    service: str
+    rollout: str
+    action: DecisionAction
+    endpoint: str
+    url: str
+    """Without user info and query: they may hold secrets."""
+    attempt: int
+    outcome: DeliveryOutcome
+    status: int | None = None
+    reason: str = ""
+    """Named cause of a failure, for example ``timeout`` or ``http 503``."""
+    duration_ms: float = 0.0
+    body: str = ""
+
+
+class RolloutCommandAction(StrEnum):
+    """What a person or a deploy tool asks of a rollout."""
+
+    START = "start"
+    ABORT = "abort"
+
+
+class RolloutCommand(msgspec.Struct, kw_only=True, rename=_ECS):
+    """A request on ``coalmine.rollouts``: open a rollout, or end one."""
+
+    id: str
+    """Idempotency key: the same id twice is one request."""
+    time: int
+    service: str
+    action: RolloutCommandAction
+    canary: str = ""
+    baseline: str = ""
+    reason: str = ""
+    requested_by: str = ""
+
+
+class CrashGroupSighting(msgspec.Struct, kw_only=True, rename=_ECS):
+    """How often one telemetry message showed one crash group in one release, with a sample.
+
+    Sightings of a group add up: its count is their sum, first seen their earliest ``first``.
+    """
+
+    id: str
+    time: int
+    """Latest crash in this sighting."""
+    first: int
+    service: str
+    release: str
+    fingerprint: str
+    algorithm: str
+    title: str
+    culprit: str
+    runtime: str
+    count: int
+    sample: dict[str, Any]
+
+
+class DeadLetter(msgspec.Struct, kw_only=True, rename=_ECS):
+    """A record set aside with its cause; ``payload`` is base64 of the original bytes."""
+
+    id: str
+    time: int
+    stage: str
+    """The part that set it aside, for example ``ingest.parse`` or ``streams.aggregate``."""
+    reason: str
+    detail: str = ""
+    origin: str
+    """``file:position`` or ``topic/partition/offset``."""
+    service: str = ""
+    payload: str = ""
+    truncated: bool = False

@@ -1,0 +1,138 @@
+"""Where the servers are: read once from the environment, validated, then frozen.
+
+Only this module and each room's ``app`` read the environment. The options it returns are plain
+keyword arguments of the client libraries, so that no room builds them twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from contracts.config import Secret
+from contracts.errors import ConfigError
+
+_SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """``COALMINE_KAFKA`` (``host:port,…``) and, where needed, ``COALMINE_KAFKA_SECURITY_PROTOCOL``,
+    ``_SASL_MECHANISM``, ``_USER``, ``_PASSWORD``, ``_CA_FILE``; ``COALMINE_PARTITIONS``.
+    """
+
+    bootstrap: str = "127.0.0.1:9092"
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = "SCRAM-SHA-512"
+    user: str = ""
+    password: Secret = field(default_factory=lambda: Secret(""))
+    ca_file: Path | None = None
+    partitions: int = 4
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments of every kafka-python client."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap.split(","),
+            "security_protocol": self.security_protocol,
+        }
+        if self.security_protocol.startswith("SASL"):
+            options |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": self.password.reveal(),
+            }
+        if self.ca_file:
+            options["ssl_cafile"] = str(self.ca_file)
+        return options
+
+
+@dataclass(frozen=True, slots=True)
+class ElasticsearchSettings:
+    """``COALMINE_ELASTICSEARCH`` (URL) and, where needed, ``COALMINE_ELASTICSEARCH_USER`` and
+    ``_PASSWORD``, or ``_API_KEY``; ``_CA_FILE``.
+    """
+
+    url: str = "http://127.0.0.1:9200"
+    user: str = ""
+    password: Secret = field(default_factory=lambda: Secret(""))
+    api_key: Secret = field(default_factory=lambda: Secret(""))
+    ca_file: Path | None = None
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments of ``Elasticsearch`` and of ``AsyncElasticsearch``."""
+        options: dict[str, Any] = {"hosts": [self.url]}
+        if self.api_key.reveal():
+            options["api_key"] = self.api_key.reveal()
+        elif self.user:
+            options["basic_auth"] = (self.user, self.password.reveal())
+        if self.ca_file:
+            options["ca_certs"] = str(self.ca_file)
+        return options
+
+
+def kafka_settings(environment: Mapping[str, str] | None = None) -> KafkaSettings:
+    """The Kafka that the environment names.
+
+    Raises:
+        ConfigError: an address without a port, an unknown protocol, a number that is none.
+    """
+    env = os.environ if environment is None else environment
+    defaults = KafkaSettings()
+    bootstrap = env.get("COALMINE_KAFKA", defaults.bootstrap)
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdigit():
+            raise ConfigError("COALMINE_KAFKA", "expected host:port,…", value=bootstrap)
+    protocol = env.get("COALMINE_KAFKA_SECURITY_PROTOCOL", defaults.security_protocol).upper()
+    if protocol not in _SECURITY_PROTOCOLS:
+        raise ConfigError(
+            "COALMINE_KAFKA_SECURITY_PROTOCOL",
+            f"expected one of {', '.join(_SECURITY_PROTOCOLS)}",
+            value=protocol,
+        )
+    partitions = env.get("COALMINE_PARTITIONS", str(defaults.partitions))
+    if not partitions.isdigit() or int(partitions) < 1:
+        raise ConfigError("COALMINE_PARTITIONS", "expected a number above 0", value=partitions)
+    return KafkaSettings(
+        bootstrap=",".join(a.strip() for a in bootstrap.split(",")),
+        security_protocol=protocol,
+        sasl_mechanism=env.get("COALMINE_KAFKA_SASL_MECHANISM", defaults.sasl_mechanism),
+        user=env.get("COALMINE_KAFKA_USER", ""),
+        password=Secret(env.get("COALMINE_KAFKA_PASSWORD", "")),
+        ca_file=_file(env, "COALMINE_KAFKA_CA_FILE"),
+        partitions=int(partitions),
+    )
+
+
+def elasticsearch_settings(environment: Mapping[str, str] | None = None) -> ElasticsearchSettings:
+    """The Elasticsearch that the environment names.
+
+    Raises:
+        ConfigError: not an http(s) URL with host and port, or a CA file that is not there.
+    """
+    env = os.environ if environment is None else environment
+    url = env.get("COALMINE_ELASTICSEARCH", ElasticsearchSettings().url)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
+        raise ConfigError("COALMINE_ELASTICSEARCH", "expected http(s)://host:port", value=url)
+    return ElasticsearchSettings(
+        url=url,
+        user=env.get("COALMINE_ELASTICSEARCH_USER", ""),
+        password=Secret(env.get("COALMINE_ELASTICSEARCH_PASSWORD", "")),
+        api_key=Secret(env.get("COALMINE_ELASTICSEARCH_API_KEY", "")),
+        ca_file=_file(env, "COALMINE_ELASTICSEARCH_CA_FILE"),
+    )
+
+
+def _file(env: Mapping[str, str], name: str) -> Path | None:
+    value = env.get(name)
+    if not value:
+        return None
+    path = Path(value)
+    if not path.is_file():
+        raise ConfigError(name, "no such file", value=value)
+    return path

@@ -1,0 +1,57 @@
+"""The topic table: every topic, what travels on it, its key and how long it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.records import RecordKind
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. ``key`` says what its messages are keyed by, so what arrives in order."""
+
+    name: str
+    carries: str
+    key: str
+    retention_ms: int
+    compression: str = "producer"
+
+
+EVENTS = Topic("coalmine.events", "Arrow batches or JSON of Event", "agent", _DAY_MS)
+CRASHES = Topic("coalmine.crashes", "Arrow batches or JSON of Crash", "agent", 7 * _DAY_MS)
+LOGS = Topic("coalmine.logs", "Arrow batches or JSON of LogLine", "agent", _DAY_MS)
+HOSTS = Topic("coalmine.hosts", "Arrow batches or JSON of HostSample", "agent", _DAY_MS)
+PARTIALS = Topic("coalmine.partials", "Partial", "service", _DAY_MS)
+ROLLOUTS = Topic("coalmine.rollouts", "RolloutCommand", "service", 30 * _DAY_MS)
+WINDOWS = Topic("coalmine.windows", "Window", "service", 7 * _DAY_MS)
+VERDICTS = Topic("coalmine.verdicts", "Verdict", "service", 7 * _DAY_MS)
+DECISIONS = Topic("coalmine.decisions", "Decision", "service", 30 * _DAY_MS)
+DELIVERIES = Topic("coalmine.deliveries", "Delivery", "decision", 30 * _DAY_MS)
+CRASH_GROUPS = Topic("coalmine.crash-groups", "CrashGroupSighting", "service", 7 * _DAY_MS)
+DEADLETTERS = Topic("coalmine.deadletters", "DeadLetter", "origin", 30 * _DAY_MS)
+
+TELEMETRY: dict[RecordKind, Topic] = {
+    RecordKind.EVENTS: EVENTS,
+    RecordKind.CRASHES: CRASHES,
+    RecordKind.LOGS: LOGS,
+    RecordKind.HOSTS: HOSTS,
+}
+
+ALL: tuple[Topic, ...] = (
+    EVENTS,
+    CRASHES,
+    LOGS,
+    HOSTS,
+    PARTIALS,
+    ROLLOUTS,
+    WINDOWS,
+    VERDICTS,
+    DECISIONS,
+    DELIVERIES,
+    CRASH_GROUPS,
+    DEADLETTERS,
+)
