@@ -1,0 +1,1 @@
+"""The shipping agent: sources, parsers, batches, Kafka."""

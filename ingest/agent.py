@@ -1,0 +1,238 @@
+"""The agent's loop: look, read, parse, batch, spool. What is in the spool, ``ship`` sends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from contracts.arrow import Record
+from contracts.clock import Clock
+from contracts.errors import Backpressure
+from contracts.records import HostSample, RecordKind
+from ingest.batch import Batch, build_entry, bytes_of, kind_of
+from ingest.checkpoint import Checkpoint
+from ingest.dead_letters import dead_letter
+from ingest.hosts import HostSampler
+from ingest.settings import AgentConfig, BatchSettings
+from ingest.source import Source
+from ingest.spool import Message, Spool
+from ingest.watch import Reading, Watcher
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Counters:
+    """What this process did so far."""
+
+    lines: int = 0
+    bytes_read: int = 0
+    records: int = 0
+    dead_letters: int = 0
+    ignored: int = 0
+    """Lines in sources of crashes that show no failure."""
+    entries: int = 0
+    pauses: int = 0
+    """Times at which reading began to wait because the spool was full."""
+
+
+class Agent:
+    """Reads files into the spool, one step at a time; restarting continues where it stopped."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        host: str,
+        spool: Spool,
+        checkpoint: Checkpoint,
+        sampler: HostSampler | None,
+        clock: Clock,
+    ) -> None:
+        self._agent = config.agent_id
+        self._limits: BatchSettings = config.batch
+        self._spool = spool
+        self._checkpoint = checkpoint
+        self._sampler = sampler
+        self._clock = clock
+        self._batch = Batch()
+        self._is_waiting = False
+        self.counters = Counters()
+        positions = {p.key: p for p in checkpoint.positions}
+        for leftover in spool.recover():
+            positions.update({p.key: p for p in leftover.positions})
+        self._next_seq = first_seq(checkpoint, spool, clock)
+        self._watcher = Watcher(
+            [Source(source, host) for source in config.files],
+            positions.values(),
+            checkpoint.seen_at,
+            clock,
+            rotate_wait_s=float(config.rotate_wait),
+        )
+
+    def step(self) -> bool:
+        """One round over all files; True when there was something to read.
+
+        Never raises for what stands in files. While the spool is full nothing is read.
+        """
+        if self._is_full() and not self._flush():
+            return False
+        self._look()
+        found = False
+        for reading in self._watcher.read():
+            found = True
+            self._take(reading)
+            if self._is_waiting:
+                break
+        self._sample()
+        if self._is_due():
+            self._flush()
+        return found
+
+    def finish(self) -> None:
+        """Before a stop: what was read goes to the spool, if there is room."""
+        for reading in self._watcher.drain():
+            self._take(reading)
+        if not self._batch.is_empty and not self._flush():
+            log.warning("batch_left_unread", records=self._batch.count)
+        self._watcher.close()
+
+    def _look(self) -> None:
+        self._watcher.look()
+        opened, gone = self._watcher.take_changes()
+        self._checkpoint.note_opened(opened)
+        self._checkpoint.forget(gone)
+        if opened or self._checkpoint.is_new:
+            # a kill before the first acknowledgement must not choose the starting points anew,
+            # and what is rotated away meanwhile is found only if its path is known
+            self._checkpoint.save()
+
+    def _take(self, reading: Reading) -> None:
+        """Parse a block piece by piece, so that a batch never exceeds its limit."""
+        block = reading.block
+        at = 0
+        while at < len(block.lines):
+            until = len(block.lines)
+            # a full spool does not stop this block: it is in memory already, and bounded
+            if not self._is_waiting:
+                room = max(1, self._limits.max_records - self._batch.count)
+                until = self._cut_by_bytes(block.lines, at, min(at + room, until))
+            self._take_piece(reading, at, until)
+            at = until
+            if self._is_full() and not self._is_waiting:
+                self._flush()
+
+    def _cut_by_bytes(self, lines: Sequence[bytes], at: int, until: int) -> int:
+        room = self._limits.max_bytes - self._batch.bytes_read
+        for index in range(at, until):
+            room -= len(lines[index])
+            if room < 0:
+                return max(at + 1, index)
+        return until
+
+    def _take_piece(self, reading: Reading, at: int, until: int) -> None:
+        block, file, source = reading.block, reading.file, reading.source
+        lines = block.lines[at:until]
+        cut = {i - at: n for i, n in block.cut.items() if at <= i < until} if block.cut else {}
+        # what stands in a file was written when the file was last changed, at the latest
+        read_time = min(self._clock.now_ms(), file.modified_ms)
+        parsed, crashes = source.parse(file.listed, lines, cut, read_time)
+        self._batch.add(source.config.kind.record_kind, parsed.records)
+        self._batch.add(RecordKind.CRASHES, crashes)
+        for index, reason, detail in parsed.rejected:
+            start = block.ends[at + index - 1] if at + index else block.start
+            self._batch.dead_letters.append(
+                dead_letter(
+                    agent=self._agent,
+                    identity=f"{file.key[0]}:{file.key[1]}:{file.generation}:{start}",
+                    origin=f"{file.path}:{start}",
+                    reason=reason,
+                    detail=detail,
+                    time=self._clock.now_ms(),
+                    service=source.labels(file.listed).service,
+                    line=lines[index],
+                    full_length=cut.get(index, len(lines[index])),
+                )
+            )
+        size = sum(map(len, lines))
+        self._batch.count += len(parsed.rejected)
+        self._batch.cover(file.position(block.ends[until - 1]), size, self._clock.monotonic_s())
+        self._count(len(lines), size, len(parsed.records) + len(crashes), len(parsed.rejected))
+        self.counters.ignored += parsed.ignored
+
+    def _count(self, lines: int, size: int, records: int, rejected: int) -> None:
+        self.counters.lines += lines
+        self.counters.bytes_read += size
+        self.counters.records += records
+        self.counters.dead_letters += rejected
+
+    def _sample(self) -> None:
+        if self._sampler is None:
+            return
+        sample = self._sampler.sample_if_due()
+        if sample is not None:
+            self.add_sample(sample)
+
+    def add_sample(self, sample: HostSample) -> None:
+        """Take a sample of this machine into the batch."""
+        self._batch.add(RecordKind.HOSTS, [sample])
+        if self._batch.started_s is None:
+            self._batch.started_s = self._clock.monotonic_s()
+
+    def _is_full(self) -> bool:
+        batch, limits = self._batch, self._limits
+        return batch.count >= limits.max_records or batch.bytes_read >= limits.max_bytes
+
+    def _is_due(self) -> bool:
+        started = self._batch.started_s
+        if self._batch.is_empty or started is None:
+            return False
+        return self._is_full() or self._clock.monotonic_s() - started >= self._limits.max_age
+
+    def _flush(self) -> bool:
+        """Write the batch as one entry; False when the spool is full and the batch stays."""
+        if self._batch.is_empty:
+            return True
+        entry = build_entry(self._batch, self._agent, self._next_seq, self._refuse)
+        try:
+            self._spool.append(entry)
+        except Backpressure as full:
+            if not self._is_waiting:
+                log.warning("spool_full", detail=str(full))
+                self.counters.pauses += 1
+            self._is_waiting = True
+            return False
+        if self._is_waiting:
+            log.info("spool_has_room")
+        self._is_waiting = False
+        self._next_seq = entry.last_seq + 1
+        self.counters.entries += 1
+        self._batch = Batch()
+        return True
+
+    def _refuse(self, record: Record, detail: str) -> Message:
+        line = bytes_of(record)
+        kind = kind_of(record)
+        return dead_letter(
+            agent=self._agent,
+            identity=f"{kind}:{record.time}:{line[:200]!r}",
+            origin=f"{self._agent}:{kind}",
+            reason="value does not fit its column",
+            detail=detail,
+            time=self._clock.now_ms(),
+            service=record.service,
+            line=line,
+            full_length=len(line),
+        )
+
+
+def first_seq(checkpoint: Checkpoint, spool: Spool, clock: Clock) -> int:
+    """The next sequence number: above every one that was ever used under this agent's name.
+
+    Without a checkpoint the wall clock gives it (microseconds), so that an agent whose state was
+    deleted does not start below what the fences have seen: they would drop everything it sends.
+    """
+    used = max(checkpoint.last_seq, spool.highest_seq())
+    return used + 1 if used else clock.now_ms() * 1000

@@ -1,0 +1,111 @@
+"""The agent's process: settings, clients, signals; everything else is in the other modules."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from contracts import journal
+from contracts.clock import SystemClock
+from contracts.errors import ConfigError, Fatal
+from contracts.settings import kafka_settings
+from ingest.agent import Agent
+from ingest.checkpoint import Checkpoint
+from ingest.hosts import HostSampler
+from ingest.settings import AgentConfig, load_agent_config
+from ingest.ship import KafkaSink, Shipper
+from ingest.spool import Spool
+
+_STOP_S = 3.0
+_REPORT_EVERY_S = 30.0
+
+log = structlog.get_logger()
+
+
+def run(config: Path) -> None:
+    """Ship what the files named in ``config`` hold, until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: the file, the environment or the state folder is not usable.
+        Fatal: the agent cannot go on and wants to be started anew.
+    """
+    journal.configure()
+    settings = load_agent_config(config)
+    kafka = kafka_settings()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with _only_agent_in(settings.state_dir):
+        clock = SystemClock()
+        host = socket.gethostname()
+        spool = Spool(settings.state_dir / "spool", settings.spool.max_bytes)
+        checkpoint = Checkpoint(settings.state_dir / "checkpoint.json", clock)
+        sampler = None
+        if settings.hosts is not None:
+            sampler = HostSampler(settings.hosts, host, clock, settings.state_dir)
+        agent = Agent(
+            settings, host=host, spool=spool, checkpoint=checkpoint, sampler=sampler, clock=clock
+        )
+        sink = KafkaSink(kafka, f"coalmine-agent-{settings.agent_id}")
+        shipper = Shipper(spool, checkpoint, sink, clock)
+        shipper.start()
+        log.info("agent_started", agent=settings.agent_id, kafka=kafka.bootstrap)
+        _loop(settings, agent, shipper, spool, stopping)
+
+
+def _loop(
+    settings: AgentConfig,
+    agent: Agent,
+    shipper: Shipper,
+    spool: Spool,
+    stopping: threading.Event,
+) -> None:
+    clock = SystemClock()
+    report_s = clock.monotonic_s() + _REPORT_EVERY_S
+    while not stopping.is_set():
+        if not shipper.is_alive():
+            raise Fatal(f"the shipping thread ended: {shipper.failure!r}")
+        if not agent.step():
+            stopping.wait(float(settings.poll_interval))
+        if clock.monotonic_s() >= report_s:
+            _report("agent_progress", agent, shipper, spool)
+            report_s = clock.monotonic_s() + _REPORT_EVERY_S
+    agent.finish()
+    shipper.stop(_STOP_S)
+    _report("agent_stopped", agent, shipper, spool)
+
+
+def _report(event: str, agent: Agent, shipper: Shipper, spool: Spool) -> None:
+    counters = agent.counters
+    log.info(
+        event,
+        lines=counters.lines,
+        records=counters.records,
+        dead_letters=counters.dead_letters,
+        shipped_entries=shipper.shipped_entries,
+        spool_bytes=spool.size_bytes,
+        quarantined=spool.quarantined,
+    )
+
+
+@contextmanager
+def _only_agent_in(state_dir: Path) -> Iterator[None]:
+    """Hold the state folder's lock, so that two agents never share one."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        lock = (state_dir / "lock").open("w")
+    except OSError as error:
+        raise ConfigError(str(state_dir), f"state_dir cannot be used: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(str(state_dir), "another agent uses this state_dir") from error
+        yield

@@ -1,0 +1,139 @@
+"""Records of many files to one spool entry: at most one message per topic and sequence number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from contracts.arrow import (
+    AGENT_HEADER,
+    SCHEMA_HEADER,
+    SEQ_HEADER,
+    Record,
+    batch_from_records,
+    encode,
+    schema_name,
+)
+from contracts.errors import InvalidRecord
+from contracts.records import Crash, Event, HostSample, RecordKind
+from contracts.topics import TELEMETRY
+from ingest.files import FileKey, FilePosition
+from ingest.spool import Entry, Message
+
+MAX_MESSAGE_BYTES = 900 * 1024
+"""Below Kafka's own default limit of 1 MiB for one message."""
+
+Refuse = Callable[[Record, str], Message]
+"""Makes the dead letter of a record that does not fit its columns."""
+
+
+def kind_of(record: Record) -> RecordKind:
+    """The stream a record belongs to."""
+    if isinstance(record, Event):
+        return RecordKind.EVENTS
+    if isinstance(record, Crash):
+        return RecordKind.CRASHES
+    return RecordKind.HOSTS if isinstance(record, HostSample) else RecordKind.LOGS
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read since the last flush, and how far."""
+
+    records: dict[RecordKind, list[Record]] = field(default_factory=dict)
+    dead_letters: list[Message] = field(default_factory=list)
+    positions: dict[FileKey, FilePosition] = field(default_factory=dict)
+    count: int = 0
+    bytes_read: int = 0
+    started_s: float | None = None
+    """Monotonic seconds of the first record."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write, not even progress."""
+        return not self.positions and not self.count
+
+    def add(self, kind: RecordKind, records: Sequence[Record]) -> None:
+        """Take records of one kind."""
+        if records:
+            self.records.setdefault(kind, []).extend(records)
+            self.count += len(records)
+
+    def cover(self, position: FilePosition, size_bytes: int, now_s: float) -> None:
+        """Note how far a file was read with what was added."""
+        self.positions[position.key] = position
+        self.bytes_read += size_bytes
+        if self.started_s is None:
+            self.started_s = now_s
+
+
+def build_entry(batch: Batch, agent: str, first_seq: int, refuse: Refuse) -> Entry:
+    """The spool entry of ``batch``.
+
+    A kind whose message would be too large is split over further sequence numbers of the same
+    entry, so that what was read and how far stay in one atomic file.
+    """
+    last_seq = first_seq
+    messages: list[Message] = []
+    letters = list(batch.dead_letters)
+    for kind, records in batch.records.items():
+        seq = first_seq
+        for payload in _payloads(kind, records, refuse, letters):
+            messages.append(_telemetry(kind, payload, agent, seq))
+            last_seq = max(last_seq, seq)
+            seq += 1
+    return Entry(
+        seq=first_seq,
+        last_seq=last_seq,
+        positions=list(batch.positions.values()),
+        messages=[*messages, *letters],
+        records=batch.count,
+    )
+
+
+def _payloads(
+    kind: RecordKind, records: Sequence[Record], refuse: Refuse, letters: list[Message]
+) -> Iterable[bytes]:
+    try:
+        payload = encode(batch_from_records(kind, records))
+    except (InvalidRecord, UnicodeEncodeError, ValueError, TypeError) as error:
+        # rare: one record does not fit its column; find it, keep the others
+        if len(records) == 1:
+            letters.append(refuse(records[0], str(error)))
+            return []
+        return _halves(kind, records, refuse, letters)
+    if len(payload) <= MAX_MESSAGE_BYTES:
+        return [payload]
+    if len(records) == 1:
+        letters.append(refuse(records[0], f"message of {len(payload)} bytes"))
+        return []
+    return _halves(kind, records, refuse, letters)
+
+
+def _halves(
+    kind: RecordKind, records: Sequence[Record], refuse: Refuse, letters: list[Message]
+) -> list[bytes]:
+    middle = len(records) // 2
+    return [
+        *_payloads(kind, records[:middle], refuse, letters),
+        *_payloads(kind, records[middle:], refuse, letters),
+    ]
+
+
+def _telemetry(kind: RecordKind, payload: bytes, agent: str, seq: int) -> Message:
+    headers = [
+        (SCHEMA_HEADER, schema_name(kind).encode()),
+        (AGENT_HEADER, agent.encode()),
+        (SEQ_HEADER, str(seq).encode()),
+    ]
+    return Message(TELEMETRY[kind].name, agent.encode(), payload, headers)
+
+
+def bytes_of(record: Record) -> bytes:
+    """A refused record as JSON, for its dead letter."""
+    try:
+        return msgspec.json.encode(record)
+    except (msgspec.EncodeError, UnicodeEncodeError, ValueError):
+        return repr(record).encode("utf-8", "backslashreplace")

@@ -1,0 +1,139 @@
+"""Which files there are, and which file is which: device, inode and first bytes."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+HEAD_BYTES = 1024
+"""So many first bytes tell files apart; shorter files are known by what they have so far."""
+
+FileKey = tuple[int, int]
+"""Device and inode."""
+
+
+class FilePosition(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one file was read: everything before ``offset`` is in the spool or in Kafka."""
+
+    path: str
+    device: int
+    inode: int
+    head_length: int
+    head_digest: str
+    offset: int
+    listed: str = ""
+    """The path by which the globs found it first: labels come from there, whatever its name now."""
+    generation: int = 0
+    """Grows each time the file is truncated."""
+
+    @property
+    def key(self) -> FileKey:
+        """Device and inode."""
+        return (self.device, self.inode)
+
+
+def digest(head: bytes) -> str:
+    """Short stable hash of a file's first bytes."""
+    return hashlib.blake2b(head, digest_size=12).hexdigest()
+
+
+def read_head(fd: int, length: int = HEAD_BYTES) -> bytes:
+    """The first bytes of an open file, at most ``length``."""
+    return os.pread(fd, length, 0)
+
+
+def is_same_content(fd: int, position: FilePosition) -> bool:
+    """Whether an open file begins as the one that ``position`` speaks of."""
+    head = read_head(fd, position.head_length)
+    return len(head) == position.head_length and digest(head) == position.head_digest
+
+
+def matching_files(
+    patterns: Sequence[str], exclude: Sequence[str]
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Paths and status of the regular files that match; what vanishes meanwhile is left out."""
+    for pattern in patterns:
+        for path in sorted(glob.glob(os.path.expanduser(pattern), recursive=True)):  # noqa: PTH111, PTH207 - texts: faster with many files
+            if is_excluded(path, exclude):
+                continue
+            try:
+                status = os.stat(path)  # noqa: PTH116 - as above
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield path, status
+
+
+def is_excluded(path: str, exclude: Sequence[str]) -> bool:
+    """Whether a path or its last part matches one of the globs."""
+    name = os.path.basename(path)  # noqa: PTH119 - as above
+    return any(fnmatch.fnmatch(name, e) or fnmatch.fnmatch(path, e) for e in exclude)
+
+
+def siblings(path: str, exclude: Sequence[str]) -> list[tuple[str, os.stat_result]]:
+    """Files beside ``path`` that rotation may have made of it (``app.log.1``, ``app.log-2026``).
+
+    Oldest change first.
+    """
+    directory, name = os.path.split(path)
+    found: list[tuple[str, os.stat_result]] = []
+    stem, _, suffix = name.rpartition(".")
+    try:
+        with os.scandir(directory or ".") as entries:
+            for entry in entries:
+                is_rotated = entry.name.startswith((f"{name}.", f"{name}-", f"{name}_")) or (
+                    bool(stem) and entry.name.startswith(f"{stem}-") and entry.name.endswith(suffix)
+                )
+                if not is_rotated or is_excluded(entry.path, exclude):
+                    continue
+                status = entry.stat()
+                if stat.S_ISREG(status.st_mode):
+                    found.append((entry.path, status))
+    except OSError:
+        return found
+    return sorted(found, key=lambda item: item[1].st_mtime_ns)
+
+
+def find_by_key(directory: str, key: FileKey) -> str | None:
+    """Path of the file in ``directory`` with this device and inode, where it was renamed to."""
+    try:
+        with os.scandir(directory or ".") as entries:
+            for entry in entries:
+                if entry.inode() == key[1]:
+                    status = entry.stat()
+                    if (status.st_dev, status.st_ino) == key and stat.S_ISREG(status.st_mode):
+                        return entry.path
+    except OSError:
+        return None
+    return None
+
+
+def write_durably(path: Path, payload: bytes) -> None:
+    """Write a file whole or not at all: temporary name, fsync, rename, fsync of the directory."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames and deletions in ``directory`` durable."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,1 @@
+"""Lines to records: one module per format, pure, in batches."""

@@ -1,0 +1,65 @@
+"""What every parser takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from contracts.arrow import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a file's path or its source says about every record in it, unless the record differs."""
+
+    service: str = ""
+    release: str = ""
+    host: str = ""
+    arm: str = ""
+
+
+class Rejected(NamedTuple):
+    """A line that is no record: its place in the batch, a stable reason, and what was found."""
+
+    line: int
+    reason: str
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Parsed:
+    """Records of the accepted lines, in order, and the lines that are none.
+
+    ``ignored`` counts lines that a source of crashes passes over because they show no failure.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    ignored: int = 0
+
+
+class Parser(Protocol):
+    """One format. Never raises for what stands in a line."""
+
+    def parse(self, lines: Sequence[bytes], labels: Labels, read_time: int) -> Parsed:
+        """Records and rejected lines.
+
+        Args:
+            lines: whole lines without newline; joined ones contain newlines.
+            labels: defaults for service, release, host and arm.
+            read_time: epoch milliseconds, the time of records whose source says ``time: ingest``.
+        """
+        ...
+
+
+def decode_text(line: bytes) -> str:
+    r"""Text of a line; bytes that are not UTF-8 stay visible as ``\xNN``.
+
+    >>> decode_text(b"caf\xc3\xa9 \xff")
+    'café \\xff'
+    """
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("utf-8", "backslashreplace")

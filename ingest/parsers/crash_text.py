@@ -1,0 +1,50 @@
+"""Text in which services print their tracebacks, to crashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.errors import InvalidRecord
+from contracts.records import Crash
+from ingest.parsers.base import Labels, Parsed, Rejected, decode_text
+from ingest.parsers.fields import RecordBuilder
+from ingest.parsers.regex import RegexParser
+from ingest.tracebacks.detect import crash_of
+
+
+class CrashTextParser:
+    """Joined tracebacks become crashes; what is no traceback is counted and passed over.
+
+    With a regex the line that precedes the traceback supplies time, service, release and host.
+    """
+
+    def __init__(self, builder: RecordBuilder, regex: RegexParser | None = None) -> None:
+        self._builder = builder
+        self._regex = regex
+
+    def parse(self, lines: Sequence[bytes], labels: Labels, read_time: int) -> Parsed:
+        """See ``Parser``."""
+        parsed = Parsed()
+        for index, line in enumerate(lines):
+            text = decode_text(line)
+            crash = crash_of(text, read_time, labels)
+            if crash is None:
+                parsed.ignored += 1
+                continue
+            try:
+                parsed.records.append(self._labelled(crash, text, labels, read_time))
+            except InvalidRecord as error:
+                parsed.rejected.append(Rejected(index, error.reason, error.detail))
+        return parsed
+
+    def _labelled(self, crash: Crash, text: str, labels: Labels, read_time: int) -> Crash:
+        if self._regex is not None:
+            fields = self._regex.fields(text)
+            fields.pop(self._regex.message_group, None)
+            found = self._builder.build(fields, labels, read_time)
+            assert isinstance(found, Crash)
+            for name in ("time", "service", "release", "host", "arm"):
+                setattr(crash, name, getattr(found, name))
+        if not crash.service:
+            raise InvalidRecord("no service", "neither from_path nor service is configured")
+        return crash

@@ -1,0 +1,240 @@
+"""From the spool to Kafka: one entry at a time, again and again until it is acknowledged.
+
+One entry at a time is what keeps the order: were a later one accepted while an earlier one failed,
+the fences would take the earlier one's second try for something already seen.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import structlog
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from contracts.clock import Clock
+from contracts.errors import InvalidRecord, Recoverable
+from contracts.settings import KafkaSettings
+from ingest.checkpoint import Checkpoint
+from ingest.spool import Entry, Message, Spool
+
+_SAVE_EVERY_S = 0.2
+_FIRST_BACKOFF_S = 0.1
+_LONGEST_BACKOFF_S = 5.0
+_DELIVERY_TIMEOUT_S = 15.0
+
+log = structlog.get_logger()
+
+
+class Sink(Protocol):
+    """Where entries go."""
+
+    def deliver(self, messages: Sequence[Message], should_stop: Callable[[], bool]) -> None:
+        """Block until every message is acknowledged.
+
+        Raises:
+            Recoverable: not (all) acknowledged; deliver the same messages again later.
+            InvalidRecord: this message will never be accepted.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections, at once."""
+        ...
+
+
+class KafkaSink:
+    """A kafka-python producer that is made anew after every failure.
+
+    A failed producer may still hold messages; closing it drops them, and the spool has them.
+    """
+
+    def __init__(self, settings: KafkaSettings, client_id: str) -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._producer: Any = None
+        # the library tells of every lost connection itself; here one line for each outage is enough
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+    def deliver(self, messages: Sequence[Message], should_stop: Callable[[], bool]) -> None:
+        """See ``Sink``."""
+        try:
+            producer = self._connected()
+            for round_of_messages in rounds(messages):
+                futures = [self._send(producer, m) for m in round_of_messages]
+                _await_all(futures, should_stop)
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+            self.close()
+            raise InvalidRecord("message too large for kafka", str(error)) from error
+        except (KafkaError, OSError, ValueError, AssertionError) as error:
+            self.close()
+            raise Recoverable(f"{type(error).__name__}: {error}") from error
+        except Recoverable:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """See ``Sink``."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            producer.close(timeout=0)
+        except (KafkaError, OSError, RuntimeError) as error:
+            log.debug("producer_close_failed", error=str(error))
+
+    def _connected(self) -> Any:  # noqa: ANN401 - kafka-python ships no types
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                **self._settings.client_options(),
+                client_id=self._client_id,
+                acks="all",
+                enable_idempotence=True,
+                compression_type="zstd",
+                linger_ms=0,
+                batch_size=64 * 1024,
+                max_request_size=4 * 1024 * 1024,
+                max_block_ms=3_000,
+                bootstrap_timeout_ms=2_000,
+                request_timeout_ms=10_000,
+                delivery_timeout_ms=round(_DELIVERY_TIMEOUT_S * 1000),
+                reconnect_backoff_max_ms=1_000,
+                allow_auto_create_topics=False,
+                metrics_enabled=False,
+            )
+        return self._producer
+
+    @staticmethod
+    def _send(producer: Any, message: Message) -> Any:  # noqa: ANN401 - kafka-python ships no types
+        return producer.send(
+            message.topic,
+            value=message.value,
+            key=message.key,
+            headers=[tuple(header) for header in message.headers],
+        )
+
+
+def rounds(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Messages in groups that hold one telemetry message of each topic, in order.
+
+    Messages without headers (dead letters) need no order and go with the first group.
+    """
+    groups: list[list[Message]] = [[]]
+    depth: dict[str, int] = {}
+    for message in messages:
+        index = depth.get(message.topic, 0) if message.headers else 0
+        depth[message.topic] = index + 1
+        while len(groups) <= index:
+            groups.append([])
+        groups[index].append(message)
+    return iter(groups)
+
+
+def _await_all(futures: Sequence[Any], should_stop: Callable[[], bool]) -> None:
+    waited_s = 0.0
+    for future in futures:
+        while not future.is_done:
+            if should_stop():
+                raise Recoverable("stopping")
+            if waited_s > _DELIVERY_TIMEOUT_S + 5:
+                raise Recoverable("no answer")
+            if not future._produce_future.wait(0.1):  # noqa: SLF001 - get() would raise on a wait that is merely short
+                waited_s += 0.1
+        if future.failed():
+            raise future.exception
+
+
+class Shipper(threading.Thread):
+    """Sends entries, notes what is acknowledged, deletes it; for ever, whatever Kafka does."""
+
+    def __init__(self, spool: Spool, checkpoint: Checkpoint, sink: Sink, clock: Clock) -> None:
+        super().__init__(name="shipper", daemon=True)
+        self._spool = spool
+        self._checkpoint = checkpoint
+        self._sink = sink
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._abandon = threading.Event()
+        self._acknowledged: list[int] = []
+        self._saved_s = 0.0
+        self._is_failing = False
+        self.shipped_entries = 0
+        self.shipped_records = 0
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Thread body."""
+        try:
+            while not self._abandon.is_set():
+                entry = self._spool.next_entry(0.1)
+                if entry is None:
+                    self._save()
+                    if self._stopping.is_set():
+                        break
+                elif entry.last_seq <= self._checkpoint.last_seq:
+                    self._acknowledged.append(entry.seq)  # a crash came between note and deletion
+                else:
+                    self._ship(entry)
+            self._save()
+        except BaseException as error:  # noqa: BLE001 - the main thread ends the process
+            self.failure = error
+        finally:
+            self._sink.close()
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what waits, for at most so long; what remains is sent after the next start.
+
+        While Kafka is away there is nothing to wait for.
+        """
+        self._stopping.set()
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        while self.is_alive() and not self._is_failing:
+            if self._clock.monotonic_s() >= deadline_s:
+                break
+            self.join(0.1)
+        self._abandon.set()
+        self.join(1.5)
+
+    def _ship(self, entry: Entry) -> None:
+        backoff_s = _FIRST_BACKOFF_S
+        is_first = True
+        while not self._abandon.is_set():
+            try:
+                self._sink.deliver(entry.messages, self._abandon.is_set)
+            except Recoverable as error:
+                if is_first:
+                    log.warning("kafka_unreachable", error=str(error)[:300], seq=entry.seq)
+                is_first = False
+                self._is_failing = True
+                self._save()
+                self._abandon.wait(backoff_s)
+                backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
+            except InvalidRecord as error:
+                self._spool.quarantine(entry.seq, str(error))
+                return
+            else:
+                if not is_first:
+                    log.info("kafka_reachable", seq=entry.seq)
+                self._is_failing = False
+                self._note(entry)
+                return
+
+    def _note(self, entry: Entry) -> None:
+        self._checkpoint.advance(entry.positions, entry.last_seq)
+        self._acknowledged.append(entry.seq)
+        self.shipped_entries += 1
+        self.shipped_records += entry.records
+        if self._clock.monotonic_s() - self._saved_s >= _SAVE_EVERY_S:
+            self._save()
+
+    def _save(self) -> None:
+        """Positions first, then the entries go: a crash in between sends them once more."""
+        if not self._acknowledged:
+            return
+        self._checkpoint.save()
+        self._spool.remove(self._acknowledged)
+        self._acknowledged = []
+        self._saved_s = self._clock.monotonic_s()

@@ -1,0 +1,197 @@
+"""One file, followed: read, split, joined, through truncation, renaming and deletion."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from contracts.clock import Clock
+from ingest.files import HEAD_BYTES, FileKey, FilePosition, digest, read_head
+from ingest.lines import Lines, LineSplitter
+from ingest.multiline import Joiner, JoinRules
+
+READ_BYTES = 256 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Complete records' bytes of one file, in order.
+
+    ``start`` is the offset after the record before the first one, ``ends[i]`` the offset just
+    after record ``i``; ``cut`` maps the index of a line that was too long to its full length.
+    """
+
+    start: int
+    lines: list[bytes] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    cut: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TailRules:
+    """How the files of one source are read."""
+
+    max_line_bytes: int
+    idle_flush_s: float
+    join: JoinRules | None
+    join_timeout_s: float
+
+
+class TailedFile:
+    """Follows one open file from ``offset``; its name may change, its handle does not."""
+
+    def __init__(
+        self,
+        path: str,
+        fd: int,
+        rules: TailRules,
+        clock: Clock,
+        *,
+        listed: str,
+        offset: int,
+        generation: int,
+    ) -> None:
+        status = os.fstat(fd)
+        self.path = path
+        self.listed = listed
+        """The path by which its source found it first."""
+        self.key: FileKey = (status.st_dev, status.st_ino)
+        self.is_listed = True
+        """Whether the source's globs still find it."""
+        self.generation = generation
+        self.modified_ms = status.st_mtime_ns // 1_000_000
+        self._fd = fd
+        self._rules = rules
+        self._clock = clock
+        self._head = read_head(fd)
+        self._restart(offset)
+        self._grew_s = clock.monotonic_s()
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since bytes were last read."""
+        return self._clock.monotonic_s() - self._grew_s
+
+    @property
+    def head(self) -> bytes:
+        """The file's first bytes as far as known."""
+        return self._head
+
+    @property
+    def emitted(self) -> int:
+        """Offset after the last record that was given out."""
+        return self._emitted
+
+    def position(self, offset: int) -> FilePosition:
+        """The position to remember when everything before ``offset`` is in the spool."""
+        return FilePosition(
+            path=self.path,
+            device=self.key[0],
+            inode=self.key[1],
+            head_length=len(self._head),
+            head_digest=digest(self._head),
+            offset=offset,
+            listed=self.listed,
+            generation=self.generation,
+        )
+
+    def was_truncated(self) -> bool:
+        """Whether the file is shorter than what was read, or begins with other bytes."""
+        status = os.fstat(self._fd)
+        self.modified_ms = status.st_mtime_ns // 1_000_000
+        if status.st_size < self._splitter.offset:
+            return True
+        if status.st_size == self._splitter.offset and len(self._head) >= HEAD_BYTES:
+            return False
+        return os.pread(self._fd, len(self._head), 0) != self._head
+
+    def begin_again(self) -> None:
+        """Go to the start of a file that was truncated; call ``drain`` first."""
+        self.generation += 1
+        self._head = read_head(self._fd)
+        self._restart(0)
+
+    def read(self) -> Block | None:
+        """The records that the next bytes complete; None when nothing was added to the file."""
+        offset = self._splitter.offset
+        data = os.pread(self._fd, READ_BYTES, offset)
+        if not data:
+            return None
+        self._grew_s = self._clock.monotonic_s()
+        if len(self._head) < HEAD_BYTES:
+            self._head = read_head(self._fd)
+        if offset == 0 and data.startswith(_BOM):
+            data = b" " * len(_BOM) + data[len(_BOM) :]
+        return self._block(self._splitter.feed(data))
+
+    def rest(self) -> Block | None:
+        """Records that are taken as complete because nothing came for a while."""
+        idle_s = self.idle_s
+        if self._splitter.has_partial and idle_s >= self._rules.idle_flush_s:
+            return self.drain()
+        if self._joiner is not None and self._joiner.has_pending:
+            partial_waits = self._splitter.has_partial and idle_s < self._rules.idle_flush_s
+            if idle_s >= self._rules.join_timeout_s and not partial_waits:
+                return self._flushed(Block(self._emitted))
+        return None
+
+    def drain(self) -> Block:
+        """Everything that waits, as complete: the file is gone, was rotated or truncated."""
+        return self._flushed(self._block(self._splitter.flush()))
+
+    def finish(self) -> Block:
+        """Joined records that wait, as complete; a half line is left for the next start."""
+        return self._flushed(Block(self._emitted))
+
+    def close(self) -> None:
+        """Close the handle."""
+        os.close(self._fd)
+
+    def _restart(self, offset: int) -> None:
+        rules = self._rules
+        self._splitter = LineSplitter(rules.max_line_bytes, offset)
+        self._joiner = Joiner(rules.join) if rules.join is not None else None
+        self._emitted = offset
+
+    def _block(self, split: Lines) -> Block:
+        lines = [self._clean(line) for line in split.lines]
+        block = Block(self._emitted)
+        if self._joiner is None:
+            for index, line in enumerate(lines):
+                if line:
+                    self._give(block, line, split.ends[index], split.cut.get(index))
+        elif split.cut:
+            for index, line in enumerate(lines):
+                if index in split.cut:
+                    self._flushed(block)
+                    self._give(block, line, split.ends[index], split.cut[index])
+                else:
+                    self._join(block, [line], [split.ends[index]])
+        else:
+            self._join(block, lines, split.ends)
+        return block
+
+    def _join(self, block: Block, lines: list[bytes], ends: list[int]) -> None:
+        assert self._joiner is not None
+        for joined in self._joiner.feed(lines, ends):
+            self._give(block, joined.line, joined.end, None)
+
+    def _flushed(self, block: Block) -> Block:
+        if self._joiner is not None:
+            for joined in self._joiner.flush():
+                self._give(block, joined.line, joined.end, None)
+        return block
+
+    def _give(self, block: Block, line: bytes, end: int, full_length: int | None) -> None:
+        if full_length is not None:
+            block.cut[len(block.lines)] = full_length
+        block.lines.append(line)
+        block.ends.append(end)
+        self._emitted = end
+
+    @staticmethod
+    def _clean(line: bytes) -> bytes:
+        # a writer that keeps its offset over a truncation leaves a hole of zeros at the start
+        line = line.removesuffix(b"\r")
+        return line.lstrip(b"\0") if line[:1] == b"\0" else line

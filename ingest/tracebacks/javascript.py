@@ -1,0 +1,29 @@
+"""JavaScript: Node and browsers of the V8 family."""
+
+from __future__ import annotations
+
+import re
+
+from ingest.tracebacks.base import Traceback, frames_of, split_exception
+
+_FRAME = re.compile(
+    r"^\s+at (?:async )?(?:new )?(?:(?P<function>[^\s(][^(\n]*?)(?: \[as [^\]]+\])? \()?"
+    r"(?P<file>(?:node:|file://|https?://|[A-Za-z]:\\|/|\.|<)[^\n()]*?|[\w./()-]+\.[mc]?[jt]sx?[^:\n]*)"
+    r":(?P<line>\d+):\d+\)?$",
+    re.MULTILINE,
+)
+_LIBRARY = re.compile(r"node_modules/|^node:|^internal/|<anonymous>")
+_HEAD = re.compile(
+    r"^(?:Uncaught )?(?P<exception>(?:[A-Z]\w*)?(?:Error|Exception)\b[^\n]*)$", re.MULTILINE
+)
+
+
+def parse(text: str) -> Traceback | None:
+    """The exception and its frames."""
+    first = _FRAME.search(text)
+    if first is None:
+        return None
+    found = _HEAD.search(text[: first.start()])
+    kind, message = split_exception(found["exception"]) if found else ("Error", "")
+    frames = frames_of(text, _FRAME, _LIBRARY, innermost_first=True)
+    return Traceback("nodejs", kind.partition(" ")[0], message, frames)
