@@ -1,0 +1,1 @@
+"""The Faust app: thin stream agents over pure cores."""

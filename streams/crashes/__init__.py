@@ -1,0 +1,1 @@
+"""Crash fingerprints: which crashes are one crash group."""

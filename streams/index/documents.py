@@ -1,0 +1,126 @@
+"""Kafka messages to Elasticsearch documents. Pure: the same message always gives the same ones.
+
+An id is made from the document's own keys and a version from its offset, so writing twice equals
+writing once, and an older copy never replaces a newer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from contracts import indices, topics
+from contracts.arrow import records_from_batch
+from contracts.errors import InvalidRecord
+from contracts.records import LogLine, RecordKind
+from contracts.results import (
+    CrashGroupSighting,
+    DeadLetter,
+    Decision,
+    Delivery,
+    Verdict,
+    Window,
+)
+from streams.messages import Message, decode_batch, sender_of
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document on its way; ``origin`` is the message it came from."""
+
+    index: str
+    id: str
+    version: int
+    body: dict[str, Any]
+    origin: str
+
+
+def documents_of(message: Message) -> list[Document]:
+    """Every document that one message gives.
+
+    Raises:
+        InvalidRecord: the message is not what its topic carries.
+    """
+    if message.topic == topics.LOGS.name:
+        return _log_documents(message)
+    decode = _DECODERS.get(message.topic)
+    if decode is None:
+        raise InvalidRecord("topic is not indexed", message.topic)
+    record_type, places = decode
+    try:
+        record = msgspec.json.decode(message.value, type=record_type)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRecord("not a known document", str(error)) from error
+    body = msgspec.to_builtins(record)
+    return [
+        Document(index, document_id, message.offset, body, message.origin)
+        for index, document_id in places(record)
+    ]
+
+
+def _log_documents(message: Message) -> list[Document]:
+    sender = sender_of(message)
+    batch = decode_batch(RecordKind.LOGS, message)
+    documents = []
+    for row, line in enumerate(records_from_batch(RecordKind.LOGS, batch)):
+        assert isinstance(line, LogLine)
+        body = msgspec.to_builtins(line)
+        body["@timestamp"] = body.pop("time")
+        body |= {"agent": sender.agent, "seq": sender.seq, "row": row}
+        documents.append(
+            Document(
+                index=indices.LOGS.for_time(line.time),
+                id=f"{sender.agent}:{sender.seq}:{row}",
+                version=message.offset,
+                body=body,
+                origin=message.origin,
+            )
+        )
+    return documents
+
+
+Places = list[tuple[str, str]]
+
+
+def _window_places(window: Window) -> Places:
+    key = f"{window.service}|{window.release}|{window.arm}|{window.time}|{window.part}"
+    return [(indices.WINDOWS.for_time(window.time), key)]
+
+
+def _verdict_places(verdict: Verdict) -> Places:
+    return [
+        (indices.VERDICTS.for_time(verdict.time), f"{verdict.rollout}@{verdict.time}"),
+        (indices.ROLLOUTS.for_time(verdict.opened_at), verdict.rollout),
+    ]
+
+
+def _decision_places(decision: Decision) -> Places:
+    return [(indices.DECISIONS.for_time(decision.time), decision.id)]
+
+
+def _delivery_places(delivery: Delivery) -> Places:
+    return [(indices.DELIVERIES.for_time(delivery.time), delivery.id)]
+
+
+def _sighting_places(sighting: CrashGroupSighting) -> Places:
+    return [(indices.CRASH_GROUPS.for_time(sighting.time), sighting.id)]
+
+
+def _dead_letter_places(letter: DeadLetter) -> Places:
+    return [(indices.DEADLETTERS.for_time(letter.time), letter.id)]
+
+
+_DECODERS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], Places]]] = {
+    topics.WINDOWS.name: (Window, _window_places),
+    topics.VERDICTS.name: (Verdict, _verdict_places),
+    topics.DECISIONS.name: (Decision, _decision_places),
+    topics.DELIVERIES.name: (Delivery, _delivery_places),
+    topics.CRASH_GROUPS.name: (CrashGroupSighting, _sighting_places),
+    topics.DEADLETTERS.name: (DeadLetter, _dead_letter_places),
+}
+
+TOPICS: tuple[str, ...] = (*_DECODERS, topics.LOGS.name)
+"""Every topic that is indexed."""

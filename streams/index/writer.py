@@ -1,0 +1,175 @@
+"""Documents to Elasticsearch: in bulk, each exactly once in effect, and never given up.
+
+The fate of every item is looked at by itself, because a bulk request answers 200 even when items
+failed. Written, or a newer version is there: done. Too busy or broken: again, with backoff.
+Refused for what it is (a mapping error): handed back, to become a dead letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import elastic_transport
+import elasticsearch
+import msgspec
+import structlog
+from elasticsearch import AsyncElasticsearch
+
+from contracts import indices
+from streams.index.documents import Document
+
+log = structlog.get_logger()
+
+MAX_BULK_BYTES = 5_000_000
+FIRST_BACKOFF_S = 0.5
+LAST_BACKOFF_S = 10.0
+_CONFLICT = 409
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Refused(NamedTuple):
+    """A document that Elasticsearch will never take, and why."""
+
+    document: Document
+    reason: str
+
+
+class Writer:
+    """Writes documents; waits as long as Elasticsearch is away.
+
+    Args:
+        client: of the cluster; its own retries are off, the backoff here is the only one.
+        sleep: how to wait, injected for tests.
+    """
+
+    def __init__(self, client: AsyncElasticsearch, sleep: Sleep = asyncio.sleep) -> None:
+        self._client = client
+        self._sleep = sleep
+
+    async def write(self, documents: Sequence[Document]) -> list[Refused]:
+        """Write all; returns when every document is stored or refused."""
+        refused: list[Refused] = []
+        for chunk in _chunks(_newest(documents)):
+            refused += await self._write_chunk(chunk)
+        return refused
+
+    async def _write_chunk(self, chunk: list[Document]) -> list[Refused]:
+        refused: list[Refused] = []
+        backoff_s = FIRST_BACKOFF_S
+        while chunk:
+            chunk, newly_refused = await self._try(chunk)
+            refused += newly_refused
+            if chunk:
+                log.warning("elasticsearch_not_writing", documents=len(chunk), wait_s=backoff_s)
+                await self._sleep(backoff_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+                backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
+        return refused
+
+    async def _try(self, chunk: list[Document]) -> tuple[list[Document], list[Refused]]:
+        """One bulk request: what must be tried again, and what never will be taken."""
+        try:
+            answer = await self._client.bulk(operations=_operations(chunk))
+        except (elastic_transport.TransportError, elasticsearch.ApiError) as error:
+            log.info("elasticsearch_away", error=str(error)[:300])
+            return chunk, []
+        again, refused = [], []
+        for document, item in zip(chunk, answer["items"], strict=True):
+            result = item["index"]
+            status = result["status"]
+            if status < 300 or status == _CONFLICT:
+                continue
+            if status in _TRANSIENT or status in (401, 403):
+                again.append(document)
+            else:
+                refused.append(Refused(document, str(result.get("error"))[:1000]))
+        return again, refused
+
+
+def _newest(documents: Sequence[Document]) -> list[Document]:
+    """Without those that a later one of the same batch replaces."""
+    newest: dict[tuple[str, str], Document] = {}
+    for document in documents:
+        key = (document.index, document.id)
+        if key not in newest or newest[key].version <= document.version:
+            newest[key] = document
+    return list(newest.values())
+
+
+def _chunks(documents: Sequence[Document]) -> Iterator[list[Document]]:
+    chunk: list[Document] = []
+    size = 0
+    for document in documents:
+        length = len(msgspec.json.encode(document.body))
+        if chunk and size + length > MAX_BULK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(document)
+        size += length
+    if chunk:
+        yield chunk
+
+
+def _operations(chunk: Sequence[Document]) -> list[dict[str, Any]]:
+    operations: list[dict[str, Any]] = []
+    for document in chunk:
+        operations.append(
+            {
+                "index": {
+                    "_index": document.index,
+                    "_id": document.id,
+                    "version": document.version,
+                    "version_type": "external_gte",
+                }
+            }
+        )
+        operations.append(document.body)
+    return operations
+
+
+async def ensure_templates(client: AsyncElasticsearch, sleep: Sleep = asyncio.sleep) -> None:
+    """Put the index template of every kind; waits until Elasticsearch answers.
+
+    Raises:
+        elasticsearch.BadRequestError: it refuses a template; waiting would not help.
+    """
+    for index in indices.ALL:
+        body = index.template()
+        name = f"{indices.PREFIX}-{index.name}"
+        while True:
+            try:
+                await client.indices.put_index_template(name=name, body=body)
+                break
+            except elasticsearch.BadRequestError:
+                raise
+            except (elastic_transport.TransportError, elasticsearch.ApiError) as error:
+                log.warning("elasticsearch_away", waiting_for="index template", error=str(error))
+                await sleep(1.0)
+
+
+async def delete_expired(client: AsyncElasticsearch, now_ms: int) -> list[str]:
+    """Delete the indices whose day, and whose creation, are both past the retention of their kind.
+
+    Returns:
+        The names of the indices that were deleted.
+    """
+    deleted = []
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    for index in indices.ALL:
+        before = now - timedelta(days=index.retention_days + 1)
+        found = await client.indices.get_settings(
+            index=index.pattern, name="index.creation_date", ignore_unavailable=True
+        )
+        for name, settings in found.items():
+            created_ms = int(settings["settings"]["index"]["creation_date"])
+            created = datetime.fromtimestamp(created_ms / 1000, UTC)
+            day = datetime.strptime(name[-10:], "%Y.%m.%d").replace(tzinfo=UTC)
+            if max(created, day) < before:
+                await client.indices.delete(index=name)
+                deleted.append(name)
+    return deleted

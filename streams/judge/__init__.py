@@ -1,0 +1,1 @@
+"""Evidence: is the canary worse than its baseline, and how sure is that."""

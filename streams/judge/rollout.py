@@ -1,0 +1,370 @@
+"""One rollout under judgement: its evidence, its phases, and what to do about it.
+
+Pure: tallies in, verdicts and decisions out. Everything here is part of the service's state, so
+that evidence and offsets change together.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+
+from contracts.policy import Phase, Policy
+from contracts.results import (
+    Action,
+    Decision,
+    DecisionAction,
+    MetricVerdict,
+    Needed,
+    Outcome,
+    RelativeRisk,
+    RolloutStatus,
+    Verdict,
+    decision_id,
+)
+from streams.judge import combine
+from streams.judge.metric import MetricState, look_at, needed_for
+from streams.windows.tally import Tally
+
+_LN10 = math.log(10)
+_NOT_IN_ID = re.compile(r"[^A-Za-z0-9._+-]")
+
+
+class RolloutState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Everything the judge remembers of one rollout. Times are epoch milliseconds of event time."""
+
+    id: str
+    service: str
+    canary: str
+    baseline: str
+    policy: Policy
+    """The policy it was opened with, to its end."""
+    opened_at: int
+    status: RolloutStatus = RolloutStatus.RUNNING
+    phase: int = 0
+    phase_started_at: int
+    phase_exposures: int = 0
+    metrics: list[MetricState]
+    pending: list[Tally] = []
+    """Canary and baseline tallies of the ticks since both arms last had exposures."""
+    judged_to: int = 0
+    """End of the last tick that was judged."""
+    canary_exposures: int = 0
+    baseline_exposures: int = 0
+    last_exposure_end: int = 0
+    """End of the last tick in which the canary had exposures."""
+    share: float | None = None
+    first_bad_event_at: int | None = None
+    decided_at: int | None = None
+    drained_at: int | None = None
+    escalated: bool = False
+    reason: str = ""
+    """Why it ended, where a person or a decision ended it."""
+    guilty_metric: str | None = None
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What all metrics together say at one moment (natural logarithms)."""
+
+    metrics: list[MetricVerdict]
+    log_evidence: float
+    log_promotion: float
+    guilty_metric: str | None
+
+
+def rollout_id(service: str, canary: str, opened_at: int) -> str:
+    """Readable, unique id: ``checkout-1.5.0-20261123T101500.250``.
+
+    >>> rollout_id("checkout", "1.5.0", 1795428900250)
+    'checkout-1.5.0-20261123T101500.250'
+    """
+    opened = datetime.fromtimestamp(opened_at / 1000, UTC)
+    stamp = f"{opened:%Y%m%dT%H%M%S}.{opened_at % 1000:03d}"
+    return _NOT_IN_ID.sub("_", f"{service}-{canary}-{stamp}")
+
+
+def open_rollout(
+    policy: Policy, *, service: str, canary: str, baseline: str, opened_at: int
+) -> RolloutState:
+    """A new rollout in its first phase, with no evidence yet."""
+    return RolloutState(
+        id=rollout_id(service, canary, opened_at),
+        service=service,
+        canary=canary,
+        baseline=baseline,
+        policy=policy,
+        opened_at=opened_at,
+        phase_started_at=opened_at,
+        metrics=[MetricState.new(metric, policy) for metric in policy.metrics],
+    )
+
+
+def exposures_of(policy: Policy, tally: Tally) -> int:
+    """Exposures of one arm: the counter that the policy's first metric is about."""
+    return tally.counts.get(policy.metrics[0].of, 0)
+
+
+def add_tick(rollout: RolloutState, *, end: int, canary: Tally, baseline: Tally) -> None:
+    """Add one finished tick: both arms of the same stretch of time, ``end`` its last moment.
+
+    Ticks are pooled until both arms have exposures, because a stretch without those of one arm says
+    nothing. Exposures close the stretch, never outcomes, so the evidence stays valid.
+    """
+    of_canary, of_baseline = (
+        exposures_of(rollout.policy, canary),
+        exposures_of(rollout.policy, baseline),
+    )
+    rollout.judged_to = end
+    rollout.share = of_canary / (of_canary + of_baseline) if of_canary + of_baseline else None
+    if of_canary:
+        rollout.last_exposure_end = end
+    if rollout.status is RolloutStatus.ROLLING_BACK:
+        return
+    rollout.canary_exposures += of_canary
+    rollout.baseline_exposures += of_baseline
+    rollout.phase_exposures += of_canary
+    if rollout.pending:
+        for tally, before in zip((canary, baseline), rollout.pending, strict=True):
+            tally.add(before)
+    if exposures_of(rollout.policy, canary) and exposures_of(rollout.policy, baseline):
+        rollout.pending = []
+        for metric, state in zip(rollout.policy.metrics, rollout.metrics, strict=True):
+            state.add(metric, canary, baseline)
+    else:
+        rollout.pending = [canary, baseline]
+
+
+def look(rollout: RolloutState) -> Look:
+    """The evidence of all metrics as it stands."""
+    found = [
+        look_at(metric, state, rollout.policy)
+        for metric, state in zip(rollout.policy.metrics, rollout.metrics, strict=True)
+    ]
+    weights = [metric.weight for metric in rollout.policy.metrics]
+    evidence = [f.evidence_log10 * _LN10 for f in found]
+    guilty = combine.guilty(evidence, weights)
+    return Look(
+        metrics=found,
+        log_evidence=combine.log_average(evidence, weights),
+        log_promotion=combine.log_minimum([f.promotion_log10 * _LN10 for f in found]),
+        guilty_metric=found[guilty].name if guilty is not None else None,
+    )
+
+
+def decide(
+    rollout: RolloutState, found: Look, *, processed_time: int
+) -> Iterator[Verdict | Decision]:
+    """What this look means: one verdict, and the decisions that it asks for.
+
+    Changes ``rollout`` (status, phase) where a decision is made.
+    """
+    if rollout.status is RolloutStatus.ROLLING_BACK:
+        yield from _watch_drain(rollout, found, processed_time)
+        return
+    outcome = _outcome(rollout, found)
+    action = Action.CONTINUE
+    decision: Decision | None = None
+    phase = rollout.policy.phases[rollout.phase]
+    if outcome is Outcome.REGRESSED:
+        action = Action.ROLLBACK
+        rollout.status = RolloutStatus.ROLLING_BACK
+        rollout.decided_at = rollout.judged_to
+        rollout.guilty_metric = found.guilty_metric
+        rollout.reason = _reason(rollout, found, outcome)
+        decision = _decision(rollout, found, DecisionAction.ROLLBACK, outcome, processed_time)
+    elif outcome is Outcome.HEALTHY and _phase_is_done(rollout, phase):
+        action = Action.PROMOTE
+        decision = _decision(rollout, found, DecisionAction.PROMOTE, outcome, processed_time)
+    verdict = _verdict(rollout, found, outcome, action, processed_time)
+    if action is Action.PROMOTE:
+        _next_phase(rollout)
+        verdict.status = rollout.status
+    yield verdict
+    if decision is not None:
+        yield decision
+
+
+def last_word(
+    rollout: RolloutState,
+    *,
+    status: RolloutStatus,
+    reason: str,
+    processed_time: int,
+) -> Verdict:
+    """End a rollout from outside (abort, or superseded): its final verdict."""
+    rollout.status = status
+    rollout.reason = reason
+    found = look(rollout)
+    outcome = _outcome(rollout, found)
+    return _verdict(rollout, found, outcome, Action.HOLD, processed_time)
+
+
+def _watch_drain(
+    rollout: RolloutState, found: Look, processed_time: int
+) -> Iterator[Verdict | Decision]:
+    """After a rollback: is the canary's traffic gone, or must people be called?"""
+    decided_at = rollout.decided_at or rollout.judged_to
+    told: DecisionAction | None = None
+    if rollout.judged_to - rollout.last_exposure_end >= rollout.policy.drain_after * 1000:
+        rollout.status = RolloutStatus.ROLLED_BACK
+        rollout.drained_at = rollout.last_exposure_end
+        told = DecisionAction.ROLLBACK_VERIFIED
+    elif (
+        not rollout.escalated
+        and rollout.judged_to - decided_at >= rollout.policy.escalate_after * 1000
+    ):
+        rollout.escalated = True
+        told = DecisionAction.ESCALATE
+    yield _verdict(rollout, found, Outcome.REGRESSED, Action.ROLLBACK, processed_time)
+    if told is not None:
+        yield _decision(rollout, found, told, Outcome.REGRESSED, processed_time)
+
+
+def _outcome(rollout: RolloutState, found: Look) -> Outcome:
+    if rollout.status in (RolloutStatus.ROLLING_BACK, RolloutStatus.ROLLED_BACK):
+        return Outcome.REGRESSED
+    if not rollout.canary_exposures or not rollout.baseline_exposures:
+        return Outcome.NO_DATA
+    if found.log_evidence >= math.log(1 / rollout.policy.false_rollback_rate):
+        return Outcome.REGRESSED
+    is_shown = found.log_promotion >= math.log(1 / rollout.policy.false_promotion_rate)
+    if is_shown and rollout.canary_exposures >= rollout.policy.min_exposures:
+        return Outcome.HEALTHY
+    return Outcome.INCONCLUSIVE
+
+
+def _phase_is_done(rollout: RolloutState, phase: Phase) -> bool:
+    lasted_ms = rollout.judged_to - rollout.phase_started_at
+    return lasted_ms >= phase.min_duration * 1000 and (
+        rollout.phase_exposures >= phase.min_exposures
+    )
+
+
+def _next_phase(rollout: RolloutState) -> None:
+    if rollout.phase + 1 == len(rollout.policy.phases):
+        rollout.status = RolloutStatus.PROMOTED
+        return
+    rollout.phase += 1
+    rollout.pending = []
+    rollout.phase_started_at = rollout.judged_to
+    rollout.phase_exposures = 0
+
+
+def _verdict(
+    rollout: RolloutState,
+    found: Look,
+    outcome: Outcome,
+    action: Action,
+    processed_time: int,
+) -> Verdict:
+    return Verdict(
+        time=rollout.judged_to or rollout.opened_at,
+        processed_time=processed_time,
+        service=rollout.service,
+        rollout=rollout.id,
+        canary=rollout.canary,
+        baseline=rollout.baseline,
+        phase=rollout.policy.phases[rollout.phase].name,
+        phase_started_at=rollout.phase_started_at,
+        opened_at=rollout.opened_at,
+        status=rollout.status,
+        outcome=outcome,
+        action=action,
+        reason=rollout.reason or _reason(rollout, found, outcome),
+        evidence_log10=found.log_evidence / _LN10,
+        promotion_log10=found.log_promotion / _LN10,
+        rollback_at_log10=-math.log10(rollout.policy.false_rollback_rate),
+        promote_at_log10=-math.log10(rollout.policy.false_promotion_rate),
+        share=rollout.share,
+        guilty_metric=rollout.guilty_metric,
+        metrics=found.metrics,
+        needed=_needed(rollout, outcome),
+        first_bad_event_at=rollout.first_bad_event_at,
+        policy_hash=rollout.policy.content_hash(),
+        decided_at=rollout.decided_at,
+        rollback_verified=rollout.status is RolloutStatus.ROLLED_BACK,
+        drained_at=rollout.drained_at,
+    )
+
+
+def _decision(
+    rollout: RolloutState,
+    found: Look,
+    action: DecisionAction,
+    outcome: Outcome,
+    processed_time: int,
+) -> Decision:
+    guilty = rollout.guilty_metric
+    phase = rollout.policy.phases[rollout.phase].name
+    return Decision(
+        id=decision_id(rollout.id, phase, action),
+        time=rollout.judged_to,
+        processed_time=processed_time,
+        expires_at=processed_time + round(rollout.policy.decision_expires_after * 1000),
+        service=rollout.service,
+        rollout=rollout.id,
+        canary=rollout.canary,
+        baseline=rollout.baseline,
+        phase=phase,
+        action=action,
+        outcome=outcome,
+        reason=rollout.reason or _reason(rollout, found, outcome),
+        guilty_metric=guilty,
+        relative_risk=next(
+            (m.relative_risk for m in found.metrics if m.name == guilty), RelativeRisk()
+        ),
+        evidence_log10=found.log_evidence / _LN10,
+        policy_hash=rollout.policy.content_hash(),
+    )
+
+
+def _needed(rollout: RolloutState, outcome: Outcome) -> Needed | None:
+    if outcome is not Outcome.INCONCLUSIVE:
+        return None
+    lasted_s = max(1.0, (rollout.judged_to - rollout.opened_at) / 1000)
+    forecasts = [
+        needed_for(metric, state, rollout.policy, lasted_s=lasted_s)
+        for metric, state in zip(rollout.policy.metrics, rollout.metrics, strict=True)
+    ]
+    known = [f for f in forecasts if f is not None and f.exposures is not None]
+    return min(known, key=lambda f: f.exposures or 0) if known else None
+
+
+def _reason(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
+    need = -math.log10(rollout.policy.false_rollback_rate)
+    have = found.log_evidence / _LN10
+    if outcome is Outcome.NO_DATA:
+        silent = rollout.baseline if rollout.canary_exposures else rollout.canary
+        return f"No exposures of {silent} yet."
+    if outcome is Outcome.REGRESSED:
+        guilty = next(m for m in found.metrics if m.name == found.guilty_metric)
+        metric = rollout.policy.metrics[found.metrics.index(guilty)]
+        return (
+            f"{guilty.name} of {rollout.canary} is {_times(guilty.relative_risk)} "
+            f"that of {rollout.baseline}, more than the {rollout.policy.tolerance_of(metric):.0%} "
+            f"tolerated; evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback."
+        )
+    if outcome is Outcome.HEALTHY:
+        return (
+            f"{rollout.canary} is no worse than {rollout.baseline}: a harm of "
+            f"{rollout.policy.harm:.0%} is ruled out at a false-promotion rate of "
+            f"{rollout.policy.false_promotion_rate:.0%}."
+        )
+    return (
+        f"No decision yet: evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback, "
+        f"after {rollout.canary_exposures:,} exposures of {rollout.canary}."
+    )
+
+
+def _times(risk: RelativeRisk) -> str:
+    if risk.estimate is None:
+        return "above"
+    if risk.lower is None:
+        return f"{risk.estimate:.2f} times"
+    if risk.upper is None:
+        return f"{risk.estimate:.2f} times (at least {risk.lower:.2f})"
+    return f"{risk.estimate:.2f} times ({risk.lower:.2f} to {risk.upper:.2f})"

@@ -1,0 +1,357 @@
+"""The judge of one service: partials in, windows, verdicts and decisions out.
+
+All state of a service is one value (``ServiceState``), so that what was counted and up to which
+offset it was counted change together: a partial that arrives twice counts once. The functions are
+a pure step of (state, message) and know neither Kafka nor the clock.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import msgspec
+
+from contracts.policy import Policy
+from contracts.results import (
+    Cell,
+    Decision,
+    Partial,
+    RolloutCommand,
+    RolloutCommandAction,
+    RolloutStatus,
+    Source,
+    Verdict,
+    Window,
+)
+from streams.judge import rollout as rollouts
+from streams.judge.rollout import RolloutState
+from streams.windows.tally import Tally
+
+TICK_MS = 1000
+WINDOW_S = 10
+WATERMARK_SLACK_MS = 500
+"""How far out of order one agent's records may be: it reads several files in turn."""
+KNOWN_AFTER_MS = 5_000
+"""How much older a baseline must be than the release that autodetection takes for a canary."""
+_COMMANDS_REMEMBERED = 100
+
+Output = Window | Verdict | Decision
+
+
+class ReleaseState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What is known of a release: event times in epoch milliseconds."""
+
+    first_seen: int
+    last_seen: int
+    exposures: int = 0
+    first_bad: int | None = None
+    was_judged: bool = False
+    agents: dict[str, int] = {}
+    """Agent to the latest event time at which it reported this release."""
+
+
+class WindowState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One storage window that may still grow."""
+
+    start: int
+    release: str
+    arm: str = ""
+    part: str
+    tally: Tally
+    is_dirty: bool = True
+
+
+class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Everything the judge remembers of one service."""
+
+    service: str
+    fences: dict[str, int] = {}
+    """``topic/partition`` to the last offset that was applied."""
+    watermarks: dict[str, int] = {}
+    """Agent to the latest event time it reported."""
+    releases: dict[str, ReleaseState] = {}
+    ticks: dict[int, dict[str, Tally]] = {}
+    """Start of a tick that is not finished to the tally of each release."""
+    late: dict[str, Tally] = {}
+    """What came after its tick was judged; it counts in the next look."""
+    windows: list[WindowState] = []
+    judged_to: int = 0
+    heard_at: int = 0
+    """Processing time of the last partial that was not a heartbeat."""
+    rollout: RolloutState | None = None
+    commands: list[str] = []
+
+    @property
+    def high_watermark(self) -> int:
+        """Latest event time of any agent; 0 before the first."""
+        return max(self.watermarks.values(), default=0)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a heartbeat would bring anything: a tick to judge, a window to write."""
+        is_draining = self.rollout is not None and (
+            self.rollout.status is RolloutStatus.ROLLING_BACK
+        )
+        return bool(self.ticks) or is_draining or any(w.is_dirty for w in self.windows)
+
+
+def is_duplicate(state: ServiceState, source: Source) -> bool:
+    """Whether this source was applied before (its partition's fence has passed it)."""
+    return source.offset <= state.fences.get(_fence(source), -1)
+
+
+def apply_partial(
+    state: ServiceState, partial: Partial, policy: Policy, *, processed_time: int
+) -> list[Output]:
+    """Add one partial (or heartbeat) and look wherever a tick is finished by it.
+
+    Args:
+        state: changed in place.
+        partial: not a duplicate (see ``is_duplicate``).
+        policy: of this service.
+        processed_time: epoch milliseconds, stamped on verdicts and decisions.
+
+    Returns:
+        Windows, verdicts and decisions to publish, in order.
+    """
+    if partial.source is None:
+        return _apply_heartbeat(state, partial, policy, processed_time)
+    state.fences[_fence(partial.source)] = partial.source.offset
+    state.heard_at = partial.sent_at
+    for cell in partial.cells:
+        _add_cell(state, cell, partial, policy)
+    if policy.autodetect and not _has_open_rollout(state):
+        _autodetect(state, policy)
+    if state.rollout and not state.rollout.baseline:
+        state.rollout.baseline = _busiest_release(state, policy, besides=state.rollout.canary)
+    judged_before = state.judged_to
+    outputs = list(_judge(state, _closed_to(state, policy), processed_time))
+    if state.judged_to > judged_before:
+        outputs.extend(_written_windows(state, policy))
+    return outputs
+
+
+def apply_command(
+    state: ServiceState, command: RolloutCommand, policy: Policy, *, processed_time: int
+) -> list[Output]:
+    """Open or end a rollout on request; the same command id twice is one request."""
+    if command.id in state.commands:
+        return []
+    state.commands = [*state.commands[1 - _COMMANDS_REMEMBERED :], command.id]
+    outputs: list[Output] = []
+    if _has_open_rollout(state) and state.rollout is not None:
+        is_abort = command.action is RolloutCommandAction.ABORT
+        if not is_abort and command.canary == state.rollout.canary:
+            return []
+        reason = command.reason or ("Aborted." if is_abort else f"Replaced by {command.canary}.")
+        outputs.append(
+            rollouts.last_word(
+                state.rollout,
+                status=RolloutStatus.ABORTED,
+                reason=reason,
+                processed_time=processed_time,
+            )
+        )
+    if command.action is RolloutCommandAction.START:
+        baseline = command.baseline or _busiest_release(state, policy, besides=command.canary)
+        opened_at = max(state.high_watermark, state.judged_to) or command.time
+        _open(state, policy, canary=command.canary, baseline=baseline, opened_at=opened_at)
+        outputs.extend(_look(state, processed_time))
+    return outputs
+
+
+def _apply_heartbeat(
+    state: ServiceState, partial: Partial, policy: Policy, processed_time: int
+) -> list[Output]:
+    """Nothing came for a while: every tick that began is finished, every window is written."""
+    end = max((tick + TICK_MS for tick in state.ticks), default=0)
+    is_silent = partial.sent_at - state.heard_at >= policy.drain_after * 1000
+    outputs = list(_judge(state, end, processed_time))
+    rollout = state.rollout
+    if rollout and rollout.status is RolloutStatus.ROLLING_BACK and is_silent:
+        silent_ms = partial.sent_at - state.heard_at
+        rollout.judged_to = max(rollout.judged_to, rollout.last_exposure_end + silent_ms)
+        outputs.extend(_look(state, processed_time))
+    outputs.extend(_written_windows(state, policy, flush=True))
+    return outputs
+
+
+# --- counting ----------------------------------------------------------------------------------
+
+
+def _fence(source: Source) -> str:
+    return f"{source.topic}/{source.partition}"
+
+
+def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy) -> None:
+    release = state.releases.get(cell.release)
+    if release is None:
+        release = ReleaseState(first_seen=cell.last, last_seen=cell.last)
+        state.releases[cell.release] = release
+    release.last_seen = max(release.last_seen, cell.last)
+    release.agents[partial.agent] = max(release.agents.get(partial.agent, 0), cell.last)
+    release.exposures += cell.counts.get(policy.metrics[0].of, 0)
+    if cell.first_bad is not None:
+        release.first_bad = min(cell.first_bad, release.first_bad or cell.first_bad)
+    state.watermarks[partial.agent] = max(state.watermarks.get(partial.agent, 0), cell.last)
+    if cell.tick + TICK_MS <= state.judged_to:
+        state.late.setdefault(cell.release, Tally()).add_cell(cell)
+    else:
+        of_tick = state.ticks.setdefault(cell.tick, {})
+        of_tick.setdefault(cell.release, Tally()).add_cell(cell)
+    _window_of(state, cell, partial).tally.add_cell(cell)
+
+
+def _window_of(state: ServiceState, cell: Cell, partial: Partial) -> WindowState:
+    start = cell.tick - cell.tick % (WINDOW_S * 1000)
+    for window in reversed(state.windows):
+        if (window.start, window.release, window.arm) == (start, cell.release, cell.arm):
+            window.is_dirty = True
+            return window
+    source = partial.source
+    part = f"{source.topic}-{source.partition}-{source.offset}" if source else ""
+    window = WindowState(start=start, release=cell.release, arm=cell.arm, part=part, tally=Tally())
+    state.windows.append(window)
+    return window
+
+
+def _written_windows(
+    state: ServiceState, policy: Policy, *, flush: bool = False
+) -> Iterator[Window]:
+    """Windows that changed; those that are past their lateness leave the state.
+
+    A record that comes even later opens a new part of its window; readers add the parts up.
+    """
+    keep_from = state.high_watermark - policy.lateness * 1000 - WINDOW_S * 1000
+    kept = []
+    for window in state.windows:
+        is_over = window.start < keep_from
+        if window.is_dirty and (flush or is_over or state.judged_to > window.start):
+            window.is_dirty = False
+            yield _window(state.service, window)
+        if not is_over:
+            kept.append(window)
+    state.windows = kept
+
+
+def _window(service: str, window: WindowState) -> Window:
+    return Window(
+        time=window.start,
+        service=service,
+        release=window.release,
+        arm=window.arm,
+        window_s=WINDOW_S,
+        part=window.part,
+        counts=dict(window.tally.counts),
+        histograms={name: window.tally.histogram(name) for name in window.tally.histograms},
+    )
+
+
+# --- looking -----------------------------------------------------------------------------------
+
+
+def _closed_to(state: ServiceState, policy: Policy) -> int:
+    """End of the last tick that both arms have passed, or whose lateness has run out."""
+    by_lateness = state.high_watermark - round(policy.lateness * 1000)
+    rollout = state.rollout
+    if rollout is None or not rollout.status.is_open:
+        return by_lateness
+    passed = [_watermark(state, r, policy) for r in (rollout.canary, rollout.baseline)]
+    return max(by_lateness, min(passed) - WATERMARK_SLACK_MS)
+
+
+def _watermark(state: ServiceState, release: str, policy: Policy) -> int:
+    """Event time up to which every agent that lately reported this release has reported."""
+    known = state.releases.get(release)
+    if known is None:
+        return 0
+    since = state.high_watermark - policy.lateness * 1000
+    live = [state.watermarks[agent] for agent, seen in known.agents.items() if seen >= since]
+    return min(live, default=0)
+
+
+def _judge(state: ServiceState, closed_to: int, processed_time: int) -> Iterator[Output]:
+    """Take the ticks that are finished out of the state, in order, and look after each."""
+    for tick in sorted(t for t in state.ticks if t + TICK_MS <= closed_to):
+        tallies = defaultdict(Tally, state.ticks.pop(tick))
+        state.judged_to = max(state.judged_to, tick + TICK_MS)
+        rollout = state.rollout
+        end = tick + TICK_MS
+        if rollout is None or not rollout.status.is_open or end <= rollout.opened_at:
+            state.late.clear()
+            continue
+        arms = (rollout.canary, rollout.baseline)
+        for release in arms:
+            if late := state.late.pop(release, None):
+                tallies[release].add(late)
+        state.late.clear()
+        if not any(release in tallies for release in arms):
+            continue
+        canary, baseline = (tallies[release] for release in arms)
+        rollouts.add_tick(rollout, end=end, canary=canary, baseline=baseline)
+        _note_first_bad(state, rollout)
+        yield from _look(state, processed_time)
+
+
+def _look(state: ServiceState, processed_time: int) -> Iterator[Output]:
+    rollout = state.rollout
+    if rollout is None:
+        return
+    found = rollouts.look(rollout)
+    yield from rollouts.decide(rollout, found, processed_time=processed_time)
+
+
+def _note_first_bad(state: ServiceState, rollout: RolloutState) -> None:
+    known = state.releases.get(rollout.canary)
+    if known and known.first_bad is not None and known.first_bad < rollout.judged_to:
+        rollout.first_bad_event_at = known.first_bad
+
+
+# --- opening -----------------------------------------------------------------------------------
+
+
+def _has_open_rollout(state: ServiceState) -> bool:
+    return state.rollout is not None and state.rollout.status.is_open
+
+
+def _autodetect(state: ServiceState, policy: Policy) -> None:
+    """A release never seen before, beside one that is known and busy, is a canary."""
+    baseline = _busiest_release(state, policy)
+    known = state.releases.get(baseline)
+    if known is None or known.exposures < policy.min_exposures:
+        return
+    for name, release in state.releases.items():
+        is_new = not release.was_judged and (
+            release.first_seen >= known.first_seen + KNOWN_AFTER_MS
+        )
+        was_last = state.rollout is not None and state.rollout.canary == name
+        if name != baseline and is_new and not was_last:
+            opened_at = release.first_seen
+            _open(state, policy, canary=name, baseline=baseline, opened_at=opened_at)
+            return
+
+
+def _busiest_release(state: ServiceState, policy: Policy, besides: str = "") -> str:
+    """The release with the most exposures of late (of all time, where there are none of late)."""
+    lately: dict[str, int] = defaultdict(int)
+    for window in state.windows:
+        lately[window.release] += rollouts.exposures_of(policy, window.tally)
+    of_all_time = {name: release.exposures for name, release in state.releases.items()}
+    for exposures in (lately, of_all_time):
+        candidates = {name: count for name, count in exposures.items() if name != besides and count}
+        if candidates:
+            return max(candidates, key=lambda name: candidates[name])
+    return ""
+
+
+def _open(
+    state: ServiceState, policy: Policy, *, canary: str, baseline: str, opened_at: int
+) -> None:
+    state.rollout = rollouts.open_rollout(
+        policy, service=state.service, canary=canary, baseline=baseline, opened_at=opened_at
+    )
+    if known := state.releases.get(canary):
+        known.was_judged = True
+        if known.first_bad is not None and known.first_bad < opened_at - TICK_MS:
+            known.first_bad = None  # it was bad before this rollout, not because of it

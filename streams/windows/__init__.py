@@ -1,0 +1,1 @@
+"""Aggregation: telemetry batches to partials, partials to ticks and windows."""

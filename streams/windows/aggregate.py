@@ -1,0 +1,198 @@
+"""Telemetry batches to cells: counts and histograms per service, release, host, arm and tick.
+
+Everything works on columns: rows get the number of their group (from dictionary codes), and every
+figure is one ``bincount`` over those numbers. No Python loop touches an event; the loops below run
+over groups, event names and distinct values.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from contracts import histogram
+from contracts.records import RecordKind
+from contracts.results import Cell, SparseHistogram
+
+TICK_MS = 1000
+UNKNOWN = "unknown"
+"""Stands for a service or release name that is missing: counted, never dropped."""
+
+Ints = npt.NDArray[np.int64]
+_HOST_VALUES = ("cpu_percent", "memory_percent", "load1", "disk_percent")
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """The groups of a batch: ``of_row`` (n,) is the group of each row; ``cells`` are theirs."""
+
+    of_row: Ints
+    services: list[str]
+    cells: list[Cell]
+
+    def add_counts(self, name: str, weights: npt.NDArray[np.generic] | None = None) -> None:
+        """Add the rows (or the sum of their ``weights``) of each group to its counter."""
+        sums = np.bincount(self.of_row, weights=weights, minlength=len(self.cells))
+        for group in np.flatnonzero(sums):
+            counts = self.cells[group].counts
+            counts[name] = counts.get(name, 0) + int(sums[group])
+
+    def add_histogram(self, name: str, rows: npt.NDArray[np.bool_], values: pa.Array) -> None:
+        """Add the histogram of ``values`` (n,) of the chosen rows to each group."""
+        numbers = values.to_numpy(zero_copy_only=False)
+        chosen = rows & np.isfinite(numbers)
+        if not chosen.any():
+            return
+        bins = histogram.bins_of(numbers[chosen])
+        for group, of_group, counts in _count_pairs(self.of_row[chosen], bins):
+            self.cells[group].histograms[name] = SparseHistogram(of_group, counts)
+
+
+def cells_of_batch(kind: RecordKind, batch: pa.RecordBatch) -> dict[str, list[Cell]]:
+    """The cells of each service in one batch.
+
+    Args:
+        kind: what the batch holds; its columns are those of ``contracts.arrow.schemas``.
+        batch: n records in any order.
+
+    Returns:
+        Service name to its cells, in order of release, host, arm and tick.
+    """
+    if batch.num_rows == 0:
+        return {}
+    groups = _group_rows(batch)
+    _FILL[kind](groups, batch)
+    by_service: dict[str, list[Cell]] = defaultdict(list)
+    for service, cell in zip(groups.services, groups.cells, strict=True):
+        by_service[service].append(cell)
+    return dict(by_service)
+
+
+def _group_rows(batch: pa.RecordBatch) -> _Groups:
+    names = [n for n in ("service", "release", "host", "arm") if n in batch.schema.names]
+    coded = {name: _codes(batch.column(name)) for name in names}
+    times = batch.column("time").cast(pa.int64()).to_numpy(zero_copy_only=False)
+    ticks = times // TICK_MS
+    first_tick = ticks.min()
+    key = np.zeros(batch.num_rows, dtype=np.int64)
+    for codes, values in coded.values():
+        key = key * len(values) + codes
+    key = key * (ticks.max() - first_tick + 1) + (ticks - first_tick)
+    _, first_rows, of_row = np.unique(key, return_index=True, return_inverse=True)
+    last = np.full(len(first_rows), np.iinfo(np.int64).min)
+    np.maximum.at(last, of_row, times)
+    labels = {
+        name: [values[c] for c in codes[first_rows]] for name, (codes, values) in coded.items()
+    }
+    nothing = [""] * len(first_rows)
+    cells = [
+        Cell(
+            tick=int(tick) * TICK_MS,
+            release=release or UNKNOWN,
+            host=host,
+            arm=arm,
+            last=int(end),
+            counts={},
+            histograms={},
+        )
+        for tick, release, host, arm, end in zip(
+            ticks[first_rows],
+            labels["release"],
+            labels["host"],
+            labels.get("arm", nothing),
+            last,
+            strict=True,
+        )
+    ]
+    return _Groups(of_row.astype(np.int64), [s or UNKNOWN for s in labels["service"]], cells)
+
+
+def _codes(column: pa.Array) -> tuple[Ints, list[str]]:
+    """Codes (n,) and their values; null becomes the empty string."""
+    values = [value or "" for value in column.dictionary.to_pylist()]
+    indices = column.indices
+    if indices.null_count:
+        indices = indices.fill_null(len(values))
+    return indices.to_numpy(zero_copy_only=False).astype(np.int64), [*values, ""]
+
+
+def _fill_events(groups: _Groups, batch: pa.RecordBatch) -> None:
+    names, values = _codes(batch.column("name"))
+    is_bad = ~batch.column("ok").fill_null(True).to_numpy(zero_copy_only=False)
+    sizes = batch.column("size_bytes").fill_null(0).to_numpy(zero_copy_only=False)
+    status = batch.column("status").fill_null(0).to_numpy(zero_copy_only=False)
+    for code in np.unique(names):
+        name = values[code] or UNKNOWN
+        rows = names == code
+        groups.add_counts(name, rows)
+        groups.add_counts(f"{name}.bad", rows & is_bad)
+        groups.add_counts(f"{name}.bytes", np.where(rows, sizes, 0))
+        for group, codes, counts in _count_pairs(groups.of_row[rows], status[rows]):
+            for value, count in zip(codes, counts, strict=True):
+                if value:
+                    of_cell = groups.cells[group].counts
+                    word = f"{name}.status.{_status_word(value)}"
+                    of_cell[word] = of_cell.get(word, 0) + count
+        groups.add_histogram(f"{name}.duration_ms", rows, batch.column("duration_ms"))
+    _mark_first_bad(groups, batch, is_bad)
+
+
+def _status_word(status: int) -> str:
+    return str(status) if 100 <= status < 600 else "other"
+
+
+def _fill_crashes(groups: _Groups, batch: pa.RecordBatch) -> None:
+    groups.add_counts("crash")
+    _mark_first_bad(groups, batch, np.ones(batch.num_rows, dtype=np.bool_))
+
+
+def _fill_logs(groups: _Groups, batch: pa.RecordBatch) -> None:
+    groups.add_counts("log")
+    severities, values = _codes(batch.column("severity"))
+    for code in np.unique(severities):
+        groups.add_counts(f"log.{values[code] or UNKNOWN}", severities == code)
+
+
+def _fill_hosts(groups: _Groups, batch: pa.RecordBatch) -> None:
+    groups.add_counts("host")
+    rows = np.ones(batch.num_rows, dtype=np.bool_)
+    for name in _HOST_VALUES:
+        groups.add_histogram(f"host.{name}", rows, batch.column(name).fill_null(float("nan")))
+
+
+_FILL: dict[RecordKind, Callable[[_Groups, pa.RecordBatch], None]] = {
+    RecordKind.EVENTS: _fill_events,
+    RecordKind.CRASHES: _fill_crashes,
+    RecordKind.LOGS: _fill_logs,
+    RecordKind.HOSTS: _fill_hosts,
+}
+
+
+def _mark_first_bad(groups: _Groups, batch: pa.RecordBatch, is_bad: npt.NDArray[np.bool_]) -> None:
+    times = batch.column("time").cast(pa.int64()).to_numpy(zero_copy_only=False)
+    first = np.full(len(groups.cells), np.iinfo(np.int64).max)
+    np.minimum.at(first, groups.of_row[is_bad], times[is_bad])
+    for group in np.flatnonzero(first != np.iinfo(np.int64).max):
+        groups.cells[group].first_bad = int(first[group])
+
+
+def _count_pairs(
+    groups: Ints, values: npt.NDArray[np.integer]
+) -> list[tuple[int, list[int], list[int]]]:
+    """For each group: its distinct values, ascending, and how often each occurs."""
+    low = int(values.min())
+    span = int(values.max()) - low + 1
+    keys, counts = np.unique(groups * span + (values - low), return_counts=True)
+    of_group = keys // span
+    starts = np.flatnonzero(np.diff(of_group, prepend=of_group[0] - 1))
+    ends = np.append(starts[1:], len(keys))
+    found = (keys % span + low).tolist()
+    how_often = counts.tolist()
+    return [
+        (int(of_group[a]), found[a:b], how_often[a:b]) for a, b in zip(starts, ends, strict=True)
+    ]
