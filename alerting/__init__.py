@@ -1,0 +1,1 @@
+"""Decisions leave as signed, retried, recorded webhooks; ``pipeline.py`` shows the order."""

@@ -1,0 +1,158 @@
+"""The record of deliveries on ``coalmine.deliveries``: written after each attempt, read at start.
+
+It is what makes a restart safe: what is recorded is not sent again, what is not recorded is sent
+again with the same id. It is read back as far as a decision may live, and no further.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import msgspec
+import structlog
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from alerting.pipeline import FINAL
+from contracts.clock import Clock
+from contracts.errors import Recoverable
+from contracts.results import DeadLetter, Delivery
+from contracts.settings import KafkaSettings
+from contracts.topics import DEADLETTERS, DELIVERIES
+
+_log = structlog.get_logger()
+
+LOOK_BACK_MS = 24 * 3_600_000
+"""Decisions live for minutes; one that lives longer than this may be sent twice."""
+
+_ACKNOWLEDGED_WITHIN_S = 10
+
+
+class DeliveryMemory:
+    """What the records say, in memory: attempts so far and whether it is over."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str], tuple[int, int, bool]] = {}
+
+    def note(self, delivery: Delivery) -> None:
+        """Take one record into account; the order of records does not matter."""
+        key = (delivery.decision, delivery.endpoint)
+        with self._lock:
+            time, attempts, is_over = self._seen.get(key, (0, 0, False))
+            self._seen[key] = (
+                max(time, delivery.time),
+                max(attempts, delivery.attempt),
+                is_over or delivery.outcome in FINAL,
+            )
+
+    def is_settled(self, decision_id: str, endpoint: str) -> bool:
+        """See ``Ledger``."""
+        with self._lock:
+            return self._seen.get((decision_id, endpoint), (0, 0, False))[2]
+
+    def attempts(self, decision_id: str, endpoint: str) -> int:
+        """See ``Ledger``."""
+        with self._lock:
+            return self._seen.get((decision_id, endpoint), (0, 0, False))[1]
+
+    def forget_before(self, time_ms: int) -> None:
+        """Drop what is older: its decisions have expired."""
+        with self._lock:
+            self._seen = {key: seen for key, seen in self._seen.items() if seen[0] >= time_ms}
+
+
+class KafkaLedger:
+    """The ledger of production, see ``Ledger``.
+
+    Raises:
+        Recoverable: Kafka cannot be reached.
+    """
+
+    def __init__(self, settings: KafkaSettings, clock: Clock) -> None:
+        self._options = settings.client_options()
+        self._clock = clock
+        self._memory = DeliveryMemory()
+        try:
+            self._producer = KafkaProducer(
+                **self._options, acks="all", enable_idempotence=True, linger_ms=0
+            )
+        except KafkaError as error:
+            raise Recoverable(f"Kafka cannot be reached: {error}") from error
+
+    def is_settled(self, decision_id: str, endpoint: str) -> bool:
+        """See ``Ledger``."""
+        return self._memory.is_settled(decision_id, endpoint)
+
+    def attempts(self, decision_id: str, endpoint: str) -> int:
+        """See ``Ledger``."""
+        return self._memory.attempts(decision_id, endpoint)
+
+    def record(self, delivery: Delivery) -> None:
+        """See ``Ledger``."""
+        self._send(DELIVERIES.name, delivery.decision, delivery)
+        self._memory.note(delivery)
+
+    def set_aside(self, letter: DeadLetter) -> bool:
+        """Store a dead letter; true once it is acknowledged.
+
+        Raises:
+            Recoverable: it could not be stored now.
+        """
+        self._send(DEADLETTERS.name, letter.origin, letter)
+        return True
+
+    def catch_up(self) -> None:
+        """Read every record of the last day, those of other alerters included.
+
+        Raises:
+            Recoverable: Kafka cannot be reached.
+        """
+        since_ms = self._clock.now_ms() - LOOK_BACK_MS
+        self._memory.forget_before(since_ms)
+        try:
+            consumer = KafkaConsumer(**self._options, fetch_max_wait_ms=50)
+            try:
+                count = self._read(consumer, since_ms)
+            finally:
+                consumer.close(autocommit=False)
+        except KafkaError as error:
+            raise Recoverable(f"deliveries cannot be read: {error}") from error
+        _log.info("deliveries_read", records=count)
+
+    def close(self) -> None:
+        """Send what waits, for at most two seconds."""
+        self._producer.close(timeout=2)
+
+    def _read(self, consumer: Any, since_ms: int) -> int:  # noqa: ANN401 - untyped library
+        numbers = consumer.partitions_for_topic(DELIVERIES.name) or ()
+        partitions = [TopicPartition(DELIVERIES.name, number) for number in numbers]
+        if not partitions:
+            return 0
+        consumer.assign(partitions)
+        ends = consumer.end_offsets(partitions)
+        starts = consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+        for partition in partitions:
+            start = starts.get(partition)
+            consumer.seek(partition, start.offset if start else ends[partition])
+        count = 0
+        while any(consumer.position(p) < ends[p] for p in partitions):
+            for records in consumer.poll(timeout_ms=200).values():
+                count += sum(self._note(record.value) for record in records)
+        return count
+
+    def _note(self, value: bytes | None) -> bool:
+        try:
+            self._memory.note(msgspec.json.decode(value or b"", type=Delivery))
+        except msgspec.DecodeError:
+            return False  # not ours: whoever wrote it, it tells nothing of a delivery
+        return True
+
+    def _send(self, topic: str, key: str, document: Delivery | DeadLetter) -> None:
+        value = msgspec.json.encode(document)
+        try:
+            sent = self._producer.send(topic, value, key=key.encode())
+            sent.get(timeout=_ACKNOWLEDGED_WITHIN_S)
+        except KafkaError as error:
+            raise Recoverable(f"{topic} does not acknowledge: {error}") from error

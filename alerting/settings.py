@@ -1,0 +1,199 @@
+"""The endpoints file: whom to tell, of what, and how hard to try. Secrets are references only."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import ssl
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from alerting.integrations import PRESETS
+from contracts.config import Seconds, Secret, load, resolve_secret
+from contracts.errors import ConfigError
+from contracts.results import Decision, DecisionAction
+
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_Delay = Annotated[float, msgspec.Meta(ge=0)]
+_MOST_SECRETS = 2
+_SECRET_BYTES = range(24, 65)
+_REFERENCE = re.compile(r"\$\{(?:env|file):[^}]+\}")
+
+Network = IPv4Network | IPv6Network
+
+
+class RetryConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """When to try again; the last delay repeats until the decision expires."""
+
+    delays: list[Seconds] = msgspec.field(
+        default_factory=lambda: [Seconds(s) for s in (1, 2, 5, 10, 20, 30)]
+    )
+    jitter: Annotated[float, msgspec.Meta(ge=0, le=0.9)] = 0.2
+    """Share of a delay by which it may be longer or shorter."""
+
+
+class EndpointConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One receiver as a user writes it."""
+
+    name: _Name
+    url: str
+    """The address, or a reference to it where it holds a secret itself."""
+    secret: str | list[str]
+    """``${env:…}`` or ``${file:…}`` of a ``whsec_…`` secret; two of them while it is rotated."""
+    preset: str = "generic"
+    actions: list[DecisionAction] = msgspec.field(
+        default_factory=lambda: [DecisionAction.ROLLBACK, DecisionAction.ESCALATE]
+    )
+    services: list[str] = msgspec.field(default_factory=lambda: ["*"])
+    """Globs of service names."""
+    timeout: Seconds = Seconds(10)
+    """For one attempt as a whole, from the first look-up to the last byte."""
+    allow_private: bool | list[str] = False
+    """Whether, or which, private and loopback addresses (CIDR) may be a target."""
+    ca_file: Path | None = None
+    retry: RetryConfig = msgspec.field(default_factory=RetryConfig)
+
+
+class AlertingConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    endpoints: list[EndpointConfig] = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One receiver, checked, with its secrets at hand. Printing it shows none of them."""
+
+    name: str
+    preset: str
+    url: Secret
+    """Revealed to the transport only: addresses of some tools are secrets."""
+    shown_url: str
+    """Without user info, query and, where the address came by reference, path."""
+    secrets: tuple[Secret, ...]
+    actions: frozenset[DecisionAction]
+    services: tuple[str, ...]
+    timeout_s: float
+    private_networks: tuple[Network, ...]
+    ca_file: Path | None
+    delays_s: tuple[float, ...]
+    jitter: float
+
+    def wants(self, decision: Decision) -> bool:
+        """Whether this endpoint is to be told of this decision."""
+        return decision.action in self.actions and any(
+            fnmatchcase(decision.service, glob) for glob in self.services
+        )
+
+
+def load_endpoints(path: Path) -> tuple[Endpoint, ...]:
+    """Read, check and resolve the endpoints file.
+
+    Raises:
+        ConfigError: a field that is wrong, a secret that is not there or not one.
+    """
+    config = load(path, AlertingConfig)
+    endpoints = tuple(
+        _endpoint(entry, str(path), f"endpoints[{number}]")
+        for number, entry in enumerate(config.endpoints)
+    )
+    names = [endpoint.name for endpoint in endpoints]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ConfigError(
+                str(path),
+                "expected a name of its own",
+                field=f"endpoints[{number}].name",
+                value=name,
+            )
+    return endpoints
+
+
+def _endpoint(entry: EndpointConfig, source: str, field: str) -> Endpoint:
+    if entry.preset not in PRESETS:
+        expected = f"expected one of {', '.join(sorted(PRESETS))}"
+        raise ConfigError(source, expected, field=f"{field}.preset", value=entry.preset)
+    if entry.timeout <= 0:
+        raise ConfigError(source, "expected more than 0 s", field=f"{field}.timeout")
+    if not entry.retry.delays or min(entry.retry.delays) <= 0:
+        expected = "expected at least one delay, each above 0 s"
+        raise ConfigError(source, expected, field=f"{field}.retry.delays")
+    url, shown = _url(entry.url, source, f"{field}.url")
+    return Endpoint(
+        name=entry.name,
+        preset=entry.preset,
+        url=url,
+        shown_url=shown,
+        secrets=_secrets(entry.secret, source, f"{field}.secret"),
+        actions=frozenset(entry.actions),
+        services=tuple(entry.services),
+        timeout_s=float(entry.timeout),
+        private_networks=_networks(entry.allow_private, source, f"{field}.allow_private"),
+        ca_file=_ca_file(entry.ca_file, source, f"{field}.ca_file"),
+        delays_s=tuple(float(delay) for delay in entry.retry.delays),
+        jitter=entry.retry.jitter,
+    )
+
+
+def _url(text: str, source: str, field: str) -> tuple[Secret, str]:
+    is_reference = _REFERENCE.fullmatch(text) is not None
+    url = resolve_secret(text, source=source, field=field).reveal() if is_reference else text
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():
+        shown = None if is_reference else text
+        raise ConfigError(source, "expected http(s)://host[:port]/path", field=field, value=shown)
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(source, "an address must not hold a user or password", field=field)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    where = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+    return Secret(url), where + ("/***" if is_reference else parts.path)
+
+
+def _secrets(references: str | list[str], source: str, field: str) -> tuple[Secret, ...]:
+    given = [references] if isinstance(references, str) else references
+    if not 1 <= len(given) <= _MOST_SECRETS:
+        raise ConfigError(source, "expected one secret, or two while it is rotated", field=field)
+    secrets = tuple(resolve_secret(r, source=source, field=field) for r in given)
+    for secret in secrets:
+        try:
+            raw = base64.b64decode(secret.reveal().removeprefix("whsec_") + "==", validate=False)
+        except (binascii.Error, ValueError):
+            raw = b""
+        if not secret.reveal().startswith("whsec_") or len(raw) not in _SECRET_BYTES:
+            expected = "expected whsec_ and the base64 of 24 to 64 random bytes"
+            raise ConfigError(source, expected, field=field)
+    return secrets
+
+
+def _networks(allowed: bool | list[str], source: str, field: str) -> tuple[Network, ...]:  # noqa: FBT001 - a field of the file
+    if allowed is True:
+        return (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    networks: list[Network] = []
+    for text in allowed or []:
+        try:
+            networks.append(ip_network(text))
+        except ValueError as error:
+            expected = "expected true, false or networks such as 10.1.0.0/16"
+            raise ConfigError(source, expected, field=field, value=text) from error
+    return tuple(networks)
+
+
+def _ca_file(path: Path | None, source: str, field: str) -> Path | None:
+    if path is None:
+        return None
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(source, "expected a file of PEM certificates", field=field) from error
+    return path
