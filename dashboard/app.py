@@ -1,0 +1,166 @@
+"""The dashboard's app: reads the settings, builds the client, joins pages and server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import structlog
+import uvicorn
+from dash import ClientsideFunction, Dash, Input, Output
+from dash.backends._fastapi import FastAPIDashServer
+from elasticsearch import Elasticsearch
+
+from contracts.clock import SystemClock
+from contracts.settings import ElasticsearchSettings, elasticsearch_settings
+from dashboard.assets_gzip import PackedAssets
+from dashboard.components.shell import shell
+from dashboard.pages import fleet, rollout
+from dashboard.queries.reader import Reader
+
+log = structlog.get_logger()
+
+REQUEST_TIMEOUT_S = 2.0
+GRACEFUL_SHUTDOWN_S = 2
+_HERE = Path(__file__).parent
+
+_INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>
+{%metas%}
+<title>{%title%}</title>
+{%favicon%}
+{%css%}
+<script src="/assets/first.js"></script>
+</head>
+<body>
+{%app_entry%}
+<footer hidden>{%config%}{%scripts%}{%renderer%}</footer>
+</body>
+</html>"""
+
+
+class _HttpServer(FastAPIDashServer):  # type: ignore[misc]  # Dash ships no types
+    """The FastAPI backend without its WebSocket: the page asks by plain HTTP, which comes back by
+    itself after a restart, where a dropped socket leaves a page stale for ever.
+    """
+
+    websocket_capability = False
+
+
+class _AsyncDash(Dash):  # type: ignore[misc]  # Dash ships no types
+    """Dash whose callbacks and layouts are coroutines that read in threads.
+
+    FastAPI runs plain callbacks on its event loop, where one slow search would stop every viewer.
+    Dash's own switch (``use_async``) only asks whether asgiref is installed, and uses none of it.
+    """
+
+    _use_async = property(lambda _self: True, lambda _self, _value: None)
+
+
+def build(settings: ElasticsearchSettings) -> Dash:
+    """The Dash app over one Elasticsearch; ``build(…).server`` is the ASGI app."""
+    client = Elasticsearch(
+        **settings.client_options(),
+        request_timeout=REQUEST_TIMEOUT_S,
+        max_retries=0,
+        retry_on_timeout=False,
+    )
+    app = _AsyncDash(
+        "dashboard",
+        backend=_HttpServer,
+        use_pages=True,
+        pages_folder="",
+        assets_folder=str(_HERE / "assets"),
+        assets_ignore="first.js",
+        compress=True,
+        serve_locally=True,
+        suppress_callback_exceptions=True,
+        update_title="",
+        title="Coalmine",
+        health_endpoint="healthz",
+        index_string=_INDEX,
+        on_error=_log_error,
+        meta_tags=[
+            {"name": "viewport", "content": "width=device-width, initial-scale=1"},
+            {"name": "color-scheme", "content": "light dark"},
+        ],
+    )
+    reader = Reader(client, SystemClock())
+    app.layout = shell()
+    fleet.register(app, reader)
+    rollout.register(app, reader)
+    _join_shell(app)
+    return app
+
+
+def run(host: str, port: int) -> None:
+    """Serve the dashboard until SIGTERM or SIGINT.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on.
+
+    Raises:
+        ConfigError: the environment names no usable Elasticsearch.
+    """
+    app = build(elasticsearch_settings())
+    asyncio.run(_warm_up(app))
+    config = uvicorn.Config(
+        PackedAssets(app.server),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+    )
+    log.info("dashboard_started", url=f"http://{host}:{port}")
+    uvicorn.Server(config).run()
+    log.info("dashboard_stopped")
+
+
+async def _warm_up(app: Dash) -> None:
+    """Let Dash finish its set-up, which it leaves to the first request of ``/``.
+
+    A deep link as first request would otherwise get a page without our scripts and titles.
+    """
+    transport = httpx.ASGITransport(app=app.server)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        (await client.get("/")).raise_for_status()
+
+
+def _log_error(error: Exception) -> None:
+    """A callback failed: the page keeps what it has, and the log says why."""
+    log.error("dashboard_callback_failed", error=repr(error), exc_info=error)
+
+
+def _join_shell(app: Dash) -> None:
+    """What the browser does by itself: no request leaves it."""
+    for page in ("fleet", "rollout"):
+        app.clientside_callback(
+            ClientsideFunction("coalmine", "fresh"),
+            Output("fresh", "data", allow_duplicate=True),
+            Input(f"{page}-fresh", "data"),
+            prevent_initial_call="initial_duplicate",
+        )
+    app.clientside_callback(
+        ClientsideFunction("coalmine", "age"),
+        Output("age", "children"),
+        Output("age", "className"),
+        Output("stale", "children"),
+        Output("stale", "hidden"),
+        Input("clock", "n_intervals"),
+        Input("fresh", "data"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("coalmine", "crumbs"),
+        Output("crumbs", "children"),
+        Input("_pages_location", "pathname"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("coalmine", "zone"),
+        Output("zone", "className"),
+        Input("zone", "value"),
+    )

@@ -1,0 +1,177 @@
+// What the browser does by itself: ages, the stale banner, local times, cells of the grids.
+(function () {
+  "use strict";
+  const noUpdate = () => window.dash_clientside.no_update;
+  let zone = window.coalmineZone ? window.coalmineZone() : "UTC";
+  let fresh = null; // last freshness data, and when it came by this browser's clock
+  let freshAt = Date.now();
+
+  // ---- times ------------------------------------------------------------------------------
+  const formats = new Map();
+  function formatter(kind) {
+    const key = kind + zone;
+    if (!formats.has(key)) {
+      const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+      const date = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+      formats.set(
+        key,
+        new Intl.DateTimeFormat("en-GB", { ...(kind === "date" ? date : time), timeZone: zone })
+      );
+    }
+    return formats.get(key);
+  }
+  function ago(ms) {
+    const s = Math.max(0, (Date.now() - ms) / 1000);
+    if (s < 60) return Math.floor(s) + " s ago";
+    if (s < 3600) return Math.floor(s / 60) + " min ago";
+    if (s < 86400) return Math.floor(s / 3600) + " h ago";
+    return Math.floor(s / 86400) + " d ago";
+  }
+  function spoken(ms, mode) {
+    return mode === "ago" ? ago(ms) : formatter(mode).format(new Date(ms));
+  }
+  function utc(ms) {
+    return new Date(ms).toISOString().replace("T", " ").slice(0, 19) + " UTC";
+  }
+  function showTimes() {
+    for (const node of document.querySelectorAll("time[data-ms]")) {
+      const text = spoken(Number(node.dataset.ms), node.dataset.mode);
+      // the text node belongs to React: change its value, never replace it
+      if (node.firstChild && node.firstChild.nodeValue !== text) node.firstChild.nodeValue = text;
+    }
+  }
+  new MutationObserver(showTimes).observe(document.documentElement, {
+    childList: true,
+    characterData: true,
+    subtree: true,
+  });
+
+  // ---- callbacks --------------------------------------------------------------------------
+  let beats = 0;
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    coalmine: {
+      beat: () => (document.hidden ? noUpdate() : ++beats),
+      zoned_beat: () => (document.hidden ? noUpdate() : { beat: ++beats, zone }),
+      zone: (value) => {
+        zone = value === "utc" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+        window.coalmineRemember(zone);
+        showTimes();
+        for (const node of document.querySelectorAll("[data-grid-ms]")) {
+          node.textContent = spoken(Number(node.dataset.gridMs), node.dataset.mode);
+        }
+        return noUpdate();
+      },
+      fresh: (data) => {
+        fresh = data;
+        freshAt = Date.now();
+        return data;
+      },
+      age: () => {
+        showTimes();
+        if (!fresh) return ["connecting", "age", "", true];
+        const silent = (Date.now() - freshAt) / 1000;
+        const age = fresh.as_of ? (fresh.server_now - fresh.as_of) / 1000 + silent : null;
+        const told = age === null ? "no data yet" : "updated " + seconds(age) + " ago";
+        let why = "";
+        if (silent > 6 && !document.hidden) why = "The dashboard's server does not answer.";
+        else if (fresh.error) why = fresh.error + ".";
+        else if (fresh.last_look && fresh.server_now - fresh.last_look > 30000)
+          why =
+            "No new verdict for " +
+            seconds((fresh.server_now - fresh.last_look) / 1000 + silent) +
+            ": is the stream worker running?";
+        if (!why) return [told, "age age-live", "", true];
+        const old = age === null ? "Nothing could be read yet." : "Data are " + seconds(age) + " old.";
+        return [told, "age age-stale", "STALE · " + why + " " + (fresh.last_look && !fresh.error && silent <= 6 ? "" : old), false];
+      },
+      crumbs: (pathname) => {
+        const parts = /^\/s\/([^/]+)\/r\/([^/]+)$/.exec(pathname || "");
+        if (!parts) return "";
+        return decodeURIComponent(parts[1]) + " / " + decodeURIComponent(parts[2]);
+      },
+    },
+  });
+  function seconds(s) {
+    if (s < 60) return Math.max(0, Math.round(s)) + " s";
+    if (s < 3600) return Math.floor(s / 60) + " min " + Math.round(s % 60) + " s";
+    return Math.floor(s / 3600) + " h " + Math.floor((s % 3600) / 60) + " min";
+  }
+
+  // ---- grid -------------------------------------------------------------------------------
+  const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
+  functions.asShare = (v) => (v === null || v === undefined ? "–" : +(100 * v).toPrecision(2) + " %");
+  functions.asCount = (v) => Number(v).toLocaleString("en-US").replaceAll(",", "\u202f");
+  functions.byWord = (a, b) => a.word.localeCompare(b.word);
+  functions.byRank = (_a, _b, first, second) => first.data.rank - second.data.rank;
+
+  const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
+  const make = (...parts) => window.React.createElement(...parts);
+  const iconOf = (name) => make("span", { className: "icon icon-" + name, "aria-hidden": true });
+
+  cells.Chip = ({ value }) =>
+    make("span", { className: "badge tone-" + value.tone }, iconOf(value.icon), value.word);
+
+  cells.RolloutLink = ({ data }) =>
+    make(
+      "a",
+      {
+        href: data.href,
+        className: "cell-link",
+        title: data.reason,
+        onClick: (event) => {
+          if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+          event.preventDefault();
+          history.pushState({}, "", data.href);
+          window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+          window.scrollTo(0, 0);
+        },
+      },
+      data.service
+    );
+
+  cells.Releases = ({ data }) =>
+    make(
+      "span",
+      null,
+      make("b", null, data.canary),
+      make("span", { className: "dim" }, " beside " + data.baseline)
+    );
+
+  cells.EvidenceBar = ({ data }) => {
+    const share = Math.max(0, Math.min(1, data.needed > 0 ? data.evidence / data.needed : 0));
+    const text = Math.round(100 * share) + " %";
+    return make(
+      "span",
+      { className: "bar-cell", title: "10^" + data.evidence + " of 10^" + data.needed + " : 1" },
+      make(
+        "span",
+        { className: "bar", role: "img", "aria-label": text + " of the evidence for a rollback" },
+        make("span", { className: share >= 1 ? "bar-full" : "bar-part", style: { width: 100 * share + "%" } })
+      ),
+      make("span", { className: "bar-text" }, text)
+    );
+  };
+
+  cells.Moment = ({ value }) =>
+    make(
+      "span",
+      { title: utc(value), "data-grid-ms": value, "data-mode": "date" },
+      spoken(value, "date")
+    );
+
+  cells.CrashTitle = ({ data }) =>
+    make(
+      "span",
+      { className: "two-lines" },
+      make("span", { className: "line-strong" }, data.title),
+      make("span", { className: "dim-line" }, data.culprit)
+    );
+
+  cells.FirstRelease = ({ data }) =>
+    make(
+      "span",
+      null,
+      data.first_release,
+      data.new ? make("span", { className: "badge tone-bad badge-new" }, "New") : null
+    );
+})();

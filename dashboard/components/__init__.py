@@ -1,0 +1,1 @@
+"""Building blocks of the pages: values in, Dash components out; no queries, no callbacks."""

@@ -1,0 +1,261 @@
+"""The body of a rollout's page: named slots and named figures, drawn from one view.
+
+The live callback draws the same slots and figures again and sends what has changed; so the page
+has one description, whether it is opened or kept current.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dash_mantine_components as dmc
+import pandas as pd
+from dash import dcc, html
+
+from contracts.results import DecisionAction, MetricKind, MetricVerdict
+from dashboard import words
+from dashboard.components import tables
+from dashboard.components.basics import badge, card, plot, slot
+from dashboard.components.verdict import hero, steps
+from dashboard.figures.base import CANARY, GOOD, NEUTRAL, Figure, Mark
+from dashboard.figures.evidence import evidence
+from dashboard.figures.latency import tail
+from dashboard.figures.rates import rates
+from dashboard.figures.risk import relative_risk
+from dashboard.figures.traffic import traffic
+from dashboard.queries.frames import records
+from dashboard.queries.reader import LEAD_MS, RolloutView
+
+BAD_COUNTERS = {"error_rate": "request.bad", "crash_rate": "crash"}
+"""Counter of bad outcomes of the metrics whose rate is drawn from windows."""
+
+_MARKS = {
+    DecisionAction.ROLLBACK.value: ("roll back", CANARY),
+    DecisionAction.PROMOTE.value: ("promote", GOOD),
+    DecisionAction.HOLD.value: ("hold", NEUTRAL),
+    DecisionAction.ROLLBACK_VERIFIED.value: ("traffic gone", GOOD),
+    DecisionAction.ESCALATE.value: ("escalated", CANARY),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Everything that changes on a rollout's page, by name."""
+
+    structure: str
+    """Changes when the page needs other slots or figures: then the body is built anew."""
+    slots: dict[str, Any]
+    figures: dict[str, Figure]
+    crashes: list[dict[str, Any]]
+
+
+def draw(view: RolloutView, zone: str) -> Drawing:
+    """Everything that changes, from one view.
+
+    Args:
+        view: frames of one rollout.
+        zone: IANA name of the reader's time zone, for the time axes.
+    """
+    v = view.verdict
+    names = [m.name for m in v.metrics]
+    slots: dict[str, Any] = {
+        "hero": hero(v),
+        "steps": steps(view),
+        "decisions": tables.decision_table(view.decisions),
+        "deliveries": tables.delivery_table(view.deliveries),
+    }
+    slots |= {f"metric {m.name}": _metric_head(m) for m in v.metrics}
+    if any(m.kind is MetricKind.DISTRIBUTION for m in v.metrics):
+        slots["quantiles"] = tables.quantile_table(view.histograms)
+    return Drawing(
+        structure="|".join([v.rollout, zone, *names]),
+        slots=slots,
+        figures=_figures(view, zone),
+        crashes=tables.crash_rows(view.crashes, v.canary),
+    )
+
+
+def body(view: RolloutView, drawing: Drawing) -> html.Div:
+    """The whole page with everything drawn in."""
+    figures = drawing.figures
+    metrics = view.verdict.metrics
+    return html.Div(
+        [
+            slot("hero", drawing.slots["hero"]),
+            dmc.Paper(
+                slot("steps", drawing.slots["steps"]), className="card strip", withBorder=True
+            ),
+            html.Div(
+                [
+                    card(
+                        "Evidence over time",
+                        plot("evidence", figures["evidence"], height=270),
+                        hint="valid at every look, however often you look",
+                    ),
+                    card(
+                        "Load and the canary's share",
+                        plot("traffic", figures["traffic"], height=270),
+                        hint="requests per second, and share of all",
+                    ),
+                ],
+                className="pair",
+            ),
+            *[_metric_section(m, drawing) for m in metrics],
+            card(
+                "Crash groups",
+                tables.crash_grid(drawing.crashes),
+                hint="counts since the rollout opened; click a row for a stack trace",
+            ),
+            html.Div(
+                [
+                    card("Decisions", slot("decisions", drawing.slots["decisions"])),
+                    card("Webhook deliveries", slot("deliveries", drawing.slots["deliveries"])),
+                ],
+                className="pair pair-tables",
+            ),
+        ],
+        className="page",
+    )
+
+
+def crash_sample(sighting: dict[str, Any]) -> list[Any]:
+    """What the drawer shows of a crash group: who, where, and the stack trace as plain text."""
+    sample = sighting.get("sample", {})
+    facts = [
+        ("Message", sample.get("exception.message")),
+        ("Culprit", sighting.get("culprit")),
+        ("Release", sighting.get("service.version")),
+        ("Host", sample.get("host.name")),
+        ("Thread", sample.get("thread.name")),
+        ("Runtime", sighting.get("runtime")),
+        ("Fingerprint", sighting.get("fingerprint")),
+    ]
+    trace = str(sample.get("exception.stacktrace") or "").strip()
+    return [
+        html.H2(str(sighting.get("title", "")), className="sample-title"),
+        html.Dl(
+            [
+                part
+                for name, value in facts
+                if value
+                for part in (html.Dt(name), html.Dd(str(value)))
+            ],
+            className="sample-facts",
+        ),
+        html.Pre(
+            trace or "No stack trace came with this crash.", className="stacktrace", tabIndex=0
+        ),
+        dcc.Clipboard(content=trace, className="copy", title="Copy the stack trace"),
+    ]
+
+
+def _metric_head(metric: MetricVerdict) -> html.Div:
+    risk = metric.relative_risk
+    told = [html.B(f"{words.times(risk.estimate)} the baseline", className="risk")]
+    if words.interval(risk):
+        told.append(html.Span(f"({words.interval(risk)})"))
+    return html.Div(
+        [
+            html.H2(words.metric_title(metric.name), className="metric-title"),
+            badge(words.OUTCOMES[metric.outcome]),
+            html.Span(told if risk.estimate is not None else "nothing to compare yet"),
+            html.Span(words.metric_sentence(metric), className="metric-counts"),
+        ],
+        className="metric-head",
+    )
+
+
+def _metric_section(metric: MetricVerdict, drawing: Drawing) -> html.Section:
+    name = metric.name
+    return html.Section(
+        [
+            slot(f"metric {name}", drawing.slots[f"metric {name}"]),
+            html.Div(
+                [
+                    card(
+                        "Relative risk",
+                        plot(f"risk {name}", drawing.figures[f"risk {name}"]),
+                        hint="canary ÷ baseline, with the 95 % interval that holds at all times",
+                    ),
+                    _right_card(metric, drawing),
+                ],
+                className="pair",
+            ),
+        ],
+        className="metric",
+        **{"aria-label": words.metric_title(name)},
+    )
+
+
+def _right_card(metric: MetricVerdict, drawing: Drawing) -> dmc.Paper:
+    if metric.kind is MetricKind.DISTRIBUTION:
+        return card(
+            "Tail: share of requests slower than x",
+            html.Div(
+                [
+                    plot(f"tail {metric.name}", drawing.figures[f"tail {metric.name}"]),
+                    slot("quantiles", drawing.slots["quantiles"]),
+                ],
+                className="tail",
+            ),
+            hint="both axes logarithmic, newest hour",
+        )
+    return card(
+        "Rate of both arms",
+        plot(f"rate {metric.name}", drawing.figures[f"rate {metric.name}"]),
+        hint="bad outcomes per exposure",
+    )
+
+
+def _figures(view: RolloutView, zone: str) -> dict[str, Figure]:
+    v = view.verdict
+    common: dict[str, Any] = {
+        "span": (v.opened_at - LEAD_MS, v.time),
+        "marks": _marks(view),
+        "zone": zone,
+    }
+    figures = {
+        "evidence": evidence(
+            view.looks,
+            rollback_at=v.rollback_at_log10,
+            promote_at=v.promote_at_log10,
+            **common,
+        ),
+        "traffic": traffic(view.counts, bucket_s=view.bucket_s, **common),
+    }
+    for metric in v.metrics:
+        rows = view.metrics[view.metrics["metric"] == metric.name]
+        figures[f"risk {metric.name}"] = relative_risk(rows, tolerance=metric.tolerance, **common)
+        if metric.kind is MetricKind.DISTRIBUTION:
+            figures[f"tail {metric.name}"] = tail(view.histograms)
+        else:
+            figures[f"rate {metric.name}"] = _rate(view, metric.name, common)
+    return figures
+
+
+def _rate(view: RolloutView, name: str, common: dict[str, Any]) -> Figure:
+    if name in BAD_COUNTERS:
+        return rates(view.counts, bad=BAD_COUNTERS[name], **common)
+    return rates(_rates_from_looks(view, name), bad="bad", of="exposures", **common)
+
+
+def _rates_from_looks(view: RolloutView, name: str) -> pd.DataFrame:
+    """Running totals of a metric that no counter of the windows stands for."""
+    rows = view.metrics[view.metrics["metric"] == name]
+    arms = [
+        pd.DataFrame(
+            {
+                "time": rows["time"],
+                "arm": arm,
+                "bad": rows[f"bad_{arm}"],
+                "exposures": rows[f"exposures_{arm}"],
+            }
+        )
+        for arm in ("canary", "baseline")
+    ]
+    return pd.concat(arms, ignore_index=True)
+
+
+def _marks(view: RolloutView) -> list[Mark]:
+    return [Mark(row["time"], *_MARKS[row["action"]]) for row in records(view.decisions)]

@@ -1,0 +1,274 @@
+"""Tables of the pages: rollouts, crash groups, decisions, deliveries, latency quantiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+import pandas as pd
+from dash import html
+
+from contracts.results import Outcome, RolloutStatus
+from dashboard import words
+from dashboard.components.basics import badge, moment
+from dashboard.figures.latency import QUANTILES, quantile
+from dashboard.queries.frames import records
+from dashboard.queries.windows import Histograms
+from dashboard.words import Label
+
+_GRID_OPTIONS = {
+    "animateRows": False,
+    "suppressCellFocus": False,
+    "enableCellTextSelection": True,
+    "ensureDomOrder": True,
+    "rowHeight": 44,
+    "headerHeight": 38,
+    "domLayout": "autoHeight",
+    "tooltipShowDelay": 300,
+}
+_DELIVERY = {
+    "delivered": Label("Delivered", "check", "good"),
+    "retrying": Label("Retrying", "dots", "warn"),
+    "refused": Label("Refused", "stop", "bad"),
+    "expired": Label("Expired", "empty", "idle"),
+    "exhausted": Label("Gave up", "stop", "bad"),
+}
+_ACTIONS = {
+    "rollback": Label("Roll back", "undo", "bad"),
+    "promote": Label("Promote", "check", "good"),
+    "hold": Label("Hold", "pause", "warn"),
+    "rollback_verified": Label("Rollback verified", "check", "good"),
+    "escalate": Label("Escalate", "alert", "bad"),
+}
+
+
+def rollout_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the list's grid, in the order of attention."""
+    return [
+        {
+            "rollout": row["rollout"],
+            "href": words.rollout_path(str(row["service"]), str(row["canary"])),
+            "service": row["service"],
+            "canary": row["canary"],
+            "baseline": row["baseline"],
+            "phase": row["phase"],
+            "status": _chip(words.STATUSES[RolloutStatus(str(row["status"]))]),
+            "outcome": _chip(words.OUTCOMES[Outcome(str(row["outcome"]))]),
+            "evidence": round(float(row["evidence_log10"]), 2),
+            "needed": round(float(row["rollback_at_log10"]), 2),
+            "guilty": words.metric_title(str(row["guilty_metric"])),
+            "share": None if pd.isna(row["share"]) else round(float(row["share"]), 4),
+            "opened": int(row["opened_at"]),
+            "looked": int(row["time"]),
+            "reason": row["reason"],
+            "rank": int(row["rank"]),
+        }
+        for row in records(frame)
+    ]
+
+
+def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
+    """The list of rollouts."""
+    return dag.AgGrid(
+        id={"type": "grid", "name": "rollouts"},
+        rowData=rows,
+        columnDefs=[
+            {"field": "service", "cellRenderer": "RolloutLink", "minWidth": 150, "flex": 2},
+            {
+                "field": "canary",
+                "cellRenderer": "Releases",
+                "minWidth": 150,
+                "flex": 2,
+                "headerName": "Canary beside baseline",
+            },
+            {
+                "field": "status",
+                "cellRenderer": "Chip",
+                "minWidth": 142,
+                "flex": 1.4,
+                "comparator": {"function": "byRank"},
+            },
+            {
+                "field": "outcome",
+                "cellRenderer": "Chip",
+                "minWidth": 142,
+                "flex": 1.4,
+                "comparator": {"function": "byWord"},
+            },
+            {
+                "field": "evidence",
+                "cellRenderer": "EvidenceBar",
+                "minWidth": 150,
+                "flex": 1.8,
+                "headerName": "Evidence of harm",
+            },
+            {"field": "guilty", "headerName": "Guilty metric", "minWidth": 120, "flex": 1.2},
+            {"field": "phase", "minWidth": 96, "flex": 1},
+            {
+                "field": "share",
+                "minWidth": 84,
+                "flex": 0.8,
+                "type": "rightAligned",
+                "valueFormatter": {"function": "asShare(params.value)"},
+            },
+            {
+                "field": "opened",
+                "cellRenderer": "Moment",
+                "minWidth": 132,
+                "flex": 1.1,
+                "sort": None,
+            },
+        ],
+        defaultColDef={"sortable": True, "resizable": True, "cellDataType": False},
+        dashGridOptions={**_GRID_OPTIONS, "rowClassRules": {"row-open": "data.rank < 15"}},
+        getRowId="params.data.rollout",
+        className="grid grid-rollouts",
+        style={"height": None},
+    )
+
+
+def crash_rows(frame: pd.DataFrame, canary: str) -> list[dict[str, Any]]:
+    """Rows of the crash groups' grid; a group that the canary brought is marked as new."""
+    return [{**row, "new": bool(row["first_release"] == canary)} for row in records(frame)]
+
+
+def crash_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
+    """Crash groups of both arms; a click shows a sample."""
+    return dag.AgGrid(
+        id={"type": "grid", "name": "crashes"},
+        rowData=rows,
+        columnDefs=[
+            {
+                "field": "title",
+                "headerName": "Crash",
+                "cellRenderer": "CrashTitle",
+                "minWidth": 260,
+                "flex": 4,
+                "tooltipField": "title",
+            },
+            {
+                "field": "first_release",
+                "headerName": "First seen in",
+                "minWidth": 130,
+                "flex": 1,
+                "cellRenderer": "FirstRelease",
+            },
+            {
+                "field": "canary",
+                "type": "rightAligned",
+                "minWidth": 88,
+                "flex": 0.7,
+                "valueFormatter": {"function": "asCount(params.value)"},
+            },
+            {
+                "field": "baseline",
+                "type": "rightAligned",
+                "minWidth": 92,
+                "flex": 0.7,
+                "valueFormatter": {"function": "asCount(params.value)"},
+            },
+            {
+                "field": "first",
+                "headerName": "First seen",
+                "cellRenderer": "Moment",
+                "minWidth": 128,
+                "flex": 1,
+            },
+            {
+                "field": "last",
+                "headerName": "Last seen",
+                "cellRenderer": "Moment",
+                "minWidth": 128,
+                "flex": 1,
+            },
+        ],
+        defaultColDef={"sortable": True, "resizable": True, "cellDataType": False},
+        dashGridOptions={
+            **_GRID_OPTIONS,
+            "rowHeight": 54,
+            "rowSelection": {
+                "mode": "singleRow",
+                "checkboxes": False,
+                "enableClickSelection": True,
+            },
+            "localeText": {"noRowsToShow": "No crash of either release since the rollout opened"},
+        },
+        getRowId="params.data.fingerprint",
+        className="grid grid-crashes",
+        style={"height": None},
+    )
+
+
+def decision_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash components are untyped
+    """What had to be done, newest first."""
+    if frame.empty:
+        return html.P("Nothing had to be done so far.", className="quiet")
+    rows = [
+        [
+            moment(int(r["time"])),
+            badge(_ACTIONS[str(r["action"])]),
+            str(r["phase"]),
+            str(r["reason"]),
+        ]
+        for r in records(frame[::-1])
+    ]
+    return _table(["Time", "Decision", "Phase", "Reason"], rows)
+
+
+def delivery_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash components are untyped
+    """Every attempt to tell an endpoint, newest first."""
+    if frame.empty:
+        return html.P("No webhook was sent so far.", className="quiet")
+    # several endpoints may be told at the same millisecond: the attempt keeps them in order
+    rows = [
+        [
+            moment(int(r["time"])),
+            badge(_DELIVERY[str(r["outcome"])]),
+            _ACTIONS[str(r["action"])].word,
+            html.Span([html.B(str(r["endpoint"])), html.Span(str(r["url"]), className="dim-line")]),
+            f"{int(r['attempt'])}",
+            _answer(r["status"], str(r["reason"] or ""), float(r["duration_ms"])),
+        ]
+        for r in records(frame[::-1])
+    ]
+    return _table(["Time", "Result", "Decision", "Endpoint", "Attempt", "Answer"], rows)
+
+
+def quantile_table(histograms: Histograms) -> Any:  # noqa: ANN401 - Dash components are untyped
+    """Latency of both arms at three quantiles, with their difference."""
+    canary, baseline = histograms.get("canary", {}), histograms.get("baseline", {})
+    rows = []
+    for q in QUANTILES:
+        here, there = quantile(canary, q), quantile(baseline, q)
+        change = f"{here / there - 1:+.0%}" if here and there else "–"
+        rows.append(
+            [f"p{100 * q:g}", words.milliseconds(here), words.milliseconds(there), html.B(change)]
+        )
+    return _table(["", "Canary", "Baseline", "Change"], rows, class_name="quantiles")
+
+
+def _answer(status: float, reason: str, duration_ms: float) -> str:
+    code = "" if pd.isna(status) else f"HTTP {status:.0f}"
+    told = reason if reason and reason.lower() != code.lower() else ""
+    return " · ".join(p for p in (code, told, words.milliseconds(duration_ms)) if p)
+
+
+def _chip(label: Label) -> dict[str, str]:
+    return {"word": label.word, "icon": label.icon, "tone": label.tone}
+
+
+def _table(
+    head: list[str], rows: list[list[Any]], class_name: str = ""
+) -> dmc.TableScrollContainer:
+    return dmc.TableScrollContainer(
+        dmc.Table(
+            [
+                dmc.TableThead(dmc.TableTr([dmc.TableTh(h) for h in head])),
+                dmc.TableTbody([dmc.TableTr([dmc.TableTd(c) for c in row]) for row in rows]),
+            ],
+            verticalSpacing="xs",
+            className=class_name,
+        ),
+        minWidth=0 if class_name else 560,
+    )

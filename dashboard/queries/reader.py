@@ -1,0 +1,194 @@
+"""What a page asks for: all frames of one view, cached, with one word on how fresh they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Never, TypeVar
+
+import pandas as pd
+from elasticsearch import Elasticsearch
+
+from contracts.clock import Clock
+from contracts.results import Verdict
+from dashboard.queries import crashes, decisions, deliveries, rollouts, verdicts, windows
+from dashboard.queries.cache import Answer, Cache
+from dashboard.queries.elastic import Source, Unavailable
+
+T = TypeVar("T")
+
+LEAD_MS = 30_000
+"""How much of the time before a rollout its plots show."""
+
+TAIL_MS = 60_000
+"""How much of the time after the last look they show."""
+
+QUICK_S = 1.0
+SLOW_S = 3.0
+"""Lifetimes of what changes at every look, and of what is dear to compute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Age of the oldest part of a view, and why it could not be read anew."""
+
+    as_of_ms: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutList:
+    """The list of rollouts; ``frame`` is None before the first answer of Elasticsearch."""
+
+    frame: pd.DataFrame | None
+    freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutView:
+    """Everything that one rollout's page shows."""
+
+    verdict: Verdict
+    looks: pd.DataFrame
+    metrics: pd.DataFrame
+    counts: pd.DataFrame
+    bucket_s: int
+    histograms: windows.Histograms
+    decisions: pd.DataFrame
+    deliveries: pd.DataFrame
+    crashes: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutAnswer:
+    """One rollout, or None where it is unknown or nothing could be read yet."""
+
+    view: RolloutView | None
+    freshness: Freshness
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Collects the freshness of the parts of one view."""
+
+    as_of_ms: list[int] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def freshness(self) -> Freshness:
+        return Freshness(min(self.as_of_ms, default=0), next((e for e in self.errors if e), ""))
+
+
+class Reader:
+    """Reads views; every thread of the server shares one.
+
+    Args:
+        client: Elasticsearch with a short timeout.
+        clock: decides when a cached answer is too old.
+    """
+
+    def __init__(self, client: Elasticsearch, clock: Clock) -> None:
+        self._client = client
+        self._cache = Cache(clock)
+        self.clock = clock
+
+    def rollouts(self) -> RolloutList:
+        """All rollouts, those that need a person first."""
+        answer = self._cache.get(
+            "rollouts",
+            QUICK_S,
+            lambda: rollouts.rollouts_frame(rollouts.fetch_rollouts(self._client)),
+        )
+        return RolloutList(answer.value, Freshness(answer.as_of_ms, answer.error))
+
+    def rollout(self, service: str, release: str, rollout: str | None = None) -> RolloutAnswer:
+        """One rollout with everything around it."""
+        parts = _Parts()
+        verdict = self._part(
+            parts,
+            ("rollout", service, release, rollout),
+            QUICK_S,
+            lambda: rollouts.fetch_rollout(self._client, service, release, rollout),
+        )
+        view = self._view(parts, verdict) if verdict else None
+        return RolloutAnswer(view, parts.freshness())
+
+    def sample(self, service: str, fingerprint: str, release: str | None) -> Answer[Source | None]:
+        """A sample of a crash group, from one release or from any."""
+        return self._cache.get(
+            ("sample", service, fingerprint, release),
+            SLOW_S,
+            lambda: (
+                crashes.fetch_sample(self._client, service, fingerprint, release)
+                or crashes.fetch_sample(self._client, service, fingerprint, None)
+            ),
+        )
+
+    def _view(self, parts: _Parts, v: Verdict) -> RolloutView:
+        arms = {"canary": v.canary, "baseline": v.baseline}
+        start, end = v.opened_at - LEAD_MS, v.time + TAIL_MS
+        es = self._client
+        looks = self._part(
+            parts,
+            ("looks", v.rollout),
+            QUICK_S,
+            lambda: verdicts.fetch_looks(es, v.rollout, start, end),
+        )
+        counts = self._part(
+            parts,
+            ("counts", v.rollout),
+            QUICK_S,
+            lambda: (
+                windows.fetch_counts(es, v.service, arms, start, end),
+                windows.bucket_s(start, end),
+            ),
+        )
+        histograms = self._part(
+            parts,
+            ("histograms", v.rollout),
+            SLOW_S,
+            lambda: windows.fetch_histograms(es, v.service, arms, v.opened_at - 10_000, end),
+        )
+        groups = self._part(
+            parts,
+            ("crashes", v.rollout),
+            SLOW_S,
+            lambda: crashes.fetch_crash_groups(es, v.service, arms, v.opened_at - 10_000, end),
+        )
+        decided = self._part(
+            parts,
+            ("decisions", v.rollout),
+            QUICK_S,
+            lambda: decisions.fetch_decisions(es, v.rollout),
+        )
+        delivered = self._part(
+            parts,
+            ("deliveries", v.rollout),
+            QUICK_S,
+            lambda: deliveries.fetch_deliveries(es, v.rollout),
+        )
+        frame, bucket_s = counts or (windows.counts_frame({}), windows.bucket_s(start, end))
+        return RolloutView(
+            verdict=v,
+            looks=verdicts.looks_frame(looks or []),
+            metrics=verdicts.metrics_frame(looks or []),
+            counts=frame,
+            bucket_s=bucket_s,
+            histograms=histograms or {},
+            decisions=decisions.decisions_frame([]) if decided is None else decided,
+            deliveries=deliveries.deliveries_frame([]) if delivered is None else delivered,
+            crashes=crashes.crash_frame([], {}) if groups is None else groups,
+        )
+
+    def _part(self, parts: _Parts, key: Hashable, ttl_s: float, load: Callable[[], T]) -> T | None:
+        # once a part has failed, the others would only wait for the same timeout
+        if any(parts.errors):
+            load = _unasked
+        answer = self._cache.get(key, ttl_s, load)
+        parts.errors.append(answer.error)
+        if answer.as_of_ms:
+            parts.as_of_ms.append(answer.as_of_ms)
+        return answer.value
+
+
+def _unasked() -> Never:
+    raise Unavailable("Elasticsearch does not answer")

@@ -1,0 +1,138 @@
+"""Windows: counts and histograms of both arms. Parts of a window add up, so everything sums."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+from elasticsearch import Elasticsearch
+
+from contracts.indices import WINDOWS
+from dashboard.queries.elastic import (
+    Query,
+    Source,
+    all_of,
+    between,
+    newest_first,
+    search,
+    sources,
+    step_for,
+)
+
+COUNTERS = ("request", "request.bad", "crash")
+"""Counters that the page plots."""
+
+MOST_BUCKETS = 240
+MOST_HISTOGRAMS = 720
+"""Newest window documents whose histograms are added up: an hour of two arms."""
+
+COUNT_COLUMNS = {"time": "int64", "arm": "str", **dict.fromkeys(COUNTERS, "int64")}
+
+Histograms = dict[str, dict[int, int]]
+"""Arm to histogram: bin of ``contracts.histogram`` to count."""
+
+
+def bucket_s(start_ms: int, end_ms: int) -> int:
+    """Seconds per bucket of ``fetch_counts``; never shorter than a storage window."""
+    return step_for(end_ms - start_ms, buckets=MOST_BUCKETS, at_least_s=10)
+
+
+def fetch_counts(
+    client: Elasticsearch, service: str, arms: dict[str, str], start_ms: int, end_ms: int
+) -> pd.DataFrame:
+    """Counters of both arms over time.
+
+    Args:
+        client: Elasticsearch.
+        service: name of the service.
+        arms: release of each arm, by ``canary`` and ``baseline``.
+        start_ms: first moment, epoch milliseconds.
+        end_ms: first moment after.
+
+    Raises:
+        Unavailable: Elasticsearch did not answer.
+    """
+    step = bucket_s(start_ms, end_ms)
+    sums = {name: {"sum": {"field": f"counts.{name}"}} for name in COUNTERS}
+    filters = {arm: {"term": {"service.version": release}} for arm, release in arms.items()}
+    answer = search(
+        client,
+        WINDOWS,
+        query=_both(service, arms, start_ms, end_ms),
+        aggs={
+            "steps": {
+                "date_histogram": {
+                    "field": "@timestamp",
+                    "fixed_interval": f"{step}s",
+                    "min_doc_count": 1,
+                },
+                "aggs": {"arms": {"filters": {"filters": filters}, "aggs": sums}},
+            }
+        },
+    )
+    return counts_frame(answer)
+
+
+def counts_frame(answer: dict[str, Any]) -> pd.DataFrame:
+    """The aggregation of ``fetch_counts`` as rows: one per bucket and arm that has documents.
+
+    Returns:
+        Columns and types of ``COUNT_COLUMNS``; ``time`` is the bucket's start in epoch ms.
+    """
+    rows = [
+        {
+            "time": step["key"],
+            "arm": arm,
+            **{name: round(bucket[name]["value"] or 0) for name in COUNTERS},
+        }
+        for step in answer.get("aggregations", {}).get("steps", {}).get("buckets", [])
+        for arm, bucket in step["arms"]["buckets"].items()
+        if bucket["doc_count"]
+    ]
+    return pd.DataFrame(rows, columns=list(COUNT_COLUMNS)).astype(COUNT_COLUMNS)
+
+
+def fetch_histograms(
+    client: Elasticsearch,
+    service: str,
+    arms: dict[str, str],
+    start_ms: int,
+    end_ms: int,
+    name: str = "request.duration_ms",
+) -> Histograms:
+    """Histograms of both arms over the newest windows, added up.
+
+    Raises:
+        Unavailable: Elasticsearch did not answer.
+    """
+    answer = search(
+        client,
+        WINDOWS,
+        query=_both(service, arms, start_ms, end_ms),
+        size=MOST_HISTOGRAMS,
+        sort=newest_first(),
+        fields=["service.version", "service*", "histograms*"],
+    )
+    return add_histograms(sources(answer), arms, name)
+
+
+def add_histograms(documents: list[Source], arms: dict[str, str], name: str) -> Histograms:
+    """Sum of one histogram over window documents, by arm; both arms are always present."""
+    arm_of = {release: arm for arm, release in arms.items()}
+    total: dict[str, Counter[int]] = {arm: Counter() for arm in arms}
+    for document in documents:
+        arm = arm_of.get(str(document.get("service.version")))
+        sparse = document.get("histograms", {}).get(name)
+        if arm and sparse:
+            bins, counts = sparse
+            total[arm].update(dict(zip(bins, counts, strict=True)))
+    return {arm: dict(histogram) for arm, histogram in total.items()}
+
+
+def _both(service: str, arms: dict[str, str], start_ms: int, end_ms: int) -> Query:
+    return all_of(
+        {"term": {"service.name": service}},
+        {"terms": {"service.version": list(arms.values())}},
+        between(start_ms, end_ms),
+    )
