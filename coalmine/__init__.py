@@ -1,0 +1,1 @@
+"""The front door: the command, the demo, the local stack."""

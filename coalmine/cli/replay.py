@@ -1,0 +1,94 @@
+"""``coalmine replay``: recorded events through the judge, with no server."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coalmine.cli.output import print_json, print_table, say
+from coalmine.cli.progress import counting
+from contracts.policy import Policy, load_policy
+from contracts.results import Outcome, Verdict
+
+
+class VerdictExit(IntEnum):
+    """Exit codes of the commands that end with a verdict."""
+
+    HEALTHY = 0
+    REGRESSED = 1
+    USAGE = 2
+    INCONCLUSIVE = 4
+    NO_DATA = 5
+
+
+_EXIT_OF = {
+    Outcome.HEALTHY: VerdictExit.HEALTHY,
+    Outcome.REGRESSED: VerdictExit.REGRESSED,
+    Outcome.INCONCLUSIVE: VerdictExit.INCONCLUSIVE,
+    Outcome.NO_DATA: VerdictExit.NO_DATA,
+    Outcome.ERROR: VerdictExit.USAGE,
+}
+_EPILOG = (
+    "Example: coalmine replay events.jsonl.gz --policy checkout.yaml --json. "
+    "Exit codes: 0 healthy, 1 regressed, 2 wrong usage, configuration or input, "
+    "4 inconclusive, 5 no data."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``replay`` to the application."""
+    app.command(epilog=_EPILOG)(replay)
+
+
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="JSON lines or Arrow, plain or compressed.")],
+    *,
+    policy: Annotated[
+        Path | None, typer.Option(help="Policy file; by default an empty one.")
+    ] = None,
+    service: Annotated[str, typer.Option(help="Which service, where the files hold several.")] = "",
+    canary: Annotated[str, typer.Option(help="Release under test; by default the latest.")] = "",
+    baseline: Annotated[str, typer.Option(help="Release beside it; by default the busiest.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Judge recorded events in event time, with no server: to try a policy on past data."""
+    from streams.replay import replay as run  # noqa: PLC0415 - loads pyarrow and scipy
+
+    rules = load_policy(policy) if policy else Policy()
+    with counting("records") as progress:
+        found = run(
+            files, rules, service=service, canary=canary, baseline=baseline, progress=progress
+        )
+    for reason, count in found.set_aside.items():
+        say(f"coalmine: {count} records set aside: {reason}")
+    if as_json:
+        print_json(found)
+    elif found.verdict is None:
+        say(f"No rollout to judge in {found.records} records.")
+    else:
+        _print_verdict(found.verdict)
+    raise SystemExit(_EXIT_OF[found.outcome])
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    typer.echo(f"{verdict.outcome.value}: {verdict.reason}")
+    rows = [
+        [
+            metric.name,
+            metric.outcome.value,
+            *(
+                "–" if value is None else f"{value:.3g}"
+                for value in (
+                    metric.relative_risk.estimate,
+                    metric.relative_risk.lower,
+                    metric.relative_risk.upper,
+                )
+            ),
+            f"{metric.evidence_log10:.2f}",
+        ]
+        for metric in verdict.metrics
+    ]
+    print_table(["metric", "outcome", "risk", "lower", "upper", "evidence (log10)"], rows)

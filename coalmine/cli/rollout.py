@@ -1,0 +1,214 @@
+"""``coalmine rollout``: open, look at, list and end rollouts."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from coalmine.cli.output import EXIT_CODES, print_json, print_table, say
+from coalmine.cli.state import StateDirectory, servers
+from contracts import indices, topics
+from contracts.clock import SystemClock
+from contracts.errors import Fatal, Recoverable
+from contracts.results import RolloutCommand, RolloutCommandAction, RolloutStatus
+from contracts.settings import ElasticsearchSettings, KafkaSettings
+
+_TIMEOUT_S = 15
+
+Service = Annotated[str, typer.Argument(help="The service's name (service.name).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reason = Annotated[str, typer.Option(help="Why, in one sentence, for those who read it later.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands to the application."""
+    group = typer.Typer(no_args_is_help=True, help="Open, look at, list and end rollouts.")
+    group.command(
+        epilog="Example: coalmine rollout start checkout --canary 1.5.0 --baseline 1.4.2"
+    )(start)
+    group.command(epilog="Example: coalmine rollout status checkout --json")(status)
+    group.command("list", epilog="Example: coalmine rollout list --open")(list_rollouts)
+    group.command(epilog='Example: coalmine rollout abort checkout --reason "wrong build"')(abort)
+    app.add_typer(group, name="rollout")
+
+
+def start(
+    service: Service,
+    canary: Annotated[str, typer.Option(help="Release under test (service.version).")],
+    baseline: Annotated[
+        str, typer.Option(help="Release beside it; the busiest one if not given.")
+    ] = "",
+    reason: Reason = "",
+    state: StateDirectory = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a rollout: from now on the canary is judged beside the baseline."""
+    command = _command(
+        service, RolloutCommandAction.START, canary=canary, baseline=baseline, reason=reason
+    )
+    _send(command, servers(state)[0])
+    _confirm(command, f"Asked to watch {canary} of {service}.", as_json=as_json)
+
+
+def abort(
+    service: Service, reason: Reason = "", state: StateDirectory = None, *, as_json: AsJson = False
+) -> None:
+    """Ask to end the open rollout of a service without a verdict."""
+    command = _command(service, RolloutCommandAction.ABORT, reason=reason)
+    _send(command, servers(state)[0])
+    _confirm(command, f"Asked to end the open rollout of {service}.", as_json=as_json)
+
+
+def status(service: Service, state: StateDirectory = None, *, as_json: AsJson = False) -> None:
+    """Show the latest rollout of a service; it is an error when there is none."""
+    found = _search(servers(state)[1], service=service, limit=1)
+    if not found:
+        raise Fatal(f"no rollout of {service} is known")
+    if as_json:
+        print_json(found[0])
+        return
+    print_table(["field", "value"], _facts(found[0]))
+
+
+def list_rollouts(
+    service: Annotated[str, typer.Option(help="Only those of this service.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    state: StateDirectory = None,
+    *,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those under way.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List rollouts, the latest first."""
+    found = _search(servers(state)[1], service=service, limit=limit, only_open=only_open)
+    if as_json:
+        print_json(found)
+        return
+    columns = ["service", "canary", "baseline", "status", "outcome", "evidence", "opened"]
+    print_table(columns, [_row(verdict) for verdict in found])
+
+
+for _function in (start, abort, status, list_rollouts):
+    _function.__doc__ = f"{_function.__doc__}\n\n{EXIT_CODES}"
+
+
+def _command(service: str, action: RolloutCommandAction, **fields: str) -> RolloutCommand:
+    return RolloutCommand(
+        id=str(uuid.uuid4()),
+        time=SystemClock().now_ms(),
+        service=service,
+        action=action,
+        requested_by="cli",
+        **fields,
+    )
+
+
+def _send(command: RolloutCommand, settings: KafkaSettings) -> None:
+    from kafka import KafkaProducer  # noqa: PLC0415 - slow to import
+    from kafka.errors import KafkaError  # noqa: PLC0415 - see above
+
+    try:
+        with closing(
+            KafkaProducer(
+                **settings.client_options(),
+                max_block_ms=_TIMEOUT_S * 1000,
+                bootstrap_timeout_ms=_TIMEOUT_S * 1000,
+            )
+        ) as producer:
+            value = msgspec.json.encode(command)
+            sent = producer.send(topics.ROLLOUTS.name, value, key=command.service.encode())
+            sent.get(timeout=_TIMEOUT_S)
+    except KafkaError as error:
+        raise Recoverable(f"Kafka at {settings.bootstrap} did not take it: {error}") from error
+
+
+def _confirm(command: RolloutCommand, sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(command)
+    else:
+        say(sentence)
+
+
+def _search(
+    settings: ElasticsearchSettings, *, service: str, limit: int, only_open: bool = False
+) -> list[dict[str, Any]]:
+    """The latest verdict of each rollout, latest rollout first."""
+    import elasticsearch  # noqa: PLC0415 - slow to import
+
+    client = elasticsearch.Elasticsearch(
+        **settings.client_options(), request_timeout=_TIMEOUT_S, max_retries=1
+    )
+    try:
+        answer = client.search(
+            index=indices.ROLLOUTS.pattern,
+            query={"bool": {"filter": rollout_filter(service=service, only_open=only_open)}},
+            sort=[{"opened_at": {"order": "desc", "unmapped_type": "date"}}],
+            size=limit,
+            ignore_unavailable=True,
+        )
+    except (elasticsearch.ApiError, elasticsearch.TransportError) as error:
+        raise Recoverable(f"Elasticsearch at {settings.url} did not answer: {error}") from error
+    finally:
+        client.close()
+    return [hit["_source"] for hit in answer["hits"]["hits"]]
+
+
+def rollout_filter(*, service: str, only_open: bool) -> list[dict[str, Any]]:
+    """Clauses of the search for rollouts."""
+    clauses: list[dict[str, Any]] = []
+    if service:
+        clauses.append({"term": {"service.name": service}})
+    if only_open:
+        clauses.append({"terms": {"status": [s.value for s in RolloutStatus if s.is_open]}})
+    return clauses
+
+
+def _row(verdict: dict[str, Any]) -> list[str]:
+    return [
+        str(verdict.get("service.name", "")),
+        str(verdict.get("canary", "")),
+        str(verdict.get("baseline", "")),
+        str(verdict.get("status", "")),
+        str(verdict.get("outcome", "")),
+        f"{verdict.get('evidence_log10', 0.0):.2f}/{verdict.get('rollback_at_log10', 0.0):.2f}",
+        _when(verdict.get("opened_at")),
+    ]
+
+
+def _facts(verdict: dict[str, Any]) -> list[list[str]]:
+    facts = [
+        ["rollout", str(verdict.get("rollout", ""))],
+        ["service", str(verdict.get("service.name", ""))],
+        ["canary", str(verdict.get("canary", ""))],
+        ["baseline", str(verdict.get("baseline", ""))],
+        ["phase", str(verdict.get("phase", ""))],
+        ["status", str(verdict.get("status", ""))],
+        ["outcome", str(verdict.get("outcome", ""))],
+        ["action", str(verdict.get("action", ""))],
+        ["reason", str(verdict.get("reason", ""))],
+        ["opened", _when(verdict.get("opened_at"))],
+        ["judged to", _when(verdict.get("@timestamp"))],
+    ]
+    return facts + [_metric_fact(metric) for metric in verdict.get("metrics", [])]
+
+
+def _metric_fact(metric: dict[str, Any]) -> list[str]:
+    risk = metric.get("relative_risk") or {}
+    estimate, lower, upper = (_number(risk.get(name)) for name in ("estimate", "lower", "upper"))
+    evidence = f"evidence {metric.get('evidence_log10', 0.0):.2f}"
+    return [str(metric.get("name", "")), f"risk ×{estimate} ({lower} to {upper}), {evidence}"]
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}"
+
+
+def _when(time_ms: int | None) -> str:
+    if time_ms is None:
+        return ""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,118 @@
+"""What ``coalmine up`` leaves for the other commands: where its servers are, and who runs them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated
+
+import msgspec
+import typer
+
+from contracts.errors import Fatal
+from contracts.settings import (
+    ElasticsearchSettings,
+    KafkaSettings,
+    elasticsearch_settings,
+    kafka_settings,
+)
+
+StateDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", help="Directory of data and logs. Default: COALMINE_STATE, or the user's own."
+    ),
+]
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """``up.json``: the stack that runs in this state directory."""
+
+    pid: int
+    kafka: str
+    elasticsearch: str
+    dashboard: str
+
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a process to this stack."""
+        return {"COALMINE_KAFKA": self.kafka, "COALMINE_ELASTICSEARCH": self.elasticsearch}
+
+
+def state_directory(chosen: Path | None) -> Path:
+    """The directory of ``--state``, ``COALMINE_STATE``, or the user's own."""
+    if chosen is not None:
+        return chosen.absolute()
+    if named := os.environ.get("COALMINE_STATE"):
+        return Path(named).absolute()
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "coalmine"
+
+
+@contextmanager
+def only_one(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory; two stacks on the same data would ruin them.
+
+    Raises:
+        Fatal: another process holds it.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "up.lock").open("a+") as handle:
+        if not _lock(handle):
+            raise Fatal(f"Coalmine already runs in {state_dir}: stop it with coalmine down")
+        try:
+            yield
+        finally:
+            (state_dir / "up.json").unlink(missing_ok=True)
+
+
+def is_held(state_dir: Path) -> bool:
+    """Whether a stack runs in this directory."""
+    try:
+        with (state_dir / "up.lock").open("a+") as handle:
+            return not _lock(handle)
+    except OSError:
+        return False
+
+
+def write_running(state_dir: Path, running: Running) -> None:
+    """Tell the other commands where the stack is."""
+    partial = state_dir / "up.json.partial"
+    partial.write_bytes(msgspec.json.encode(running))
+    partial.rename(state_dir / "up.json")
+
+
+def find_running(state_dir: Path) -> Running | None:
+    """The stack that runs in this directory, if one does."""
+    if not is_held(state_dir):
+        return None
+    try:
+        return msgspec.json.decode((state_dir / "up.json").read_bytes(), type=Running)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def environment(state_dir: Path) -> Mapping[str, str]:
+    """This process's environment; a running ``coalmine up`` fills in what it does not say."""
+    running = find_running(state_dir)
+    return {**(running.environment() if running else {}), **os.environ}
+
+
+def servers(chosen: Path | None = None) -> tuple[KafkaSettings, ElasticsearchSettings]:
+    """The servers that the environment names, else those of a running ``coalmine up``.
+
+    Raises:
+        ConfigError: the environment holds an address that is none.
+    """
+    variables = environment(state_directory(chosen))
+    return kafka_settings(variables), elasticsearch_settings(variables)
+
+
+def _lock(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

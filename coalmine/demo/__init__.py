@@ -1,0 +1,1 @@
+"""The demo: a shop, its load, and a bad canary."""

@@ -1,0 +1,1 @@
+"""A small shop, as any team would write one: nothing in here knows Coalmine."""

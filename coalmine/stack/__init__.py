@@ -1,0 +1,1 @@
+"""The local stack: Kafka, Elasticsearch and Coalmine's own processes."""
