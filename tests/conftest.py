@@ -1,0 +1,68 @@
+"""Fixtures of the whole run: one Kafka and one Elasticsearch, started when first asked for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from coalmine.stack.local import LocalStack
+from coalmine.stack.topics import ensure_topics
+from contracts.settings import (
+    ElasticsearchSettings,
+    KafkaSettings,
+)
+from contracts.settings import (
+    elasticsearch_settings as read_elasticsearch_settings,
+)
+from contracts.settings import (
+    kafka_settings as read_kafka_settings,
+)
+
+_WARNINGS_OF_OTHERS = (
+    # kafka-python reads its message schemas with a function that Python 3.11 frowns upon.
+    "ignore:(read_text|open_text) is deprecated:DeprecationWarning",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors, except those that a library we do not own causes by itself."""
+    for line in _WARNINGS_OF_OTHERS:
+        config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """The servers of this run, shared by all tests: use ``unique`` names, and leave them running.
+
+    A test that stops or kills a server starts a ``LocalStack`` of its own.
+    """
+    # Not pytest's directory: under root it is closed to the user that the servers run as.
+    with tempfile.TemporaryDirectory(prefix="coalmine-test-", ignore_cleanup_errors=True) as name:
+        state_dir = Path(name)
+        state_dir.chmod(0o755)
+        with LocalStack(state_dir) as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def stack_environment(stack: LocalStack) -> Mapping[str, str]:
+    """The environment of a process that is to use the servers of this run."""
+    return {**os.environ, **stack.environment()}
+
+
+@pytest.fixture(scope="session")
+def kafka_settings(stack_environment: Mapping[str, str]) -> KafkaSettings:
+    """How to reach the Kafka of this run; every topic of the table is there."""
+    settings = read_kafka_settings(stack_environment)
+    ensure_topics(settings)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_settings(stack_environment: Mapping[str, str]) -> ElasticsearchSettings:
+    """How to reach the Elasticsearch of this run."""
+    return read_elasticsearch_settings(stack_environment)

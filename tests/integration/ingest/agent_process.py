@@ -1,0 +1,100 @@
+"""The real agent as a process of its own, and a reader of what it shipped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from contracts import arrow
+from contracts.arrow import Record
+from contracts.records import RecordKind
+from contracts.results import DeadLetter
+from contracts.settings import KafkaSettings
+from contracts.topics import DEADLETTERS, TELEMETRY
+from tests.support.stack import consume
+from tests.support.waiting import wait_until
+
+_RUN = "-m", "coalmine", "agent", "--config"
+
+
+class AgentProcess:
+    """``coalmine agent`` in another process; its log goes to ``log``."""
+
+    def __init__(self, config: Path, environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, *_RUN, str(config)],
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=output,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to tidy up."""
+        self._process.kill()
+        self._process.wait(timeout=10)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=10)
+
+    def wait_for(self, event: str, count: int = 1) -> None:
+        """Until the agent's log has ``event`` so many times."""
+        wait_until(lambda: len(self.logged(event)) >= count, 30, f"{event} in {self._log}")
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """The agent's log lines with this event name."""
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return [line for line in found if line["event"] == event]
+
+
+def write_config(path: Path, config: Mapping[str, object]) -> Path:
+    """An agent's file; JSON is YAML."""
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return path
+
+
+def shipped(settings: KafkaSettings, kind: RecordKind, agent: str) -> list[Record]:
+    """What this agent shipped, each (agent, topic, seq) once, as the fences read it.
+
+    A sequence number at or below the last one is a repetition, as for the stream worker's fence.
+    """
+    last_seq = 0
+    records: list[Record] = []
+    for message in consume(settings, TELEMETRY[kind].name, at_least=0):
+        headers = dict(message.headers)
+        if headers.get(arrow.AGENT_HEADER) != agent.encode():
+            continue
+        seq = int(headers[arrow.SEQ_HEADER])
+        if seq > last_seq:
+            records += arrow.records_from_batch(kind, arrow.decode(kind, message.value))
+            last_seq = seq
+    return records
+
+
+def dead_letters(settings: KafkaSettings, origin_prefix: str) -> list[DeadLetter]:
+    """Dead letters from files below a folder, each id once."""
+    found: dict[str, DeadLetter] = {}
+    for message in consume(settings, DEADLETTERS.name, at_least=0):
+        letter = msgspec.json.decode(message.value, type=DeadLetter)
+        if letter.origin.startswith(origin_prefix):
+            found[letter.id] = letter
+    return list(found.values())

@@ -1,0 +1,185 @@
+"""Telemetry to verdicts and documents, on real Kafka and Elasticsearch, with real kills."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+
+import msgspec
+import pytest
+from elasticsearch import Elasticsearch
+
+from contracts import topics
+from contracts.records import Event, RecordKind
+from contracts.results import Decision, DecisionAction
+from contracts.settings import ElasticsearchSettings, KafkaSettings
+from tests.integration.streams.conftest import WorkerProcess
+from tests.support.stack import consume, produce, unique
+from tests.support.telemetry import EVENTS_TOPIC, batch_message, event_batches, events
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+BASELINE, CANARY = "1.4.2", "1.5.0"
+
+
+@pytest.fixture
+def client(elasticsearch_settings: ElasticsearchSettings) -> Elasticsearch:
+    """Of the Elasticsearch of this run."""
+    return Elasticsearch(**elasticsearch_settings.client_options())
+
+
+def window_counts(client: Elasticsearch, service: str) -> Counter[str]:
+    """Sum of all window documents of a service, by release and counter."""
+    client.indices.refresh(index="coalmine-*")
+    found = client.search(
+        index="coalmine-windows-*", query={"term": {"service.name": service}}, size=5000
+    )
+    totals: Counter[str] = Counter()
+    for hit in found["hits"]["hits"]:
+        source = hit["_source"]
+        counts = source["counts"].items()
+        totals.update({f"{source['service.version']} {name}": n for name, n in counts})
+    return totals
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@pytest.mark.usefixtures("indexer")
+def test_counts_are_exact_although_the_worker_is_killed_and_batches_come_twice(
+    worker: WorkerProcess, kafka_settings: KafkaSettings, client: Elasticsearch
+) -> None:
+    """Three SIGKILLs amid the traffic, every tenth batch sent again: each event counts once."""
+    service = unique("killed")
+    batches = list(event_batches(service, BASELINE, range(60), start_ms=_now() - 60_000, count=200))
+    for start in range(0, len(batches), 20):
+        part = batches[start : start + 20]
+        produce(kafka_settings, EVENTS_TOPIC, part + part[::10])
+        time.sleep(0.5 + start / 40)  # so that the kill falls into different moments
+        worker.kill()
+        worker.start()
+    expected = len(batches) * 200
+    wait_until(
+        lambda: window_counts(client, service)[f"{BASELINE} request"] >= expected, timeout_s=90
+    )
+    time.sleep(2)  # what came twice would come now
+    assert window_counts(client, service)[f"{BASELINE} request"] == expected
+
+
+@pytest.mark.usefixtures("indexer", "worker")
+def test_events_as_json_count_like_those_in_batches(
+    kafka_settings: KafkaSettings, client: Elasticsearch
+) -> None:
+    """Any shipper may send one JSON object per message, dotted or nested."""
+    service = unique("foreign")
+    now = _now()
+    dotted = {"time": now, "service.name": service, "service.version": BASELINE}
+    nested = {"service": {"name": service, "version": BASELINE}, "time": now}
+    failed = {**dotted, "http.response.status_code": 503, "duration_ms": 12.5}
+    bodies = [msgspec.json.encode(body) for body in (dotted, nested, failed)]
+    produce(kafka_settings, EVENTS_TOPIC, [("anyone", body) for body in bodies])
+    wait_until(lambda: window_counts(client, service)[f"{BASELINE} request"] == 3, timeout_s=60)
+    totals = window_counts(client, service)
+    assert totals[f"{BASELINE} request.bad"] == 1
+    assert totals[f"{BASELINE} request.status.503"] == 1
+
+
+@pytest.mark.usefixtures("indexer", "worker")
+def test_poison_is_set_aside_with_its_reason_and_the_rest_goes_on(
+    kafka_settings: KafkaSettings, client: Elasticsearch
+) -> None:
+    """Garbage, a wrong schema, a lying header, the far future: dead letters; good ones count."""
+    service = unique("poisoned")
+    agent, value, headers = batch_message(
+        RecordKind.EVENTS, service, 1, [*events(1, service, BASELINE, second_ms=_now(), count=5)]
+    )
+    future = Event(time=_now() + 86_400_000, service=service, release=BASELINE)
+    mixed = batch_message(
+        RecordKind.EVENTS,
+        service,
+        2,
+        [future, *events(2, service, BASELINE, second_ms=_now(), count=3)],
+    )
+    mark = service.encode()
+    produce(
+        kafka_settings,
+        EVENTS_TOPIC,
+        [
+            (agent, b"\x00\xff garbage " + mark, []),
+            (agent, b"{not json " + mark, []),
+            (agent, mark, [("schema", b"coalmine.events.v99")]),
+            (agent, mark, [("schema", b"coalmine.events.v1")]),
+            (agent, b"[1, 2]", []),
+            (agent, value, headers),
+            mixed,
+        ],
+    )
+    produce(kafka_settings, topics.PARTIALS.name, [(service, b"neither a partial " + mark)])
+    wait_until(lambda: window_counts(client, service)[f"{BASELINE} request"] == 8, timeout_s=60)
+
+    def reasons() -> Counter[str]:
+        client.indices.refresh(index="coalmine-deadletters-*")
+        found = client.search(index="coalmine-deadletters-*", size=100)
+        return Counter(hit["_source"]["reason"] for hit in found["hits"]["hits"])
+
+    expected = {
+        "not json",
+        "unknown schema",
+        "not an arrow batch",
+        "not a json object",
+        "time in the future",
+        "not a known document",
+    }
+    wait_until(lambda: expected <= set(reasons()), timeout_s=60, what=f"{expected}")
+
+
+@pytest.mark.usefixtures("indexer")
+def test_a_bad_canary_is_decided_once_although_the_worker_is_killed(
+    worker: WorkerProcess, kafka_settings: KafkaSettings, client: Elasticsearch
+) -> None:
+    """Evidence survives a SIGKILL in its middle; one decision id, and its rollout page document."""
+    service = unique("rolled")
+    start = _now() - 40_000
+    baseline = list(event_batches(service, BASELINE, range(30), start_ms=start, count=100))
+    canary = list(
+        event_batches(service, CANARY, range(10, 30), start_ms=start, count=25, error_rate=0.15)
+    )
+    together = [*baseline[:10]]
+    for second in range(20):
+        together += [baseline[10 + second], canary[second]]
+    produce(kafka_settings, EVENTS_TOPIC, together[:18])
+    time.sleep(1)
+    worker.kill()
+    produce(kafka_settings, EVENTS_TOPIC, together[18:])
+    worker.start()
+
+    def decisions() -> list[Decision]:
+        known = []
+        for message in consume(kafka_settings, topics.DECISIONS.name, at_least=0):
+            with contextlib.suppress(msgspec.DecodeError):  # other tests poison this topic
+                known.append(msgspec.json.decode(message.value, type=Decision))
+        return [d for d in known if d.service == service]
+
+    wait_until(lambda: _has_rollback(decisions()), timeout_s=90)
+    rollback = next(d for d in decisions() if d.action is DecisionAction.ROLLBACK)
+    assert (rollback.canary, rollback.guilty_metric) == (CANARY, "error_rate")
+    assert rollback.relative_risk.lower is not None
+    assert rollback.relative_risk.lower > 1.1
+    assert len({d.id for d in decisions() if d.action is DecisionAction.ROLLBACK}) == 1
+
+    def stored() -> list[dict[str, object]]:
+        client.indices.refresh(index="coalmine-rollouts-*")
+        found = client.search(
+            index="coalmine-rollouts-*", query={"term": {"service.name": service}}
+        )
+        return [hit["_source"] for hit in found["hits"]["hits"]]
+
+    wait_until(lambda: any(d["outcome"] == "regressed" for d in stored()), timeout_s=60)
+    assert len(stored()) == 1
+
+
+def _has_rollback(decisions: list[Decision]) -> bool:
+    return any(d.action is DecisionAction.ROLLBACK for d in decisions)

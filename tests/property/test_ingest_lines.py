@@ -1,0 +1,136 @@
+"""Reading in pieces of any size equals reading at once; no input breaks a parser."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.lines import LineSplitter
+from ingest.multiline import Joiner, JoinRules
+from ingest.parsers.base import Labels
+from ingest.parsers.factory import parser_for
+from ingest.settings import FileSource, Format, SourceKind
+from ingest.tracebacks.detect import find_traceback
+
+LABELS = Labels(service="s", release="1")
+CONTENT = st.lists(st.binary(max_size=40), max_size=30).map(b"\n".join)
+PIECES = st.lists(st.integers(1, 30), max_size=60)
+FRAGMENTS = [
+    b"Traceback (most recent call last):",
+    b'  File "a.py", line 1, in f',
+    b"ValueError: x",
+    b"",
+    b"  + Exception Group Traceback (most recent call last):",
+    b"During handling of the above exception, another exception occurred:",
+    b"panic: x",
+    b"goroutine 1 [running]:",
+    b"main.main()",
+    b"\tat a.b(C.java:1)",
+    b"Caused by: x",
+    b"Unhandled exception:",
+    b"#0      main (file:///a.dart:1:1)",
+    b"[1] log line",
+    b"/srv/a.js:3",
+    b"thread 'main' panicked at src/main.rs:1:2:",
+    b"an ordinary line",
+]
+TRACES = st.lists(st.sampled_from(FRAGMENTS), max_size=25)
+
+
+def pieces_of(content: bytes, sizes: list[int]) -> list[bytes]:
+    """The content cut at the given sizes; the rest is the last piece."""
+    pieces = []
+    for size in sizes:
+        pieces.append(content[:size])
+        content = content[size:]
+    return [*pieces, content]
+
+
+@given(CONTENT, PIECES, st.integers(1, 50))
+def test_pieces_do_not_matter_to_lines(content: bytes, sizes: list[int], limit: int) -> None:
+    """Lines, offsets and cuts are the same however the bytes arrive."""
+    at_once = LineSplitter(limit)
+    whole = at_once.feed(content)
+    splitter = LineSplitter(limit)
+    lines: list[bytes] = []
+    ends: list[int] = []
+    cut: dict[int, int] = {}
+    for piece in pieces_of(content, sizes):
+        got = splitter.feed(piece)
+        cut |= {len(lines) + i: n for i, n in got.cut.items()}
+        lines += got.lines
+        ends += got.ends
+
+    assert (lines, ends, cut) == (whole.lines, whole.ends, whole.cut)
+    assert splitter.flush() == at_once.flush()
+
+
+@given(TRACES, PIECES)
+def test_pieces_do_not_matter_to_records(lines: list[bytes], sizes: list[int]) -> None:
+    """A record is the same whether its lines come together or one by one."""
+    ends = list(range(1, len(lines) + 1))
+    at_once = Joiner(JoinRules())
+    whole = [*at_once.feed(lines, ends), *at_once.flush()]
+    joiner = Joiner(JoinRules())
+    records = []
+    at = 0
+    for size in [*sizes, len(lines)]:
+        records += joiner.feed(lines[at : at + size], ends[at : at + size])
+        at += size
+    records += joiner.flush()
+
+    assert records == whole
+
+
+@given(TRACES)
+def test_joining_keeps_every_line(lines: list[bytes]) -> None:
+    """Joined or not, every line that is not blank is in exactly one record, in order."""
+    joiner = Joiner(JoinRules())
+    records = [*joiner.feed(lines, list(range(len(lines)))), *joiner.flush()]
+
+    kept = [line for record in records for line in record.line.split(b"\n") if line]
+    assert kept == [line for line in lines if line]
+    assert [r.end for r in records] == sorted(r.end for r in records)
+
+
+SOURCES = [
+    FileSource(paths=["x"]),
+    FileSource(paths=["x"], kind=SourceKind.LOGS),
+    FileSource(paths=["x"], format=Format.COMBINED),
+    FileSource(paths=["x"], kind=SourceKind.LOGS, format=Format.LOGFMT),
+    FileSource(paths=["x"], kind=SourceKind.LOGS, format=Format.PLAIN),
+    FileSource(
+        paths=["x"],
+        kind=SourceKind.LOGS,
+        format=Format.REGEX,
+        pattern=r"(?P<time>\S*) (?P<message>.*)",
+    ),
+]
+JSONISH = st.dictionaries(
+    st.sampled_from(["time", "status", "user", "service", "http", "duration_ms", "ok", "x"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.dictionaries(st.sampled_from(["name", "id", "route"]), st.integers(), max_size=2),
+).map(lambda fields: repr(fields).replace("'", '"').encode())
+
+
+@given(st.sampled_from(SOURCES), st.lists(st.binary(max_size=60) | JSONISH, max_size=8))
+def test_no_line_breaks_a_parser(source: FileSource, lines: list[bytes]) -> None:
+    """Every line is a record or is rejected with a reason, whatever bytes it has."""
+    parsed = parser_for(source).parse(lines, LABELS, 1)
+
+    assert len(parsed.records) + len(parsed.rejected) == len(lines)
+    assert all(r.reason for r in parsed.rejected)
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=20), max_size=20))
+def test_no_text_breaks_the_trace_parsers(lines: list[bytes]) -> None:
+    """Any mixture of trace fragments is a failure or is none; it never raises."""
+    text = b"\n".join(lines).decode("utf-8", "backslashreplace")
+
+    found = find_traceback(text)
+
+    assert found is None or found.runtime

@@ -1,0 +1,130 @@
+"""Parts that tests put between a pipeline and the world: plain values, no mock of what can run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from alerting.intake import Place
+from alerting.ledger import DeliveryMemory
+from alerting.outbox import Outbox
+from alerting.pipeline import Parts, build_pipeline
+from alerting.settings import Endpoint
+from alerting.transport import Answer, Request
+from contracts.clock import ManualClock
+from contracts.config import Secret
+from contracts.errors import Recoverable
+from contracts.results import (
+    Decision,
+    DecisionAction,
+    Delivery,
+    Outcome,
+    RelativeRisk,
+)
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqrTwjU"
+NOW_MS = 1_795_472_520_123
+
+
+class ScriptedTransport:
+    """A receiver of which only the answers matter: each once, the last one for ever."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = answers
+        self.requests: list[Request] = []
+
+    def send(self, endpoint: Endpoint, request: Request) -> Answer:
+        """See ``Transport``."""
+        assert endpoint.name
+        self.requests.append(request)
+        return self.answers[min(len(self.requests), len(self.answers)) - 1]
+
+
+class MemoryLedger(DeliveryMemory):
+    """A ledger that keeps its records in a list, and fails as often as it is told to."""
+
+    def __init__(self, failures: int = 0) -> None:
+        super().__init__()
+        self.failures = failures
+        self.records: list[Delivery] = []
+
+    def record(self, delivery: Delivery) -> None:
+        """See ``Ledger``."""
+        if self.failures:
+            self.failures -= 1
+            raise Recoverable("the broker is away")
+        self.records.append(delivery)
+        self.note(delivery)
+
+
+def endpoint(**changes: Any) -> Endpoint:
+    """An endpoint of which only the fields given matter."""
+    fields: dict[str, Any] = {
+        "name": "deploy-tool",
+        "preset": "generic",
+        "url": Secret("https://deploy.example/hook"),
+        "shown_url": "https://deploy.example/hook",
+        "secrets": (Secret(SECRET),),
+        "actions": frozenset({DecisionAction.ROLLBACK}),
+        "services": ("*",),
+        "timeout_s": 10.0,
+        "private_networks": (),
+        "ca_file": None,
+        "delays_s": (1.0, 2.0, 5.0),
+        "jitter": 0.0,
+    }
+    return Endpoint(**{**fields, **changes})
+
+
+def decision(**changes: Any) -> Decision:
+    """A rollback of checkout 1.5.0, decided at ``NOW_MS``, alive for a minute."""
+    fields: dict[str, Any] = {
+        "id": "checkout/1.5.0/canary/rollback",
+        "time": NOW_MS,
+        "processed_time": NOW_MS,
+        "expires_at": NOW_MS + 60_000,
+        "service": "checkout",
+        "rollout": "checkout/1.5.0",
+        "canary": "1.5.0",
+        "baseline": "1.4.2",
+        "phase": "canary",
+        "action": DecisionAction.ROLLBACK,
+        "outcome": Outcome.REGRESSED,
+        "reason": "errors are 3.1 times as frequent",
+        "guilty_metric": "error_rate",
+        "relative_risk": RelativeRisk(estimate=3.1, lower=1.4, upper=6.8),
+        "evidence_log10": 2.31,
+    }
+    return Decision(**{**fields, **changes})
+
+
+class House:
+    """An outbox on a manual clock; ``let`` turns the clock and runs what became due."""
+
+    def __init__(self, *answers: Answer, failures: int = 0, to: Endpoint | None = None) -> None:
+        self.clock = ManualClock(NOW_MS)
+        self.transport = ScriptedTransport(*answers)
+        self.ledger = MemoryLedger(failures)
+        self.settled: list[Place] = []
+        parts = Parts(self.clock, self.transport, self.ledger, Random(7))
+        self.outbox = Outbox(
+            to or endpoint(), build_pipeline(parts), self.ledger, self.clock, self.settled.append
+        )
+
+    def take(self, one: Decision, offset: int = 0) -> None:
+        """Put a decision in and run what is due at once."""
+        self.outbox.put(one, Place("coalmine.decisions", 0, offset))
+        self.let(0)
+
+    def let(self, seconds: float) -> None:
+        """Let time pass in tenths of a second, as far as ``seconds``."""
+        self.outbox.step()
+        for _ in range(round(seconds * 10)):
+            self.clock.advance(0.1)
+            self.outbox.step()
+
+    @property
+    def outcomes(self) -> Sequence[tuple[int, str]]:
+        """Attempt and outcome of every record."""
+        return [(record.attempt, record.outcome.value) for record in self.ledger.records]

@@ -1,0 +1,72 @@
+"""Records to bytes and back."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.arrow import Record, batch_from_records, decode, encode, records_from_batch
+from contracts.errors import InvalidRecord
+from contracts.records import Crash, Event, Frame, HostSample, LogLine, RecordKind
+
+NOW = 1_700_000_000_000
+SAMPLES: dict[RecordKind, list[Record]] = {
+    RecordKind.EVENTS: [
+        Event(time=NOW, service="s", release="1", status=503, ok=False, duration_ms=1.5, user="ä"),
+        Event(time=NOW + 1, service="s", release="2"),
+    ],
+    RecordKind.LOGS: [
+        LogLine(time=NOW, service="s", release="1", message="a\nb", attributes={"k": "v"}),
+        LogLine(time=NOW, service="s", release="1"),
+    ],
+    RecordKind.CRASHES: [
+        Crash(
+            time=NOW,
+            service="s",
+            release="1",
+            exception_type="KeyError",
+            frames=[Frame(module="m", function="f", file="m.py", line=3, in_app=True)],
+        ),
+        Crash(time=NOW, service="s", release="1"),
+    ],
+    RecordKind.HOSTS: [
+        HostSample(time=NOW, host="h", cpu_percent=12.5),
+        HostSample(time=1, host="i"),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", list(RecordKind))
+def test_records_come_back_as_they_were(kind: RecordKind) -> None:
+    """Every field of every kind survives the wire."""
+    records = SAMPLES[kind]
+    payload = encode(batch_from_records(kind, records))
+    assert records_from_batch(kind, decode(kind, payload)) == records
+
+
+@pytest.mark.parametrize("payload", [b"", b"garbage", b"\x00" * 64])
+def test_bytes_that_are_no_batch_are_refused(payload: bytes) -> None:
+    """Anything that is not Arrow is an invalid record, never a crash."""
+    with pytest.raises(InvalidRecord, match="not an arrow batch"):
+        decode(RecordKind.EVENTS, payload)
+
+
+def test_a_truncated_batch_is_refused() -> None:
+    """Half a message does not become half the records."""
+    payload = encode(batch_from_records(RecordKind.EVENTS, SAMPLES[RecordKind.EVENTS]))
+    with pytest.raises(InvalidRecord):
+        decode(RecordKind.EVENTS, payload[: len(payload) // 2])
+
+
+def test_a_batch_of_another_kind_is_refused() -> None:
+    """Columns decide what a batch is, whatever its topic."""
+    payload = encode(batch_from_records(RecordKind.HOSTS, SAMPLES[RecordKind.HOSTS]))
+    with pytest.raises(InvalidRecord, match="unknown schema"):
+        decode(RecordKind.EVENTS, payload)
+
+
+def test_a_value_that_does_not_fit_its_column_is_refused() -> None:
+    """A status beyond 16 bits is an error that names the cause."""
+    with pytest.raises(InvalidRecord, match="does not fit"):
+        batch_from_records(
+            RecordKind.EVENTS, [Event(time=NOW, service="s", release="1", status=99_999)]
+        )

@@ -1,0 +1,113 @@
+"""Batches to cells."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import numpy as np
+
+from contracts import histogram
+from contracts.arrow import batch_from_records
+from contracts.records import Crash, Event, HostSample, LogLine, RecordKind
+from streams.windows.aggregate import cells_of_batch
+
+NOW = 1_700_000_000_000
+
+
+def _events(seed: int, count: int) -> list[Event]:
+    chosen = random.Random(seed)
+    return [
+        Event(
+            time=NOW + chosen.randrange(3000),
+            service=chosen.choice(["checkout", "search"]),
+            release=chosen.choice(["1.4.2", "1.5.0"]),
+            host=chosen.choice(["a", "b"]),
+            name=chosen.choice(["request", "click"]),
+            status=chosen.choice([200, 404, 500, None]),
+            ok=chosen.random() > 0.2,
+            size_bytes=chosen.randrange(1000),
+            duration_ms=chosen.choice([None, chosen.lognormvariate(3, 1)]),
+        )
+        for _ in range(count)
+    ]
+
+
+def test_cells_equal_a_count_of_the_events_one_by_one() -> None:
+    """Every counter and histogram equals what a plain loop over the events counts."""
+    events = _events(seed=1, count=2000)
+    expected: Counter[tuple[object, ...]] = Counter()
+    for e in events:
+        key = (e.service, e.release, e.host, e.time // 1000 * 1000)
+        expected[(*key, e.name)] += 1
+        expected[(*key, f"{e.name}.bad")] += not e.ok
+        expected[(*key, f"{e.name}.bytes")] += e.size_bytes
+        if e.status:
+            expected[(*key, f"{e.name}.status.{e.status}")] += 1
+        if e.duration_ms is not None:
+            value = np.array([np.float32(e.duration_ms)])
+            expected[(*key, f"{e.name}.duration_ms", int(histogram.bins_of(value)[0]))] += 1
+    found: Counter[tuple[object, ...]] = Counter()
+    cells = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))
+    for service, of_service in cells.items():
+        for cell in of_service:
+            key = (service, cell.release, cell.host, cell.tick)
+            for name, count in cell.counts.items():
+                found[(*key, name)] += count
+            for name, sparse in cell.histograms.items():
+                for bin_, count in zip(sparse.bins, sparse.counts, strict=True):
+                    found[(*key, name, bin_)] += count
+    assert +found == +expected
+
+
+def test_a_cell_knows_its_latest_event_and_its_first_bad_one() -> None:
+    """``last`` and ``first_bad`` are event times, not tick times."""
+    events = [
+        Event(time=NOW + 10, service="s", release="1"),
+        Event(time=NOW + 300, service="s", release="1", ok=False),
+        Event(time=NOW + 200, service="s", release="1", ok=False),
+        Event(time=NOW + 900, service="s", release="1"),
+    ]
+    [cell] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))["s"]
+    assert (cell.last, cell.first_bad) == (NOW + 900, NOW + 200)
+
+
+def test_missing_names_are_counted_under_unknown() -> None:
+    """A record without service or release is not lost."""
+    events = [Event(time=NOW, service="", release="")]
+    cells = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))
+    assert cells["unknown"][0].release == "unknown"
+    assert cells["unknown"][0].counts["request"] == 1
+
+
+def test_an_impossible_status_is_counted_as_other() -> None:
+    """Garbage in a status cannot make new counters without end."""
+    events = [Event(time=NOW, service="s", release="1", status=s) for s in (7, 999, -3)]
+    [cell] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))["s"]
+    assert cell.counts["request.status.other"] == 3
+
+
+def test_logs_are_counted_by_severity() -> None:
+    """``log`` counts all lines, ``log.<severity>`` each kind."""
+    lines = [
+        LogLine(time=NOW, service="s", release="1", severity=s) for s in ("info", "error", "info")
+    ]
+    [cell] = cells_of_batch(RecordKind.LOGS, batch_from_records(RecordKind.LOGS, lines))["s"]
+    assert cell.counts == {"log": 3, "log.error": 1, "log.info": 2}
+
+
+def test_crashes_and_host_samples_give_counts_and_loads() -> None:
+    """A crash counts as bad at its time; a host sample gives a histogram per value."""
+    crash = Crash(time=NOW + 5, service="s", release="1")
+    [cell] = cells_of_batch(RecordKind.CRASHES, batch_from_records(RecordKind.CRASHES, [crash]))[
+        "s"
+    ]
+    assert (cell.counts, cell.first_bad) == ({"crash": 1}, NOW + 5)
+    sample = HostSample(time=NOW, host="h", service="s", release="1", cpu_percent=50.0)
+    [cell] = cells_of_batch(RecordKind.HOSTS, batch_from_records(RecordKind.HOSTS, [sample]))["s"]
+    assert list(cell.histograms) == ["host.cpu_percent"]
+
+
+def test_an_empty_batch_gives_nothing() -> None:
+    """No rows, no cells."""
+    assert cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, [])) == {}

@@ -1,0 +1,257 @@
+"""The judge of one service, fed with partials and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from contracts.config import Seconds
+from contracts.policy import Phase, Policy
+from contracts.results import (
+    Action,
+    Decision,
+    DecisionAction,
+    Outcome,
+    Partial,
+    RolloutCommand,
+    RolloutCommandAction,
+    RolloutStatus,
+    Verdict,
+    Window,
+)
+from streams.judge.service import Output, ServiceState, apply_command, apply_partial, is_duplicate
+from streams.state import decode_state, encode_state
+from tests.support.partials import Traffic
+
+BASELINE, CANARY = "1.4.2", "1.5.0"
+POLICY = Policy(service="checkout", autodetect=True)
+
+
+class Judge:
+    """A service's judge with everything it said; its state goes through bytes at every step."""
+
+    def __init__(self, policy: Policy = POLICY) -> None:
+        self.policy = policy
+        self.state = ServiceState(service="checkout")
+        self.outputs: list[Output] = []
+
+    def hear(self, partial: Partial) -> list[Output]:
+        """Apply one partial unless it is a duplicate."""
+        if partial.source and is_duplicate(self.state, partial.source):
+            return []
+        said = apply_partial(self.state, partial, self.policy, processed_time=partial.sent_at)
+        self.state = decode_state(encode_state(self.state))
+        self.outputs += said
+        return said
+
+    def run(self, traffic: Traffic, seconds: range, releases: list[str] | None = None) -> None:
+        """Hear these seconds of traffic."""
+        for number in seconds:
+            for partial in traffic.second(number, releases):
+                self.hear(partial)
+
+    def order(self, action: RolloutCommandAction, canary: str = "", name: str = "1") -> None:
+        """Apply a rollout command."""
+        command = RolloutCommand(
+            id=name, time=1, service="checkout", action=action, canary=canary, baseline=""
+        )
+        self.outputs += apply_command(self.state, command, self.policy, processed_time=1)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [o for o in self.outputs if isinstance(o, Verdict)]
+
+    @property
+    def decisions(self) -> list[Decision]:
+        return [o for o in self.outputs if isinstance(o, Decision)]
+
+    def window_totals(self) -> Counter[str]:
+        """Sum of all windows' counters, the last version of each part."""
+        last: dict[tuple[object, ...], Window] = {}
+        for output in self.outputs:
+            if isinstance(output, Window):
+                last[(output.time, output.release, output.part)] = output
+        totals: Counter[str] = Counter()
+        for window in last.values():
+            totals.update({f"{window.release} {k}": v for k, v in window.counts.items()})
+        return totals
+
+
+def _heartbeat(sent_at: int) -> Partial:
+    return Partial(service="checkout", sent_at=sent_at)
+
+
+def _bad_canary() -> Traffic:
+    return Traffic(error_rate={BASELINE: 0.01, CANARY: 0.3}, crash_rate={CANARY: 0.3})
+
+
+def test_a_bad_canary_is_rolled_back_verified_and_nothing_is_decided_twice() -> None:
+    """Autodetected, rolled back on evidence, and verified once its traffic is gone."""
+    judge, traffic = Judge(), _bad_canary()
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 30))
+    judge.run(traffic, range(30, 45), [BASELINE])
+    assert [d.action for d in judge.decisions] == [
+        DecisionAction.ROLLBACK,
+        DecisionAction.ROLLBACK_VERIFIED,
+    ]
+    rollback = judge.decisions[0]
+    assert (rollback.canary, rollback.baseline) == (CANARY, BASELINE)
+    assert rollback.guilty_metric in ("error_rate", "crash_rate")
+    assert rollback.relative_risk.lower is not None
+    assert rollback.relative_risk.lower > 1.1
+    last = judge.verdicts[-1]
+    assert (last.status, last.outcome) == (RolloutStatus.ROLLED_BACK, Outcome.REGRESSED)
+    assert last.rollback_verified
+    assert last.drained_at == traffic.start + 30_000
+    assert last.first_bad_event_at is not None
+    assert last.first_bad_event_at >= traffic.start + 10_000
+
+
+def test_a_good_canary_is_not_rolled_back() -> None:
+    """Five minutes of equal arms, a look every second: no rollback."""
+    judge, traffic = Judge(), Traffic()
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 300))
+    assert DecisionAction.ROLLBACK not in [d.action for d in judge.decisions]
+    assert judge.verdicts[-1].outcome in (Outcome.INCONCLUSIVE, Outcome.HEALTHY)
+
+
+def test_a_slow_canary_is_rolled_back_for_latency() -> None:
+    """Three times the latency and equal errors: latency is guilty."""
+    judge, traffic = Judge(), Traffic(latency_ms={BASELINE: 50, CANARY: 150})
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 60))
+    assert judge.decisions[0].action is DecisionAction.ROLLBACK
+    assert judge.decisions[0].guilty_metric == "latency"
+
+
+def test_partials_sent_twice_count_once() -> None:
+    """The same source again changes neither counts nor evidence."""
+    once, twice = Judge(), Judge()
+    traffic = _bad_canary()
+    partials = [p for n in range(20) for p in traffic.second(n)]
+    for partial in partials:
+        once.hear(partial)
+        twice.hear(partial)
+        twice.hear(partial)
+    assert twice.outputs == once.outputs
+
+
+def test_every_request_is_in_exactly_one_window_part() -> None:
+    """Windows add up to the traffic, late and out-of-order partials included."""
+    judge, traffic = Judge(), Traffic(error_rate={CANARY: 0.01})
+    seconds = [n for n in range(60) if n % 7] + [n for n in range(60) if not n % 7]
+    for number in seconds:
+        for partial in traffic.second(number):
+            judge.hear(partial)
+    judge.hear(_heartbeat(traffic.start + 600_000))
+    totals = judge.window_totals()
+    assert totals[f"{BASELINE} request"] == 60 * 80
+    assert totals[f"{CANARY} request"] == 60 * 20
+
+
+def test_an_unfinished_tick_is_not_judged() -> None:
+    """While one arm has not reported a second, that second gives no evidence."""
+    judge, traffic = Judge(), Traffic()
+    judge.run(traffic, range(10))
+    judge.order(RolloutCommandAction.START, CANARY)
+    judge.run(traffic, range(10, 12))
+    before = len(judge.verdicts)
+    judge.run(traffic, range(12, 15), [CANARY])
+    assert len(judge.verdicts) == before
+    judge.run(traffic, range(12, 15), [BASELINE])
+    assert len(judge.verdicts) == before + 3  # the last second may still be out of order
+
+
+def test_a_silent_arm_is_waited_for_no_longer_than_the_lateness() -> None:
+    """A canary that stops reporting does not stop the judge."""
+    judge, traffic = Judge(), Traffic()
+    judge.run(traffic, range(10))
+    judge.order(RolloutCommandAction.START, CANARY)
+    judge.run(traffic, range(10, 40), [BASELINE])
+    assert judge.verdicts[-1].time >= traffic.start + 33_000
+
+
+def test_a_heartbeat_judges_and_writes_what_is_pending() -> None:
+    """When traffic stops, the last seconds are judged and written all the same."""
+    judge, traffic = Judge(), Traffic()
+    judge.run(traffic, range(3), [BASELINE])
+    assert judge.state.is_pending
+    judge.hear(_heartbeat(traffic.start + 10_000))
+    assert not judge.state.is_pending
+    assert judge.window_totals()[f"{BASELINE} request"] == 3 * 80
+
+
+def test_no_data_is_neither_health_nor_regression() -> None:
+    """A rollout whose canary never gets traffic stays at no_data and decides nothing."""
+    judge, traffic = Judge(), Traffic()
+    judge.run(traffic, range(5), [BASELINE])
+    judge.order(RolloutCommandAction.START, CANARY)
+    judge.run(traffic, range(5, 60), [BASELINE])
+    assert {v.outcome for v in judge.verdicts} == {Outcome.NO_DATA}
+    assert judge.decisions == []
+
+
+def test_traffic_that_does_not_leave_calls_people_once() -> None:
+    """A rollback that the deploy tool does not carry out escalates, once."""
+    policy = Policy(service="checkout", autodetect=True, escalate_after=Seconds(10))
+    judge, traffic = Judge(policy), _bad_canary()
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 80))
+    assert [d.action for d in judge.decisions] == [
+        DecisionAction.ROLLBACK,
+        DecisionAction.ESCALATE,
+    ]
+
+
+def test_a_healthy_canary_is_promoted_phase_by_phase() -> None:
+    """Health shown and minima met: the next phase, and after the last one the end."""
+    phases = [Phase(name="few", min_duration=Seconds(20)), Phase(name="all", min_exposures=500)]
+    policy = Policy(service="checkout", autodetect=True, harm=2.0, phases=phases)
+    rates = {BASELINE: 0.2, CANARY: 0.2}
+    traffic = Traffic(
+        requests_per_s={BASELINE: 500, CANARY: 500}, error_rate=rates, crash_rate=rates
+    )
+    judge = Judge(policy)
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 90))
+    assert [(d.phase, d.action) for d in judge.decisions] == [
+        ("few", DecisionAction.PROMOTE),
+        ("all", DecisionAction.PROMOTE),
+    ]
+    assert judge.verdicts[-1].status is RolloutStatus.PROMOTED
+    assert [v.action for v in judge.verdicts].count(Action.PROMOTE) == 2
+
+
+def test_an_abort_ends_a_rollout_and_the_same_command_twice_is_one() -> None:
+    """Commands are idempotent by their id."""
+    judge, traffic = Judge(Policy()), Traffic()
+    judge.run(traffic, range(5))
+    judge.order(RolloutCommandAction.START, CANARY, name="a")
+    judge.order(RolloutCommandAction.ABORT, name="b")
+    judge.order(RolloutCommandAction.START, CANARY, name="a")
+    assert judge.verdicts[-1].status is RolloutStatus.ABORTED
+    assert judge.state.rollout is not None
+    assert not judge.state.rollout.status.is_open
+
+
+def test_without_autodetect_a_new_release_opens_nothing() -> None:
+    """Only a policy that says so, or a command, opens a rollout."""
+    judge, traffic = Judge(Policy()), _bad_canary()
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 30))
+    assert judge.verdicts == []
+
+
+def test_ticks_without_exposures_of_an_arm_are_pooled_not_lost() -> None:
+    """A canary with a request every third second has the same exposures judged as counted."""
+    judge, traffic = Judge(), Traffic(requests_per_s={BASELINE: 90, CANARY: 3})
+    judge.run(traffic, range(5))
+    judge.order(RolloutCommandAction.START, CANARY)
+    for second in range(5, 65):
+        judge.run(traffic, range(second, second + 1), None if second % 3 == 0 else [BASELINE])
+    judge.hear(_heartbeat(traffic.start + 70_000))
+    error_rate = judge.verdicts[-1].metrics[0]
+    opened, last_pooled = 4, 63  # the canary's last second; what came after waits for its next
+    assert error_rate.exposures.canary == 3 * (1 + 20)
+    assert error_rate.exposures.baseline == 90 * (last_pooled - opened + 1)
