@@ -1,0 +1,320 @@
+"""Tables of the evidence: error rates, delays against the bound, latency, peers, cost.
+
+``python benchmarks/evidence.py`` prints them as Markdown, from seeds, within ten minutes on one
+core; ``--scale 0.1`` runs a tenth of the rollouts.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import typer
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+from evidence_latency import latency_delays, latency_errors  # noqa: E402 - the path comes first
+from evidence_peers import peers, peers_small_share  # noqa: E402 - the path comes first
+
+from streams.judge import combine, forecast, ratio, sample_ratio, simulation  # noqa: E402 - the path comes first
+from streams.judge.simulation import Scenario  # noqa: E402 - the path comes first
+
+ALPHA, BETA, TOLERANCE, HARM = 0.01, 0.05, 0.1, 0.5
+LIMITS = {"harm": HARM, "alpha": ALPHA, "beta": BETA}
+RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+def table(title: str, head: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print one table, rows as they come."""
+    names = list(head)
+    print(f"\n### {title}\n\n| {' | '.join(names)} |\n|{'---|' * len(names)}", flush=True)
+    for row in rows:
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+def percent(hits: np.ndarray) -> str:
+    """A frequency with its standard error."""
+    share = float(np.mean(hits))
+    return f"{100 * share:.2f} % ± {100 * (share * (1 - share) / len(hits)) ** 0.5:.2f}"
+
+
+def bursts(rng: np.random.Generator, windows: int, runs: int) -> np.ndarray:
+    """Shared rates with autocorrelation 0.7 and tenfold outages, shape (windows, runs)."""
+    level = np.zeros(runs)
+    rows = np.empty((windows, runs), np.float32)
+    for window in range(windows):
+        level = 0.7 * level + rng.normal(0, 0.5, runs)
+        rows[window] = 0.002 * np.exp(level) * np.where(rng.random(runs) < 0.02, 10, 1)
+    return rows
+
+
+def false_rollbacks(scale: float) -> Iterable[list[str]]:
+    """A/A at the worst accepted ratio, 1,000 looks a run."""
+    runs, windows = int(10_000 * scale), 1_000
+    ramp = np.repeat([0.01, 0.05, 0.25, 0.5], windows // 4)[:, None]
+    drift = 0.002 * 19 ** (np.sin(np.linspace(0, 9, windows)) ** 2)[:, None]
+    settings: list[tuple[str, npt.ArrayLike, npt.ArrayLike | None]] = [
+        ("share 1 %", 0.01, 0.002),
+        ("share 5 %", 0.05, 0.002),
+        ("share 10 %", 0.1, 0.002),
+        ("share 50 %", 0.5, 0.002),
+        ("ramp 1→5→25→50 %, baseline drifting 19×", ramp, drift),
+        ("ramp, shared bursts and autocorrelation 0.7", ramp, None),
+    ]
+    for seed, (name, share, rate) in enumerate(settings):
+        rng = np.random.default_rng([1, seed])
+        scenario = Scenario(
+            runs=runs,
+            windows=windows,
+            ratio=1 + TOLERANCE,
+            share=share,
+            exposures=1_000,
+            rate=bursts(rng, windows, runs) if rate is None else rate,
+        )
+        found = simulation.judge(rng, scenario, tolerance=TOLERANCE, **LIMITS)
+        yield [name, f"{runs:,}", percent(found.rolled_back_at > 0)]
+
+
+def broken_assumptions(scale: float) -> Iterable[list[str]]:
+    """A/A where hosts differ, or where single crashes of a burst are counted."""
+    runs, windows = int(4_000 * scale), 500
+    for sd, tolerance in ((0.1, 0.0), (0.1, 0.1), (0.1, 0.25)):
+        rng = np.random.default_rng([2, int(100 * tolerance)])
+        hosts = np.exp(rng.normal(0, sd, (runs, 10)))
+        factor = hosts[:, 0] / hosts[:, 1:].mean(axis=1)
+        scenario = Scenario(
+            runs=runs,
+            windows=windows,
+            ratio=factor[None, :],
+            share=0.1,
+            exposures=1_000,
+            rate=0.01,
+        )
+        found = simulation.judge(rng, scenario, tolerance=tolerance, **LIMITS)
+        name = f"canary on 1 of 10 hosts whose rates differ by 10 %, tolerance {tolerance:.0%}"
+        yield [name, f"{runs:,}", percent(found.rolled_back_at > 0)]
+    for name, mean in (("every crash counted, 5 per session", 5), ("sessions counted", 1)):
+        yield [name, f"{runs:,}", percent(compound(runs, windows, mean))]
+
+
+def compound(runs: int, windows: int, mean: int) -> np.ndarray:
+    """Whether runs were rolled back when each bad session brings geometric bursts of ``mean``."""
+    rng = np.random.default_rng([3, mean])
+    grid = ratio.grid_of(TOLERANCE, HARM)
+    log_likelihood = np.zeros((runs, grid.interval.start))
+    ever = np.zeros(runs, bool)
+    kept = grid._replace(ratios=grid.ratios[: grid.interval.start], interval=slice(0, 0))
+    for _ in range(windows):
+        sessions = rng.poisson(0.5, (2, runs))
+        extra = np.where(sessions > 0, rng.negative_binomial(np.maximum(sessions, 1), 1 / mean), 0)
+        bad = sessions + (extra if mean > 1 else 0)
+        log_likelihood += ratio.log_likelihoods(
+            kept.ratios,
+            canary_bad=bad[0],
+            baseline_bad=bad[1],
+            canary_exposures=500,
+            baseline_exposures=500,
+        )
+        ever |= ratio.evidence(log_likelihood, kept)[0] >= -np.log(ALPHA)
+    return ever
+
+
+def delays(scale: float) -> Iterable[list[str]]:
+    """Median delay in bad outcomes, divided by the Wald bound."""
+    runs = int(1_000 * scale)
+    for tolerance in (0.0, TOLERANCE):
+        for share in (0.01, 0.05, 0.1, 0.5):
+            row = [f"{tolerance:.0%}", f"{share:.0%}"]
+            for true in RATIOS:
+                rng = np.random.default_rng([4, int(1000 * share), int(100 * true)])
+                bound = forecast.wald_bound(
+                    ratio=true, excluded=1 + tolerance, share=share, alpha=ALPHA
+                )
+                exposures = max(bound / 100, 0.2) / 0.001 / (true * share + 1 - share)
+                scenario = Scenario(
+                    runs=runs,
+                    windows=400,
+                    ratio=true,
+                    share=share,
+                    exposures=exposures,
+                    rate=0.001,
+                )
+                found = simulation.judge(rng, scenario, tolerance=tolerance, **LIMITS)
+                needed = np.where(found.rolled_back_at > 0, found.bad_at_rollback, np.inf)
+                row.append(f"{np.median(needed) / bound:.2f}")
+            yield row
+
+
+def promotions(scale: float) -> Iterable[list[str]]:
+    """False promotions at the harm, and how soon an equal release is promoted."""
+    runs = int(4_000 * scale)
+    for share in (0.01, 0.05, 0.1, 0.5):
+        rng = np.random.default_rng([5, int(1000 * share)])
+        bound = forecast.wald_bound(ratio=1, excluded=1 + HARM, share=share, alpha=BETA)
+        exposures = bound / 50 / 0.001
+        bad = Scenario(
+            runs=runs, windows=400, ratio=1 + HARM, share=share, exposures=exposures, rate=0.001
+        )
+        good = Scenario(
+            runs=runs, windows=200, ratio=1.0, share=share, exposures=exposures, rate=0.001
+        )
+        wrong = simulation.judge(rng, bad, tolerance=TOLERANCE, **LIMITS)
+        right = simulation.judge(rng, good, tolerance=TOLERANCE, **LIMITS)
+        needed = np.where(right.promoted_at > 0, right.bad_at_promotion, np.inf)
+        yield [f"{share:.0%}", percent(wrong.promoted_at > 0), f"{np.median(needed) / bound:.2f}"]
+
+
+def coverage(scale: float) -> Iterable[list[str]]:
+    """How often the 95 % interval covered in all of 300 windows."""
+    runs = int(1_500 * scale)
+    for share in (0.05, 0.5):
+        row = [f"{share:.0%}"]
+        for true in (0.5, 1.0, 2.0):
+            rng = np.random.default_rng([6, int(100 * share), int(10 * true)])
+            scenario = Scenario(
+                runs=runs, windows=300, ratio=true, share=share, exposures=1_000, rate=0.005
+            )
+            found = simulation.judge(
+                rng, scenario, tolerance=TOLERANCE, **LIMITS, interval_alpha=0.05
+            )
+            row.append(percent(found.missed_at == 0))
+        yield row
+
+
+def short_windows(scale: float) -> Iterable[list[str]]:
+    """What windows with few exposures per arm cost: the delay against wide windows."""
+    runs = int(600 * scale)
+    bound = forecast.wald_bound(ratio=3.0, excluded=1 + TOLERANCE, share=0.1, alpha=ALPHA)
+    total = 6 * bound / 0.05 / (3 * 0.1 + 0.9)
+    for per_window in (1, 3, 10, 30, 100):
+        rng = np.random.default_rng([7, per_window])
+        scenario = Scenario(
+            runs=runs,
+            windows=int(total / per_window),
+            ratio=3.0,
+            share=0.1,
+            exposures=per_window,
+            rate=0.05,
+        )
+        found = simulation.judge(rng, scenario, tolerance=TOLERANCE, **LIMITS)
+        needed = np.where(found.rolled_back_at > 0, found.bad_at_rollback, np.inf)
+        yield [f"{0.1 * per_window:g}", f"{np.median(needed) / bound:.2f}"]
+
+
+def sample_ratios(scale: float) -> Iterable[list[str]]:
+    """False alarms of the sample-ratio test and of a χ² test repeated at every look."""
+    runs = int(20_000 * scale)
+    for share in (0.05, 0.5):
+        rng = np.random.default_rng([8, int(100 * share)])
+        canary = np.zeros(runs)
+        ours, chi = np.zeros(runs, bool), np.zeros(runs, bool)
+        for look in range(1, 301):
+            canary += rng.binomial(300, share, runs)
+            seen = 300 * look
+            counts = np.stack([canary, seen - canary], axis=-1)
+            ours |= sample_ratio.is_mismatch(counts, [share, 1 - share])
+            chi |= (canary - share * seen) ** 2 / (share * (1 - share) * seen) > 10.83
+        yield [f"{share:.0%}", percent(ours), percent(chi)]
+
+
+def cost() -> Iterable[list[str]]:
+    """One window of 10,000 rollouts with 5 ratio metrics each, on this machine."""
+    rng = np.random.default_rng(9)
+    grid = ratio.grid_of(TOLERANCE, HARM)
+    counts = {
+        "canary_bad": rng.poisson(1, (10_000, 5)),
+        "baseline_bad": rng.poisson(9, (10_000, 5)),
+        "canary_exposures": rng.poisson(100, (10_000, 5)),
+        "baseline_exposures": rng.poisson(900, (10_000, 5)),
+    }
+    kept = grid._replace(ratios=grid.ratios[: grid.interval.start], interval=slice(0, 0))
+    started = time.process_time()
+    found = ratio.evidence(ratio.log_likelihoods(kept.ratios, **counts), kept)
+    combine.log_averages(found[0], np.ones(5))
+    evidence_s = time.process_time() - started
+    started = time.process_time()
+    looks = ratio.looks(ratio.log_likelihoods(grid.ratios, **counts), grid, alpha=ALPHA)
+    combine.log_averages(looks.log_evidence, np.ones(5))
+    with_interval_s = time.process_time() - started
+    yield [f"{evidence_s:.2f} s", f"{with_interval_s:.2f} s"]
+
+
+def main(*, scale: float = 1.0, only: str = "") -> None:
+    """Print every table whose title contains ``only``."""
+    ratios = [f"r = {true:g}" for true in RATIOS]
+    shares = ["canary share"]
+    tables: list[tuple[str, list[str], Callable[[], Iterable[list[str]]]]] = [
+        (
+            "False rollbacks, α = 1 %, r = 1 + tolerance, a look after each of 1,000 windows",
+            ["setting", "rollouts", "rolled back"],
+            lambda: false_rollbacks(scale),
+        ),
+        (
+            "Where assumptions break: false rollbacks, α = 1 %, 500 looks",
+            ["setting", "rollouts", "rolled back"],
+            lambda: broken_assumptions(scale),
+        ),
+        (
+            "Median delay / Wald bound, α = 1 %",
+            ["tolerance", "share", *ratios],
+            lambda: delays(scale),
+        ),
+        (
+            "Promotion, β = 5 %, harm 50 %",
+            [*shares, "promoted at r = 1.5", "median delay / bound at r = 1"],
+            lambda: promotions(scale),
+        ),
+        (
+            "Coverage of the 95 % interval in all of 300 windows",
+            [*shares, "r = 0.5", "r = 1", "r = 2"],
+            lambda: coverage(scale),
+        ),
+        (
+            "Cost of short windows, r = 3, share 10 %",
+            ["canary exposures per window", "median delay / bound"],
+            lambda: short_windows(scale),
+        ),
+        (
+            "Sample ratio, α = 0.1 %, correct router, 300 looks",
+            [*shares, "e-process", "χ² at every look"],
+            lambda: sample_ratios(scale),
+        ),
+        (
+            "Latency: false alarms at 5 %, 40 looks, equal arms",
+            ["setting", "rollouts", "rolled back", "interval missed"],
+            lambda: latency_errors(scale),
+        ),
+        (
+            "Latency: median delay / information bound, α = 1 %",
+            ["slowdown", "share 50 %", "share 10 %"],
+            lambda: latency_delays(scale),
+        ),
+        (
+            "Peers: 120 minutes, arms equal in size; share found, median minutes",
+            ["baseline errors/min", "test", "r = 1 (false)", *ratios[1:]],
+            lambda: peers(scale),
+        ),
+        (
+            "Peers at a 5 % share, equal arms, 1,000 looks: false rollbacks at nominal 1 %",
+            ["test", "rolled back"],
+            lambda: peers_small_share(scale),
+        ),
+        (
+            "10,000 rollouts × 5 metrics, one window",
+            ["evidence, CPU time", "with intervals, CPU time"],
+            cost,
+        ),
+    ]
+    started = time.perf_counter()
+    for title, head, rows in tables:
+        if only.lower() in title.lower():
+            table(title, head, rows())
+    print(f"\n{time.perf_counter() - started:.0f} s, scale {scale:g}, seeds fixed")
+
+
+if __name__ == "__main__":
+    typer.run(main)
