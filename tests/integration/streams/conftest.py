@@ -20,6 +20,7 @@ class WorkerProcess:
         self.arguments = arguments
         self.environment = environment
         self.log = log
+        self._printed = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -37,6 +38,12 @@ class WorkerProcess:
         assert self.process is not None
         self.process.kill()
         self.process.wait(10)
+
+    def new_log(self) -> str:
+        """What it logged since this was last asked."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        since, self._printed = self._printed, len(text)
+        return text[since:]
 
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
@@ -92,3 +99,16 @@ def indexer(
     process.start()
     yield process
     process.stop()
+
+
+@pytest.fixture(autouse=True)
+def logs_of_processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that fails shows what the processes logged meanwhile."""
+    processes = [
+        (name, request.getfixturevalue(name))
+        for name in ("worker", "indexer")
+        if name in request.fixturenames
+    ]
+    yield
+    for name, process in processes:
+        sys.stdout.write(f"--- log of the {name}\n{process.new_log()}\n")

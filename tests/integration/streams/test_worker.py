@@ -44,6 +44,20 @@ def window_counts(client: Elasticsearch, service: str) -> Counter[str]:
     return totals
 
 
+def wait_for_requests(client: Elasticsearch, service: str, expected: int, timeout_s: float) -> None:
+    """Until the windows of the baseline hold ``expected``; a failure says what they do hold."""
+    seen: list[Counter[str]] = []
+
+    def reached() -> bool:
+        seen[:] = [window_counts(client, service)]
+        return seen[0][f"{BASELINE} request"] >= expected
+
+    try:
+        wait_until(reached, timeout_s=timeout_s)
+    except AssertionError as error:
+        raise AssertionError(f"{expected} requests of {service} expected: {seen}") from error
+
+
 def _now() -> int:
     return time.time_ns() // 1_000_000
 
@@ -62,9 +76,7 @@ def test_counts_are_exact_although_the_worker_is_killed_and_batches_come_twice(
         worker.kill()
         worker.start()
     expected = len(batches) * 200
-    wait_until(
-        lambda: window_counts(client, service)[f"{BASELINE} request"] >= expected, timeout_s=90
-    )
+    wait_for_requests(client, service, expected, timeout_s=90)
     time.sleep(2)  # what came twice would come now
     assert window_counts(client, service)[f"{BASELINE} request"] == expected
 
@@ -81,8 +93,9 @@ def test_events_as_json_count_like_those_in_batches(
     failed = {**dotted, "http.response.status_code": 503, "duration_ms": 12.5}
     bodies = [msgspec.json.encode(body) for body in (dotted, nested, failed)]
     produce(kafka_settings, EVENTS_TOPIC, [("anyone", body) for body in bodies])
-    wait_until(lambda: window_counts(client, service)[f"{BASELINE} request"] == 3, timeout_s=60)
+    wait_for_requests(client, service, 3, timeout_s=60)
     totals = window_counts(client, service)
+    assert totals[f"{BASELINE} request"] == 3
     assert totals[f"{BASELINE} request.bad"] == 1
     assert totals[f"{BASELINE} request.status.503"] == 1
 
@@ -118,7 +131,8 @@ def test_poison_is_set_aside_with_its_reason_and_the_rest_goes_on(
         ],
     )
     produce(kafka_settings, topics.PARTIALS.name, [(service, b"neither a partial " + mark)])
-    wait_until(lambda: window_counts(client, service)[f"{BASELINE} request"] == 8, timeout_s=60)
+    wait_for_requests(client, service, 8, timeout_s=60)
+    assert window_counts(client, service)[f"{BASELINE} request"] == 8
 
     def reasons() -> Counter[str]:
         client.indices.refresh(index="coalmine-deadletters-*")
