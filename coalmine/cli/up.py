@@ -73,7 +73,7 @@ def up(
         running = _detach(state_dir, _without_detach(sys.argv[1:]))
         _print(running, as_json=as_json)
         return
-    _stop_on_sigterm()
+    _stop_on_signals()
     with only_one(state_dir), ExitStack() as exits:
         variables = _servers(state_dir, exits)
         say("topics: " + (", ".join(ensure_topics(kafka_settings(variables))) or "all there"))
@@ -183,9 +183,11 @@ def _without_detach(arguments: list[str]) -> list[str]:
     return [argument for argument in arguments if argument != "--detach"]
 
 
-def _stop_on_sigterm() -> None:
-    # As Ctrl-C does: the exception unwinds through every `with` on the way.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _stop_on_signals() -> None:
+    # As Ctrl-C does: the exception unwinds through every `with` on the way. SIGINT is named too,
+    # because a shell without job control starts background commands with it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _absolute(path: Path | None) -> Path | None:
