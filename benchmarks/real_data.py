@@ -24,6 +24,8 @@ from coalmine.stack.topics import ensure_topics
 from contracts.settings import elasticsearch_settings, kafka_settings
 
 SITE, BROKERS = "site", "kafka"
+SEVERITIES = {"WARN": "warning"}
+"""Names of severities that the agent spells otherwise (see ``docs/glossary.md``)."""
 QUIET_S = 6.0
 LONGEST_S = 240.0
 
@@ -116,7 +118,7 @@ def _counted_outside(data: Path) -> Table:
     for name, text in (("access status", statuses), ("kafka severity", levels)):
         for line in text.splitlines():
             count, value = line.split()
-            table[f"{name} {value.lower()}"] = int(count)
+            table[f"{name} {SEVERITIES.get(value, value.lower())}"] = int(count)
     return table
 
 
