@@ -7,6 +7,7 @@ no worse than its baseline at most once in a hundred rollouts.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,25 @@ class Direction(StrEnum):
     DECREASE = "decrease"
 
 
+class Unit(StrEnum):
+    """What counts as one exposure of a ratio metric.
+
+    A session that fails five times has failed once. Where an event has no session id its user id
+    stands for it, and where it has neither the event counts by itself.
+    """
+
+    SESSION = "session"
+    USER = "user"
+    EVENT = "event"
+
+
+class StratifyBy(StrEnum):
+    """Which field of an event separates traffic that is compared only with its own kind."""
+
+    NONE = ""
+    ROUTE = "route"
+
+
 class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One thing that must not get worse.
 
@@ -46,6 +66,13 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which way is worse: crashes must not ``increase``, clicks must not ``decrease``."""
     tolerance: Harm | None = None
     """Largest relative harm that is accepted; the policy's where not given."""
+    critical: bool = True
+    """Whether it may roll back. One that may not is watched, and holds the promotion."""
+    unit: Unit = Unit.SESSION
+    """What a ratio counts: distinct sessions, distinct users, or single events."""
+    reports_within: Seconds = Seconds(0)
+    """For reports that come late (crashes of phones): each stretch of time is judged this long
+    after its end, with what has come by then, so that both arms are compared at the same age."""
     weight: Weight = 1.0
 
 
@@ -86,6 +113,10 @@ class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     A regression needs no minimum: its evidence is valid at any count.
     """
+    stratify_by: StratifyBy = StratifyBy.NONE
+    """Compare like with like where the arms get different traffic: each route by itself."""
+    shares_settle_after: Seconds = Seconds(60)
+    """How long after the start of a phase the router may take to give the arms their shares."""
     lateness: Seconds = Seconds(5)
     """How long, in event time, a tick waits for the slower arm."""
     drain_after: Seconds = Seconds(3)
@@ -123,10 +154,14 @@ def load_policy(path: Path) -> Policy:
             )
         if metric.kind is MetricKind.DISTRIBUTION and not metric.value:
             raise ConfigError(str(path), "a distribution needs value: its histogram", field=field)
+        if metric.kind is MetricKind.DISTRIBUTION and metric.reports_within:
+            raise ConfigError(str(path), "only a ratio can have reports_within", field=field)
         if policy.harm <= policy.tolerance_of(metric):
             raise ConfigError(
                 str(path), "harm must be above tolerance", field=field, value=policy.harm
             )
+    if not any(metric.critical for metric in policy.metrics):
+        raise ConfigError(str(path), "at least one must be critical", field="metrics")
     for field, names in (
         ("metrics", [m.name for m in policy.metrics]),
         ("phases", [p.name for p in policy.phases]),
@@ -138,8 +173,27 @@ def load_policy(path: Path) -> Policy:
     return policy
 
 
-def load_policies(directory: Path) -> dict[str, Policy]:
-    """Every ``*.yaml`` of a directory, by service; ``*`` is always there.
+class Policies:
+    """The policy of every service: its own, or the one of ``*``.
+
+    >>> Policies({"checkout": Policy(service="checkout")})["search"].service
+    '*'
+    """
+
+    def __init__(self, by_service: Mapping[str, Policy] | None = None) -> None:
+        self._by_service = {"*": Policy(), **(by_service or {})}
+
+    def __getitem__(self, service: str) -> Policy:
+        """The policy that this service is judged by."""
+        return self._by_service.get(service) or self._by_service["*"]
+
+    def is_stratified(self, service: str) -> bool:
+        """Whether its events are counted route by route."""
+        return self[service].stratify_by is StratifyBy.ROUTE
+
+
+def load_policies(directory: Path) -> Policies:
+    """Every ``*.yaml`` of a directory, by service.
 
     Raises:
         ConfigError: a file is wrong, or two files speak for one service.
@@ -152,5 +206,4 @@ def load_policies(directory: Path) -> dict[str, Policy]:
                 str(path), "another policy has this service", field="service", value=policy.service
             )
         policies[policy.service] = policy
-    policies.setdefault("*", Policy())
-    return policies
+    return Policies(policies)

@@ -72,7 +72,7 @@ class SparseHistogram(msgspec.Struct, array_like=True):
 
 
 class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
-    """Counts of one release, host and arm within one tick.
+    """Counts of one release, host, arm and stratum within one tick.
 
     ``counts`` are additive counters named as in ``docs/glossary.md``: ``request`` (exposures),
     ``request.bad``, ``request.bytes``, ``request.status.500``, ``crash``, ``log``, ``log.error``.
@@ -89,6 +89,13 @@ class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     """Earliest event time of a bad outcome or crash in this cell."""
     counts: dict[str, int] = {}
     histograms: dict[str, SparseHistogram] = {}
+    stratum: str = ""
+    """What the load balancer routes on, where the policy says ``stratify_by``: the route."""
+    units: dict[str, bytes] = {}
+    """Sketches of the distinct sessions and users behind counters: ``request@session``.
+
+    The counter of the same name says how many of the events had such an id.
+    """
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +158,53 @@ class ArmCounts(msgspec.Struct, kw_only=True):
     baseline: float = 0
 
 
+class Needed(msgspec.Struct, kw_only=True):
+    """Forecast: what is still needed until a harm of the size given would be seen."""
+
+    harm: float
+    exposures: int | None = None
+    bad: int | None = None
+    seconds: int | None = None
+
+
+class MetricWindow(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One stretch of time in one stratum, as a metric judged it: exposures and bad outcomes.
+
+    A distribution metric has the values of both arms instead. The windows of all looks at a
+    rollout, in order, give its evidence again to the last digit (``streams.judge.audit``).
+    """
+
+    stratum: str = ""
+    canary_bad: float = 0.0
+    baseline_bad: float = 0.0
+    canary_exposures: float = 0.0
+    baseline_exposures: float = 0.0
+    canary_values: SparseHistogram | None = None
+    baseline_values: SparseHistogram | None = None
+
+
+class Contributor(msgspec.Struct, kw_only=True):
+    """A part of a metric's difference: a stratum, or the values above a limit.
+
+    ``canary`` and ``baseline`` are rates: bad outcomes per exposure, or the share of values above.
+    """
+
+    name: str
+    canary: float
+    baseline: float
+
+
+class Placebo(msgspec.Struct, kw_only=True):
+    """How much the baseline's hosts differ among themselves, which no release can be blamed for."""
+
+    hosts: int
+    """Baseline hosts that were compared with one another."""
+    sd: float
+    """Standard deviation of the logarithm of their rates, or values, beyond chance."""
+    tolerance: float
+    """Relative difference between the arms that such hosts explain: the least tolerance."""
+
+
 class MetricVerdict(msgspec.Struct, kw_only=True):
     """One metric's share of a verdict."""
 
@@ -164,16 +218,15 @@ class MetricVerdict(msgspec.Struct, kw_only=True):
     bad: ArmCounts
     """Bad outcomes of a ratio metric; the medians of a distribution metric."""
     tolerance: float | None = None
-    """Largest relative harm that the policy accepts, drawn beside the relative risk."""
-
-
-class Needed(msgspec.Struct, kw_only=True):
-    """Forecast: what is still needed until a harm of the size given would be seen."""
-
-    harm: float
-    exposures: int | None = None
-    bad: int | None = None
-    seconds: int | None = None
+    """Largest relative harm that is accepted: the policy's, or the placebo's where that is more."""
+    is_critical: bool = True
+    """Whether it can roll back; one that cannot only holds the promotion."""
+    placebo: Placebo | None = None
+    contributors: list[Contributor] = []
+    """The strata, or the tail, in which the arms differ most; largest first."""
+    needed: Needed | None = None
+    windows: list[MetricWindow] = []
+    """What this look added to the evidence; empty where nothing new was complete."""
 
 
 class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
@@ -201,6 +254,8 @@ class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
     promote_at_log10: float
     share: float | None = None
     """Canary's share of the exposures of this look, 0 to 1."""
+    sample_ratio_log10: float | None = None
+    """Evidence that the arms do not get the configured shares; ``None`` where none is set."""
     guilty_metric: str | None = None
     metrics: list[MetricVerdict] = []
     needed: Needed | None = None

@@ -22,7 +22,7 @@ import uvloop
 from contracts import topics
 from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord
-from contracts.policy import Policy, load_policies
+from contracts.policy import Policies, load_policies
 from contracts.records import RecordKind
 from contracts.results import (
     Decision,
@@ -80,7 +80,7 @@ def message_of(event: Any) -> Message:  # noqa: ANN401 - Faust has no types
 class Worker:
     """The stream agents with what they share: producer, tables, policies."""
 
-    def __init__(self, app: DurableApp, kafka: KafkaSettings, policies: dict[str, Policy]) -> None:
+    def __init__(self, app: DurableApp, kafka: KafkaSettings, policies: Policies) -> None:
         self.app = app
         self.policies = policies
         self.fences: DurableTable = new_table(app, "fences", partitions=kafka.partitions)
@@ -119,7 +119,7 @@ class Worker:
             if sender.is_ours and sender.seq <= int(self.fences.data.get(fence) or -1):
                 log.info("duplicate_batch_fenced", agent=sender.agent, seq=sender.seq)
                 return
-            found = aggregate(kind, message)
+            found = aggregate(kind, message, self.policies.is_stratified)
             await self._publish(topics.DEADLETTERS, ((d.origin, d) for d in found.dead_letters))
             await self._publish(topics.CRASH_GROUPS, ((s.service, s) for s in found.sightings))
             await self._publish(topics.PARTIALS, ((p.service, p) for p in found.partials))
@@ -137,7 +137,7 @@ class Worker:
         partial, command = _decode_judged(message)
         service = partial.service if partial else command.service if command else ""
         state = self._state(service.encode())
-        policy = self.policies.get(service) or self.policies["*"]
+        policy = self.policies[service]
         now = time.time_ns() // 1_000_000
         if partial is not None:
             if partial.source is not None and is_duplicate(state, partial.source):
@@ -228,7 +228,7 @@ def run(policies: Path | None, state_dir: Path) -> None:
     Raises:
         ConfigError: a policy or the environment is wrong.
     """
-    known = load_policies(policies) if policies else {"*": Policy()}
+    known = load_policies(policies) if policies else Policies()
     run_app(lambda kafka: Worker(new_app(APP_NAME, kafka), kafka, known).app, state_dir)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ from contracts.errors import InvalidRecord
 from contracts.records import Crash, RecordKind
 from contracts.results import CrashGroupSighting, DeadLetter, Partial, Source
 from streams.crashes.sightings import sightings
-from streams.windows.aggregate import cells_of_batch
+from streams.windows.aggregate import cells_of_batch, never
 
 STAGE = "streams.aggregate"
 MAX_AHEAD_MS = 600_000
@@ -84,8 +84,16 @@ def decode_batch(kind: RecordKind, message: Message) -> pa.RecordBatch:
     return arrow.decode(kind, message.value)
 
 
-def aggregate(kind: RecordKind, message: Message) -> Aggregated:
-    """Everything that one telemetry message says; a bad one is a dead letter and nothing else."""
+def aggregate(
+    kind: RecordKind, message: Message, is_stratified: Callable[[str], bool] = never
+) -> Aggregated:
+    """Everything that one telemetry message says; a bad one is a dead letter and nothing else.
+
+    Args:
+        kind: what the topic carries.
+        message: as it came.
+        is_stratified: tells the services whose events are counted route by route.
+    """
     try:
         sender = sender_of(message)
         batch = decode_batch(kind, message)
@@ -101,7 +109,7 @@ def aggregate(kind: RecordKind, message: Message) -> Aggregated:
             sent_at=message.timestamp,
             cells=cells,
         )
-        for service, cells in cells_of_batch(kind, batch).items()
+        for service, cells in cells_of_batch(kind, batch, is_stratified).items()
     ]
     return Aggregated(partials, _sightings(kind, batch, message), early)
 

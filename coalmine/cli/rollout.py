@@ -5,17 +5,19 @@ from __future__ import annotations
 import uuid
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from coalmine.cli.output import EXIT_CODES, print_json, print_table, say
+from coalmine.cli.output import EXIT_CODES, Exit, print_json, print_table, say
 from coalmine.cli.state import StateDirectory, servers
 from contracts import indices, topics
 from contracts.clock import SystemClock
-from contracts.errors import Fatal, Recoverable
-from contracts.results import RolloutCommand, RolloutCommandAction, RolloutStatus
+from contracts.errors import ConfigError, Fatal, Recoverable
+from contracts.policy import Policy, load_policy
+from contracts.results import RolloutCommand, RolloutCommandAction, RolloutStatus, Verdict
 from contracts.settings import ElasticsearchSettings, KafkaSettings
 
 _TIMEOUT_S = 15
@@ -34,6 +36,12 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: coalmine rollout status checkout --json")(status)
     group.command("list", epilog="Example: coalmine rollout list --open")(list_rollouts)
     group.command(epilog='Example: coalmine rollout abort checkout --reason "wrong build"')(abort)
+    group.command(
+        "audit",
+        epilog="Example: coalmine rollout audit checkout-1.5.0-20261123T101500.250 "
+        "--policy policies/checkout.yaml. Exit codes: 0 the same, 1 different, "
+        "2 wrong usage or configuration.",
+    )(audit_rollout)
     app.add_typer(group, name="rollout")
 
 
@@ -91,6 +99,49 @@ def list_rollouts(
         return
     columns = ["service", "canary", "baseline", "status", "outcome", "evidence", "opened"]
     print_table(columns, [_row(verdict) for verdict in found])
+
+
+def audit_rollout(
+    rollout: Annotated[
+        str, typer.Argument(help="The rollout's id, as rollout list --json has it.")
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(help="Policy it was opened with; by default an empty one.")
+    ] = None,
+    state: StateDirectory = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a rollout's evidence again from its stored windows, and compare."""
+    from streams.judge.audit import audit  # noqa: PLC0415 - loads scipy
+
+    rules = load_policy(policy) if policy else Policy()
+    verdicts = _looks(servers(state)[1], rollout)
+    if verdicts[-1].policy_hash != rules.content_hash():
+        raise ConfigError(
+            str(policy or "the empty policy"),
+            f"the rollout was opened with the policy {verdicts[-1].policy_hash}",
+            value=rules.content_hash(),
+        )
+    rows = audit(rules, verdicts)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(
+            ["metric", "windows", "stored log10", "recomputed log10", ""],
+            [
+                [
+                    r.name,
+                    str(r.windows),
+                    repr(r.stored),
+                    repr(r.recomputed),
+                    "same" if r.agrees else "DIFFERENT",
+                ]
+                for r in rows
+            ],
+        )
+    if not all(row.agrees for row in rows):
+        raise SystemExit(Exit.FAILED)
 
 
 for _function in (start, abort, status, list_rollouts):
@@ -156,6 +207,25 @@ def _search(
     finally:
         client.close()
     return [hit["_source"] for hit in answer["hits"]["hits"]]
+
+
+def _looks(settings: ElasticsearchSettings, rollout: str) -> list[Verdict]:
+    """Every look of one rollout, in order of time."""
+    import elasticsearch  # noqa: PLC0415 - slow to import
+    from elasticsearch import helpers  # noqa: PLC0415 - see above
+
+    query = {"query": {"term": {"rollout": rollout}}}
+    try:
+        with elasticsearch.Elasticsearch(
+            **settings.client_options(), request_timeout=_TIMEOUT_S, max_retries=1
+        ) as client:
+            hits = [*helpers.scan(client, index=indices.VERDICTS.pattern, query=query)]
+    except (elasticsearch.ApiError, elasticsearch.TransportError) as error:
+        raise Recoverable(f"Elasticsearch at {settings.url} did not answer: {error}") from error
+    if not hits:
+        raise Fatal(f"no look at a rollout {rollout} is stored")
+    looks = (msgspec.convert(hit["_source"], Verdict, strict=False) for hit in hits)
+    return sorted(looks, key=lambda verdict: verdict.time)
 
 
 def rollout_filter(*, service: str, only_open: bool) -> list[dict[str, Any]]:

@@ -45,7 +45,8 @@ def fetch_looks(client: Elasticsearch, rollout: str, start_ms: int, end_ms: int)
         Unavailable: Elasticsearch did not answer.
     """
     step = step_for(end_ms - start_ms, buckets=MOST_LOOKS)
-    last = {"top_hits": {"size": 1, "sort": newest_first()}}
+    evidence_only = {"excludes": ["metrics.windows"]}
+    last = {"top_hits": {"size": 1, "sort": newest_first(), "_source": evidence_only}}
     answer = search(
         client,
         VERDICTS,

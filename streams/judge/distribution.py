@@ -154,18 +154,24 @@ def add(
     )
 
 
-def look(state: DistributionState, *, alpha: float) -> DistributionLook:
+def look(state: DistributionState, *, alpha: float, tolerance: float = 0.0) -> DistributionLook:
     """Evidence, promotion evidence, medians, and the interval of the factor between the arms.
 
     Args:
         state: what the windows so far left.
         alpha: the interval misses the true factor, ever, with at most this probability.
+        tolerance: one above the state's own raises what the evidence is against.
     """
+    log_evidence = _log_mean(state.log_worse)
+    if tolerance > state.tolerance:
+        log_evidence = min(
+            log_evidence, scale.least_above(state.log_above, state.tolerance, tolerance)
+        )
     median_canary = bins.quantile(state.canary, 0.5)
     median_baseline = bins.quantile(state.baseline, 0.5)
     lower, upper = scale.interval(state.log_above, state.log_below, alpha=alpha)
     return DistributionLook(
-        log_evidence=_log_mean(state.log_worse),
+        log_evidence=log_evidence,
         log_promotion=_log_mean(state.log_better),
         estimate=median_canary / median_baseline if median_canary and median_baseline else None,
         lower=lower,

@@ -1,23 +1,26 @@
-"""One metric of a rollout: from tallies to its evidence, whatever kind it is."""
+"""One metric of a rollout: from what the arms did to its evidence, whatever kind it is."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import msgspec
 
 from contracts.policy import Direction, Metric, Policy
-from contracts.results import ArmCounts, MetricKind, MetricVerdict, Needed, Outcome, RelativeRisk
-from streams.judge import distribution, ratio
+from contracts.results import MetricKind, MetricWindow
+from streams.judge import distribution, measure, ratio
 from streams.judge.distribution import DistributionState
-from streams.judge.forecast import Traffic, until_seen
 from streams.judge.ratio import RatioState
-from streams.windows.tally import Tally
+from streams.windows.tally import Arm
 
-INTERVAL_ALPHA = 0.05
-"""Intervals are shown at 95 %, as people expect; they decide nothing."""
-
-_LN10 = math.log(10)
+MAX_STRATA = 64
+OTHER_STRATA = "(other)"
+"""Strata beyond the first 64 of a rollout are judged together."""
+MAX_HOSTS = 500
+MIN_COHORT_MS = 1_000
+COHORTS = 48
+"""How many stretches of time wait for late reports at once: the state stays small."""
 
 
 class MetricState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -25,6 +28,19 @@ class MetricState(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     ratio: RatioState | None = None
     distribution: DistributionState | None = None
+    pending: dict[str, MetricWindow] = {}
+    """By stratum: the stretch since both arms last were exposed in it."""
+    strata: dict[str, list[float]] = {}
+    """By stratum: bad outcomes and exposures so far, in the order of ``MetricWindow``."""
+    failed: tuple[bytes, bytes] = measure.NONE_FAILED
+    cohorts: dict[int, list[MetricWindow]] = {}
+    """Start of a stretch to what is known of it, while its late reports may still come."""
+    cohorts_from: int = 0
+    """Start of the first stretch that is still open."""
+    baseline_hosts: dict[str, list[float]] = {}
+    canary_hosts: list[str] = []
+    added: list[MetricWindow] = []
+    """What the last tick added to the evidence."""
 
     @staticmethod
     def new(metric: Metric, policy: Policy) -> MetricState:
@@ -34,141 +50,116 @@ class MetricState(msgspec.Struct, kw_only=True, omit_defaults=True):
             return MetricState(ratio=ratio.new(tolerance=tolerance, harm=harm))
         return MetricState(distribution=distribution.new(tolerance=tolerance, harm=harm))
 
-    def add(self, metric: Metric, canary: Tally, baseline: Tally) -> None:
-        """Add one finished tick of both arms.
+    def add_tick(
+        self, metric: Metric, policy: Policy, canary: Arm, baseline: Arm, *, end: int
+    ) -> None:
+        """Add one finished tick of both arms, ``end`` its last moment in event time.
 
-        Where a decrease is the harm, the arms change places: the baseline must not be better.
+        A metric with ``reports_within`` has heard of the tick already (``add_cohort``); for it the
+        tick only ends the stretches that have waited long enough.
         """
-        if metric.direction is Direction.DECREASE:
-            canary, baseline = baseline, canary
-        if self.ratio is not None:
-            self.ratio = ratio.add(
-                self.ratio,
-                canary_bad=canary.counts.get(metric.bad, 0),
-                baseline_bad=baseline.counts.get(metric.bad, 0),
-                canary_exposures=canary.counts.get(metric.of, 0),
-                baseline_exposures=baseline.counts.get(metric.of, 0),
-            )
-        if self.distribution is not None:
-            self.distribution = distribution.add(
-                self.distribution,
-                canary.histogram(metric.value),
-                baseline.histogram(metric.value),
-            )
+        if metric.reports_within:
+            complete = self._complete_cohorts(metric, end)
+        else:
+            complete = self._measured(metric, policy, canary, baseline)
+        self.added = []
+        for window in complete:
+            self._pool(window)
+        apply(self, metric, self.added)
 
+    def add_cohort(
+        self, metric: Metric, policy: Policy, tick: int, canary: Arm, baseline: Arm
+    ) -> None:
+        """Add what just came of the time ``tick``, unless its stretch has been judged."""
+        width = cohort_ms(metric)
+        start = tick - tick % width
+        if start < self.cohorts_from:
+            return
+        known = {window.stratum: window for window in self.cohorts.get(start, [])}
+        for window in self._measured(metric, policy, canary, baseline):
+            before = known.get(window.stratum)
+            known[window.stratum] = measure.plus(before, window) if before else window
+        self.cohorts[start] = [known[name] for name in sorted(known)]
 
-def look_at(metric: Metric, state: MetricState, policy: Policy) -> MetricVerdict:
-    """What one metric says now, in the words of a verdict."""
-    if state.ratio is not None:
-        of_ratio = ratio.look(state.ratio, alpha=INTERVAL_ALPHA)
-        exposures = ArmCounts(
-            canary=state.ratio.canary_exposures, baseline=state.ratio.baseline_exposures
+    def close_window(self) -> None:
+        """Forget a stretch that only one arm was exposed in: it must not reach into a new phase."""
+        self.pending = {}
+
+    def _complete_cohorts(self, metric: Metric, end: int) -> list[MetricWindow]:
+        complete = []
+        wait = cohort_ms(metric) + round(metric.reports_within * 1000)
+        for start in sorted(start for start in self.cohorts if start + wait <= end):
+            complete += self.cohorts.pop(start)
+            self.cohorts_from = start + cohort_ms(metric)
+        return complete
+
+    def _measured(
+        self, metric: Metric, policy: Policy, canary: Arm, baseline: Arm
+    ) -> list[MetricWindow]:
+        self._note_hosts(metric, canary, baseline)
+        windows, self.failed = measure.measure(
+            metric, canary, baseline, self.failed, policy.stratify_by
         )
-        bad = ArmCounts(canary=state.ratio.canary_bad, baseline=state.ratio.baseline_bad)
-        found = (of_ratio.log_evidence, of_ratio.log_promotion)
-        estimate = of_ratio.estimate or _corrected_estimate(state.ratio, of_ratio.lower)
-        risk = RelativeRisk(estimate=estimate, lower=of_ratio.lower, upper=of_ratio.upper)
-    else:
-        assert state.distribution is not None
-        of_values = distribution.look(state.distribution, alpha=INTERVAL_ALPHA)
-        exposures = ArmCounts(canary=of_values.canary_count, baseline=of_values.baseline_count)
-        bad = ArmCounts(
-            canary=of_values.median_canary or 0, baseline=of_values.median_baseline or 0
-        )
-        found = (of_values.log_evidence, of_values.log_promotion)
-        risk = RelativeRisk(
-            estimate=of_values.estimate, lower=of_values.lower, upper=of_values.upper
-        )
-    if metric.direction is Direction.DECREASE:
-        exposures, bad, risk = _swapped(exposures), _swapped(bad), _inverted(risk)
-    return MetricVerdict(
-        name=metric.name,
-        kind=metric.kind,
-        outcome=_outcome(metric, policy, exposures, *found),
-        relative_risk=risk,
-        evidence_log10=found[0] / _LN10,
-        promotion_log10=found[1] / _LN10,
-        exposures=exposures,
-        bad=bad,
-        tolerance=policy.tolerance_of(metric),
-    )
+        return windows
+
+    def _note_hosts(self, metric: Metric, canary: Arm, baseline: Arm) -> None:
+        for name in canary.hosts:
+            if name not in self.canary_hosts and len(self.canary_hosts) < MAX_HOSTS:
+                self.canary_hosts.append(name)
+        for name, host in baseline.hosts.items():
+            if name in self.baseline_hosts or len(self.baseline_hosts) < MAX_HOSTS:
+                found = measure.of_host(metric, host)
+                before = self.baseline_hosts.get(name, [0.0] * len(found))
+                self.baseline_hosts[name] = [a + b for a, b in zip(before, found, strict=True)]
+
+    def _pool(self, window: MetricWindow) -> None:
+        """Add to the stratum's stretch; once both arms were exposed in it, it is complete.
+
+        Exposures complete it, never outcomes, so the evidence stays valid.
+        """
+        if window.stratum not in self.strata and len(self.strata) >= MAX_STRATA:
+            window = msgspec.structs.replace(window, stratum=OTHER_STRATA)
+        name = window.stratum
+        self.strata.setdefault(name, [0.0] * 4)
+        before = self.pending.pop(name, None)
+        pooled = measure.plus(before, window) if before else window
+        if measure.has_both_arms(pooled):
+            self.added.append(pooled)
+        else:
+            self.pending[name] = pooled
 
 
-def _corrected_estimate(seen: RatioState, lower: float | None) -> float | None:
-    """Rate ratio where one arm has had no bad outcome: half a one is added to each arm.
+def cohort_ms(metric: Metric) -> int:
+    """Length of the stretches in which a metric with late reports is judged."""
+    return max(MIN_COHORT_MS, math.ceil(metric.reports_within / COHORTS) * 1000)
 
-    Reference: Haldane, Annals of Human Genetics 1956; Anscombe, Biometrika 1956.
+
+def apply(state: MetricState, metric: Metric, windows: Iterable[MetricWindow]) -> None:
+    """Add complete windows, in order, to the evidence.
+
+    Where a decrease is the harm, the arms change places: the baseline must not be better.
     """
-    if not seen.canary_exposures or not seen.baseline_exposures:
-        return None
-    if not seen.canary_bad and not seen.baseline_bad:
-        return None
-    of_canary = (seen.canary_bad + 0.5) / seen.canary_exposures
-    of_baseline = (seen.baseline_bad + 0.5) / seen.baseline_exposures
-    return max(of_canary / of_baseline, lower or 0.0)
+    is_swapped = metric.direction is Direction.DECREASE
+    for window in windows:
+        canary = (window.canary_bad, window.canary_exposures, window.canary_values)
+        baseline = (window.baseline_bad, window.baseline_exposures, window.baseline_values)
+        suspect, other = (baseline, canary) if is_swapped else (canary, baseline)
+        if state.ratio is not None:
+            state.ratio = ratio.add(
+                state.ratio,
+                canary_bad=suspect[0],
+                canary_exposures=suspect[1],
+                baseline_bad=other[0],
+                baseline_exposures=other[1],
+            )
+            _note_stratum(state, window)
+        elif state.distribution is not None and suspect[2] is not None and other[2] is not None:
+            state.distribution = distribution.add(state.distribution, suspect[2], other[2])
 
 
-def _outcome(
-    metric: Metric, policy: Policy, exposures: ArmCounts, log_evidence: float, log_promotion: float
-) -> Outcome:
-    """A metric's own outcome; its part of α is its part of the weights, so they add up to α."""
-    if not exposures.canary or not exposures.baseline:
-        return Outcome.NO_DATA
-    part = metric.weight / sum(m.weight for m in policy.metrics)
-    if log_evidence >= -math.log(policy.false_rollback_rate * part):
-        return Outcome.REGRESSED
-    if log_promotion >= -math.log(policy.false_promotion_rate):
-        return Outcome.HEALTHY
-    return Outcome.INCONCLUSIVE
-
-
-def _swapped(counts: ArmCounts) -> ArmCounts:
-    return ArmCounts(canary=counts.baseline, baseline=counts.canary)
-
-
-def _inverted(risk: RelativeRisk) -> RelativeRisk:
-    def over_one(value: float | None) -> float | None:
-        return 1 / value if value else None
-
-    return RelativeRisk(
-        estimate=over_one(risk.estimate), lower=over_one(risk.upper), upper=over_one(risk.lower)
-    )
-
-
-def needed_for(
-    metric: Metric, state: MetricState, policy: Policy, *, lasted_s: float
-) -> Needed | None:
-    """What is still needed until a doubling of a ratio metric would be seen, at today's traffic.
-
-    ``None`` for distributions, and while nothing bad or no exposure was seen.
-    """
-    if state.ratio is None or not lasted_s:
-        return None
-    seen = state.ratio
-    exposures = seen.canary_exposures + seen.baseline_exposures
-    if not seen.canary_exposures or not seen.baseline_exposures or not seen.baseline_bad:
-        return None
-    tolerance = policy.tolerance_of(metric)
-    harm = max(1.0, 2 * tolerance + 1)
-    part = metric.weight / sum(m.weight for m in policy.metrics)
-    forecast = until_seen(
-        Traffic(
-            share=seen.canary_exposures / exposures,
-            bad_rate=seen.baseline_bad / seen.baseline_exposures,
-            per_s=exposures / lasted_s,
-        ),
-        tolerance=tolerance,
-        harm=harm,
-        alpha=policy.false_rollback_rate * part,
-        log_evidence=ratio.look(seen, alpha=policy.false_rollback_rate).log_evidence,
-    )
-    return Needed(
-        harm=harm,
-        exposures=_rounded(forecast.exposures),
-        bad=_rounded(forecast.bad),
-        seconds=_rounded(forecast.seconds),
-    )
-
-
-def _rounded(value: float | None) -> int | None:
-    return None if value is None else math.ceil(value)
+def _note_stratum(state: MetricState, window: MetricWindow) -> None:
+    sums = state.strata.setdefault(window.stratum, [0.0] * 4)
+    sums[0] += window.canary_bad
+    sums[1] += window.baseline_bad
+    sums[2] += window.canary_exposures
+    sums[3] += window.baseline_exposures

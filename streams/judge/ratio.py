@@ -57,6 +57,9 @@ BETTER_POINTS = 12
 BETTER_SPAN = (1.02, 4.0)
 """Alternatives of the promotion test, r1 divided by these."""
 INTERVAL_POINTS = 61  # odd: r = 1 is one of them
+NULL_POINTS = 16
+NULL_SPAN = 3.0
+"""Null hypotheses from r0 to this multiple of it, for a tolerance that hosts have raised."""
 INTERVAL_MAX = 20.0
 INTERVAL_CORE = 0.15  # in log r: the grid is finer than a tenth of |log r| + this
 
@@ -69,6 +72,7 @@ class Grid(NamedTuple):
     harm: int
     worse: slice
     better: slice
+    nulls: slice
     interval: slice
     worse_weights: Floats
     better_weights: Floats
@@ -80,23 +84,26 @@ def grid_of(tolerance: float, harm: float) -> Grid:
 
     >>> grid = grid_of(0.1, 0.5)
     >>> float(grid.ratios[grid.null]), float(grid.ratios[grid.harm]), len(grid.ratios)
-    (1.1, 1.5, 87)
+    (1.1, 1.5, 103)
     """
     steps = np.geomspace(*WORSE_SPAN, WORSE_POINTS)
     worse = (1.0 + tolerance) * np.exp(steps)
     better = (1.0 + harm) / np.geomspace(*BETTER_SPAN, BETTER_POINTS)
     reach = np.arcsinh(np.log(INTERVAL_MAX) / INTERVAL_CORE)
     interval = np.exp(INTERVAL_CORE * np.sinh(np.linspace(-reach, reach, INTERVAL_POINTS)))
-    ratios = np.concatenate([[1.0 + tolerance, 1.0 + harm], worse, better, interval])
+    nulls = (1.0 + tolerance) * np.geomspace(1.0, NULL_SPAN, NULL_POINTS)
+    ratios = np.concatenate([[1.0 + tolerance, 1.0 + harm], worse, better, nulls, interval])
     ratios.setflags(write=False)  # shared by every caller of the cache
     first_better = 2 + WORSE_POINTS
-    first_interval = first_better + BETTER_POINTS
+    first_null = first_better + BETTER_POINTS
+    first_interval = first_null + NULL_POINTS
     return Grid(
         ratios=ratios,
         null=0,
         harm=1,
         worse=slice(2, first_better),
-        better=slice(first_better, first_interval),
+        better=slice(first_better, first_null),
+        nulls=slice(first_null, first_interval),
         interval=slice(first_interval, len(ratios)),
         worse_weights=steps**WORSE_TILT,
         better_weights=np.ones(BETTER_POINTS),
@@ -263,15 +270,19 @@ def merge(one: RatioState, other: RatioState) -> RatioState:
     )
 
 
-def look(state: RatioState, *, alpha: float) -> RatioLook:
+def look(state: RatioState, *, alpha: float, tolerance: float = 0.0) -> RatioLook:
     """Evidence, promotion evidence, estimate, and the interval that holds at all times.
 
     Args:
         state: sufficient statistics of the windows so far.
         alpha: the interval misses the true ratio, ever, with at most this probability.
+        tolerance: one above the state's own raises what the evidence is against.
     """
     grid = grid_of(state.tolerance, state.harm)
-    found = looks(np.asarray(state.log_likelihood), grid, alpha=alpha)
+    log_likelihood = np.asarray(state.log_likelihood)
+    found = looks(log_likelihood, grid, alpha=alpha)
+    if tolerance > state.tolerance:
+        found = found._replace(log_evidence=raised_evidence(log_likelihood, grid, tolerance))
     estimate = None
     if state.baseline_weight > 0:
         estimate = state.canary_weight / state.baseline_weight
@@ -306,6 +317,36 @@ def evidence(log_likelihood: Floats, grid: Grid) -> tuple[Floats, Floats]:
         _log_average(log_likelihood[..., grid.worse] - null, grid.worse_weights),
         _log_average(log_likelihood[..., grid.better] - harm, grid.better_weights),
     )
+
+
+def raised_evidence(log_likelihood: Floats, grid: Grid, tolerance: npt.ArrayLike) -> Floats:
+    """Log evidence against a tolerance that may be above the grid's own, for many at once.
+
+    The least evidence against any null between the two. So it is valid for every true ratio that
+    the raised tolerance covers, even if the tolerance was estimated from the same data: evidence
+    against the one null just above that ratio bounds it.
+
+    Args:
+        log_likelihood: shape (..., g).
+        grid: of the policy's tolerance.
+        tolerance: raised ones, shape (...); rounded up to the grid's nulls, 8 % apart. Beyond the
+            last null no evidence is left.
+
+    Returns:
+        Shape (...).
+    """
+    nulls = grid.ratios[grid.nulls]
+    needed = np.asarray(tolerance, dtype=np.float64) + 1.0
+    level = np.searchsorted(nulls, needed - 1e-9)
+    least = evidence(log_likelihood, grid)[0]
+    worse, log_worse = grid.ratios[grid.worse], log_likelihood[..., grid.worse]
+    for number in range(1, min(int(level.max()), len(nulls) - 1) + 1):
+        above = worse > nulls[number]
+        null = log_likelihood[..., grid.nulls][..., number, None]
+        found = _log_average(log_worse[..., above] - null, grid.worse_weights[above])
+        least = np.where(level >= number, np.minimum(least, found), least)
+    result: Floats = np.where(level < len(nulls), least, np.minimum(least, 0.0))
+    return result
 
 
 def interval(log_ratios: Floats, log_likelihood: Floats, *, alpha: float) -> tuple[Floats, Floats]:

@@ -26,9 +26,11 @@ from contracts.results import (
     Verdict,
     decision_id,
 )
-from streams.judge import combine
-from streams.judge.metric import MetricState, look_at, needed_for
-from streams.windows.tally import Tally
+from streams.judge import combine, shares
+from streams.judge.explain import look_at
+from streams.judge.metric import MetricState
+from streams.judge.shares import SharesState
+from streams.windows.tally import Arm
 
 _LN10 = math.log(10)
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._+-]")
@@ -49,8 +51,11 @@ class RolloutState(msgspec.Struct, kw_only=True, omit_defaults=True):
     phase_started_at: int
     phase_exposures: int = 0
     metrics: list[MetricState]
-    pending: list[Tally] = []
-    """Canary and baseline tallies of the ticks since both arms last had exposures."""
+    shares: SharesState = msgspec.field(default_factory=SharesState)
+    matched_to: int = 0
+    """End of the last tick by which both arms had been exposed since the one before."""
+    unmatched: tuple[bool, bool] = (False, False)
+    """Whether canary and baseline were exposed since then."""
     judged_to: int = 0
     """End of the last tick that was judged."""
     canary_exposures: int = 0
@@ -62,9 +67,16 @@ class RolloutState(msgspec.Struct, kw_only=True, omit_defaults=True):
     decided_at: int | None = None
     drained_at: int | None = None
     escalated: bool = False
+    held: bool = False
+    """Whether this phase has been held, and told so."""
     reason: str = ""
     """Why it ended, where a person or a decision ended it."""
     guilty_metric: str | None = None
+
+    @property
+    def has_late_reports(self) -> bool:
+        """Whether a metric waits for reports that come late."""
+        return any(metric.reports_within for metric in self.policy.metrics)
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -74,6 +86,7 @@ class Look(msgspec.Struct, frozen=True):
     log_evidence: float
     log_promotion: float
     guilty_metric: str | None
+    log_sample_ratio: float | None
 
 
 def rollout_id(service: str, canary: str, opened_at: int) -> str:
@@ -99,59 +112,79 @@ def open_rollout(
         policy=policy,
         opened_at=opened_at,
         phase_started_at=opened_at,
+        matched_to=opened_at,
         metrics=[MetricState.new(metric, policy) for metric in policy.metrics],
     )
 
 
-def exposures_of(policy: Policy, tally: Tally) -> int:
+def exposures_of(policy: Policy, arm: Arm) -> int:
     """Exposures of one arm: the counter that the policy's first metric is about."""
-    return tally.counts.get(policy.metrics[0].of, 0)
+    return arm.count(policy.metrics[0].of)
 
 
-def add_tick(rollout: RolloutState, *, end: int, canary: Tally, baseline: Tally) -> None:
-    """Add one finished tick: both arms of the same stretch of time, ``end`` its last moment.
-
-    Ticks are pooled until both arms have exposures, because a stretch without those of one arm says
-    nothing. Exposures close the stretch, never outcomes, so the evidence stays valid.
-    """
-    of_canary, of_baseline = (
-        exposures_of(rollout.policy, canary),
-        exposures_of(rollout.policy, baseline),
-    )
+def add_tick(rollout: RolloutState, *, end: int, canary: Arm, baseline: Arm) -> None:
+    """Add one finished tick: both arms of the same stretch of time, ``end`` its last moment."""
+    policy = rollout.policy
+    exposures = exposures_of(policy, canary), exposures_of(policy, baseline)
+    total = sum(exposures)
     rollout.judged_to = end
-    rollout.share = of_canary / (of_canary + of_baseline) if of_canary + of_baseline else None
-    if of_canary:
+    rollout.share = exposures[0] / total if total else None
+    if exposures[0]:
         rollout.last_exposure_end = end
     if rollout.status is RolloutStatus.ROLLING_BACK:
+        _end_of_evidence(rollout)
         return
-    rollout.canary_exposures += of_canary
-    rollout.baseline_exposures += of_baseline
-    rollout.phase_exposures += of_canary
-    if rollout.pending:
-        for tally, before in zip((canary, baseline), rollout.pending, strict=True):
-            tally.add(before)
-    if exposures_of(rollout.policy, canary) and exposures_of(rollout.policy, baseline):
-        rollout.pending = []
-        for metric, state in zip(rollout.policy.metrics, rollout.metrics, strict=True):
-            state.add(metric, canary, baseline)
-    else:
-        rollout.pending = [canary, baseline]
+    rollout.canary_exposures += exposures[0]
+    rollout.baseline_exposures += exposures[1]
+    rollout.phase_exposures += exposures[0]
+    _match(rollout, exposures, end)
+    for metric, state in zip(policy.metrics, rollout.metrics, strict=True):
+        state.add_tick(metric, policy, canary, baseline, end=end)
+    if end - rollout.phase_started_at > policy.shares_settle_after * 1000:
+        shares.add_tick(rollout.shares, policy, rollout.phase, canary, baseline)
+
+
+def add_cohort(rollout: RolloutState, tick: int, canary: Arm, baseline: Arm) -> None:
+    """Tell the metrics with late reports what just came of the time ``tick``, however late."""
+    for metric, state in zip(rollout.policy.metrics, rollout.metrics, strict=True):
+        if metric.reports_within:
+            state.add_cohort(metric, rollout.policy, tick, canary, baseline)
+
+
+def _match(rollout: RolloutState, exposures: tuple[int, int], end: int) -> None:
+    canary, baseline = rollout.unmatched
+    rollout.unmatched = (canary or exposures[0] > 0, baseline or exposures[1] > 0)
+    if all(rollout.unmatched):
+        rollout.matched_to = end
+        rollout.unmatched = (False, False)
+
+
+def _end_of_evidence(rollout: RolloutState) -> None:
+    for state in rollout.metrics:
+        state.added = []
 
 
 def look(rollout: RolloutState) -> Look:
-    """The evidence of all metrics as it stands."""
+    """The evidence of all metrics as it stands.
+
+    Only critical metrics are evidence for a rollback, and needed for a promotion.
+    """
+    policy = rollout.policy
+    lasted_s = max(1.0, (rollout.judged_to - rollout.opened_at) / 1000)
     found = [
-        look_at(metric, state, rollout.policy)
-        for metric, state in zip(rollout.policy.metrics, rollout.metrics, strict=True)
+        look_at(metric, state, policy, lasted_s=lasted_s)
+        for metric, state in zip(policy.metrics, rollout.metrics, strict=True)
     ]
-    weights = [metric.weight for metric in rollout.policy.metrics]
-    evidence = [f.evidence_log10 * _LN10 for f in found]
+    critical = [f for f in found if f.is_critical]
+    weights = [metric.weight for metric in policy.metrics if metric.critical]
+    evidence = [f.evidence_log10 * _LN10 for f in critical]
     guilty = combine.guilty(evidence, weights)
     return Look(
         metrics=found,
         log_evidence=combine.log_average(evidence, weights),
-        log_promotion=combine.log_minimum([f.promotion_log10 * _LN10 for f in found]),
-        guilty_metric=found[guilty].name if guilty is not None else None,
+        log_promotion=combine.log_minimum([f.promotion_log10 * _LN10 for f in critical]),
+        guilty_metric=critical[guilty].name if guilty is not None else None,
+        log_sample_ratio=shares.log_evidence(rollout.shares),
     )
 
 
@@ -166,19 +199,20 @@ def decide(
         yield from _watch_drain(rollout, found, processed_time)
         return
     outcome = _outcome(rollout, found)
-    action = Action.CONTINUE
-    decision: Decision | None = None
-    phase = rollout.policy.phases[rollout.phase]
-    if outcome is Outcome.REGRESSED:
-        action = Action.ROLLBACK
+    action = _action(rollout, found, outcome)
+    told = _TELLS.get(action)
+    if action is Action.ROLLBACK:
         rollout.status = RolloutStatus.ROLLING_BACK
         rollout.decided_at = rollout.judged_to
         rollout.guilty_metric = found.guilty_metric
         rollout.reason = _reason(rollout, found, outcome)
-        decision = _decision(rollout, found, DecisionAction.ROLLBACK, outcome, processed_time)
-    elif outcome is Outcome.HEALTHY and _phase_is_done(rollout, phase):
-        action = Action.PROMOTE
-        decision = _decision(rollout, found, DecisionAction.PROMOTE, outcome, processed_time)
+    elif action is Action.HOLD:
+        told = None if rollout.held else told
+        rollout.held = True
+        rollout.status = RolloutStatus.HOLDING
+    else:
+        rollout.status = RolloutStatus.RUNNING
+    decision = _decision(rollout, found, told, outcome, processed_time) if told else None
     verdict = _verdict(rollout, found, outcome, action, processed_time)
     if action is Action.PROMOTE:
         _next_phase(rollout)
@@ -186,6 +220,31 @@ def decide(
     yield verdict
     if decision is not None:
         yield decision
+
+
+_TELLS = {
+    Action.ROLLBACK: DecisionAction.ROLLBACK,
+    Action.PROMOTE: DecisionAction.PROMOTE,
+    Action.HOLD: DecisionAction.HOLD,
+}
+
+
+def _action(rollout: RolloutState, found: Look, outcome: Outcome) -> Action:
+    """What to do: a mismatch of the shares holds, whatever the evidence says."""
+    if shares.is_mismatch(rollout.shares):
+        return Action.HOLD
+    if outcome is Outcome.REGRESSED:
+        return Action.ROLLBACK
+    phase = rollout.policy.phases[rollout.phase]
+    if outcome is Outcome.HEALTHY and _phase_is_done(rollout, phase):
+        return Action.HOLD if _watched(found) else Action.PROMOTE
+    return Action.CONTINUE
+
+
+def _watched(found: Look) -> MetricVerdict | None:
+    """A metric that got worse and may not roll back."""
+    regressed = (m for m in found.metrics if m.outcome is Outcome.REGRESSED)
+    return next((m for m in regressed if not m.is_critical), None)
 
 
 def last_word(
@@ -229,6 +288,8 @@ def _outcome(rollout: RolloutState, found: Look) -> Outcome:
         return Outcome.REGRESSED
     if not rollout.canary_exposures or not rollout.baseline_exposures:
         return Outcome.NO_DATA
+    if shares.is_mismatch(rollout.shares):
+        return Outcome.INCONCLUSIVE
     if found.log_evidence >= math.log(1 / rollout.policy.false_rollback_rate):
         return Outcome.REGRESSED
     is_shown = found.log_promotion >= math.log(1 / rollout.policy.false_promotion_rate)
@@ -249,7 +310,10 @@ def _next_phase(rollout: RolloutState) -> None:
         rollout.status = RolloutStatus.PROMOTED
         return
     rollout.phase += 1
-    rollout.pending = []
+    rollout.held = False
+    for state in rollout.metrics:
+        state.close_window()
+    rollout.matched_to, rollout.unmatched = rollout.judged_to, (False, False)
     rollout.phase_started_at = rollout.judged_to
     rollout.phase_exposures = 0
 
@@ -280,9 +344,10 @@ def _verdict(
         rollback_at_log10=-math.log10(rollout.policy.false_rollback_rate),
         promote_at_log10=-math.log10(rollout.policy.false_promotion_rate),
         share=rollout.share,
+        sample_ratio_log10=_log10(found.log_sample_ratio),
         guilty_metric=rollout.guilty_metric,
         metrics=found.metrics,
-        needed=_needed(rollout, outcome),
+        needed=_needed(found, outcome),
         first_bad_event_at=rollout.first_bad_event_at,
         policy_hash=rollout.policy.content_hash(),
         decided_at=rollout.decided_at,
@@ -322,16 +387,16 @@ def _decision(
     )
 
 
-def _needed(rollout: RolloutState, outcome: Outcome) -> Needed | None:
+def _needed(found: Look, outcome: Outcome) -> Needed | None:
+    """The shortest of the metrics' forecasts."""
     if outcome is not Outcome.INCONCLUSIVE:
         return None
-    lasted_s = max(1.0, (rollout.judged_to - rollout.opened_at) / 1000)
-    forecasts = [
-        needed_for(metric, state, rollout.policy, lasted_s=lasted_s)
-        for metric, state in zip(rollout.policy.metrics, rollout.metrics, strict=True)
-    ]
-    known = [f for f in forecasts if f is not None and f.exposures is not None]
-    return min(known, key=lambda f: f.exposures or 0) if known else None
+    known = [m.needed for m in found.metrics if m.needed and m.needed.exposures is not None]
+    return min(known, key=lambda needed: needed.exposures or 0) if known else None
+
+
+def _log10(value: float | None) -> float | None:
+    return None if value is None else value / _LN10
 
 
 def _reason(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
@@ -339,25 +404,57 @@ def _reason(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
     have = found.log_evidence / _LN10
     if outcome is Outcome.NO_DATA:
         silent = rollout.baseline if rollout.canary_exposures else rollout.canary
-        return f"No exposures of {silent} yet."
+        return f"No exposures of {silent or 'a baseline'} yet."
+    if shares.is_mismatch(rollout.shares):
+        return _mismatch(rollout)
     if outcome is Outcome.REGRESSED:
         guilty = next(m for m in found.metrics if m.name == found.guilty_metric)
-        metric = rollout.policy.metrics[found.metrics.index(guilty)]
         return (
             f"{guilty.name} of {rollout.canary} is {_times(guilty.relative_risk)} "
-            f"that of {rollout.baseline}, more than the {rollout.policy.tolerance_of(metric):.0%} "
+            f"that of {rollout.baseline}, more than the {guilty.tolerance or 0:.0%} "
             f"tolerated; evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback."
         )
     if outcome is Outcome.HEALTHY:
+        watched = _watched(found)
+        held = f" Held, because {watched.name} got worse." if watched else ""
         return (
             f"{rollout.canary} is no worse than {rollout.baseline}: a harm of "
             f"{rollout.policy.harm:.0%} is ruled out at a false-promotion rate of "
-            f"{rollout.policy.false_promotion_rate:.0%}."
+            f"{rollout.policy.false_promotion_rate:.0%}.{held}"
         )
     return (
         f"No decision yet: evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback, "
         f"after {rollout.canary_exposures:,} exposures of {rollout.canary}."
+        f"{_still_needed(_needed(found, outcome), found)}"
     )
+
+
+def _mismatch(rollout: RolloutState) -> str:
+    phase = rollout.shares.phases.get(rollout.phase) or [*rollout.shares.phases.values()][-1]
+    seen = phase.canary / max(phase.canary + phase.baseline, 1.0)
+    return (
+        f"{rollout.canary} gets {seen:.2%} of the exposures where {phase.share:.2%} are "
+        f"configured: exposures are lost or routed otherwise, so nothing is decided."
+    )
+
+
+def _still_needed(needed: Needed | None, found: Look) -> str:
+    if needed is None or needed.bad is None:
+        return ""
+    name = next(m.name for m in found.metrics if m.needed is needed)
+    exposures = f" or {needed.exposures:,} exposures" if needed.exposures else ""
+    lasting = f"; at today's traffic {_duration(needed.seconds)}" if needed.seconds else ""
+    return (
+        f" About {needed.bad:,} more bad outcomes{exposures} until {name} would be seen to be "
+        f"{1 + needed.harm:.3g} times as high{lasting}."
+    )
+
+
+def _duration(seconds: int) -> str:
+    for size, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds} s"
 
 
 def _times(risk: RelativeRisk) -> str:

@@ -99,6 +99,20 @@ def interval(
     return lower, upper
 
 
+def least_above(log_above: list[list[float]], tolerance: float, raised: float) -> float:
+    """Least log evidence that the canary is slower than any factor from one tolerance to another.
+
+    Args:
+        log_above: summed log factors, shape (k, len(SHIFTS)).
+        tolerance: of the policy, relative.
+        raised: above it; rounded up to a factor of the grid. Beyond the grid no evidence is left.
+    """
+    first = int(np.searchsorted(SHIFTS, bins.bins_at_least(1 + tolerance)))
+    last = int(np.searchsorted(SHIFTS, bins.bins_at_least(1 + raised)))
+    least = float(_log_mean(log_above)[first : last + 1].min(initial=np.inf))
+    return least if last < len(SHIFTS) else min(least, 0.0)
+
+
 def _log_mean(logs: list[list[float]]) -> Floats:
     values = np.asarray(logs)
     highest = values.max(axis=0)

@@ -26,12 +26,13 @@ from contracts.results import (
 )
 from streams.judge import rollout as rollouts
 from streams.judge.rollout import RolloutState
-from streams.windows.tally import Tally
+from streams.windows.tally import Arm, Tally
 
 TICK_MS = 1000
 WINDOW_S = 10
 WATERMARK_SLACK_MS = 500
 """How far out of order one agent's records may be: it reads several files in turn."""
+LATE_COUNTS_WITHIN_MS = 30_000
 KNOWN_AFTER_MS = 5_000
 """How much older a baseline must be than the release that autodetection takes for a canary."""
 _COMMANDS_REMEMBERED = 100
@@ -71,10 +72,10 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     watermarks: dict[str, int] = {}
     """Agent to the latest event time it reported."""
     releases: dict[str, ReleaseState] = {}
-    ticks: dict[int, dict[str, Tally]] = {}
-    """Start of a tick that is not finished to the tally of each release."""
-    late: dict[str, Tally] = {}
-    """What came after its tick was judged; it counts in the next look."""
+    ticks: dict[int, dict[str, Arm]] = {}
+    """Start of a tick that is not finished to what each release did in it."""
+    late: dict[str, Arm] = {}
+    """What came after its tick was judged; it joins the next look."""
     windows: list[WindowState] = []
     judged_to: int = 0
     heard_at: int = 0
@@ -195,12 +196,35 @@ def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy)
     if cell.first_bad is not None:
         release.first_bad = min(cell.first_bad, release.first_bad or cell.first_bad)
     state.watermarks[partial.agent] = max(state.watermarks.get(partial.agent, 0), cell.last)
-    if cell.tick + TICK_MS <= state.judged_to:
-        state.late.setdefault(cell.release, Tally()).add_cell(cell)
-    else:
+    if cell.tick + TICK_MS > state.judged_to:
         of_tick = state.ticks.setdefault(cell.tick, {})
-        of_tick.setdefault(cell.release, Tally()).add_cell(cell)
-    _window_of(state, cell, partial).tally.add_cell(cell)
+        of_tick.setdefault(cell.release, Arm()).add_cell(cell)
+    elif _counts_although_late(state, cell.tick):
+        state.late.setdefault(cell.release, Arm()).add_cell(cell)
+    if state.rollout is not None:
+        _add_to_cohorts(state.rollout, cell.tick, {cell.release: Arm.of_cells([cell])})
+    _window_of(state, cell, partial).tally.add_counts(cell)
+
+
+def _counts_although_late(state: ServiceState, tick: int) -> bool:
+    """Whether a record of a tick that has been judged may join the next look.
+
+    It may while its stretch still lacks an arm, and for half a minute: a traceback ends later than
+    the request it belongs to. Reports that come later make a young release look better than an old
+    one (and a phase that has shrunk look worse), so they count in the windows only; a metric with
+    ``reports_within`` waits for them.
+    """
+    rollout = state.rollout
+    if rollout is None or tick + TICK_MS <= rollout.opened_at:
+        return False
+    return tick >= rollout.matched_to or state.judged_to - tick <= LATE_COUNTS_WITHIN_MS
+
+
+def _add_to_cohorts(rollout: RolloutState, tick: int, arms: dict[str, Arm]) -> None:
+    """Metrics with late reports hear of everything at once, and sort it by its own time."""
+    if tick + TICK_MS > rollout.opened_at and rollout.has_late_reports:
+        canary, baseline = (arms.get(name, Arm()) for name in (rollout.canary, rollout.baseline))
+        rollouts.add_cohort(rollout, tick, canary, baseline)
 
 
 def _window_of(state: ServiceState, cell: Cell, partial: Partial) -> WindowState:
@@ -274,21 +298,21 @@ def _watermark(state: ServiceState, release: str, policy: Policy) -> int:
 def _judge(state: ServiceState, closed_to: int, processed_time: int) -> Iterator[Output]:
     """Take the ticks that are finished out of the state, in order, and look after each."""
     for tick in sorted(t for t in state.ticks if t + TICK_MS <= closed_to):
-        tallies = defaultdict(Tally, state.ticks.pop(tick))
+        arms = defaultdict(Arm, state.ticks.pop(tick))
         state.judged_to = max(state.judged_to, tick + TICK_MS)
         rollout = state.rollout
         end = tick + TICK_MS
         if rollout is None or not rollout.status.is_open or end <= rollout.opened_at:
             state.late.clear()
             continue
-        arms = (rollout.canary, rollout.baseline)
-        for release in arms:
-            if late := state.late.pop(release, None):
-                tallies[release].add(late)
+        names = (rollout.canary, rollout.baseline)
+        for name in names:
+            if late := state.late.pop(name, None):
+                arms[name].add(late)
         state.late.clear()
-        if not any(release in tallies for release in arms):
+        if not any(name in arms for name in names):
             continue
-        canary, baseline = (tallies[release] for release in arms)
+        canary, baseline = (arms[name] for name in names)
         rollouts.add_tick(rollout, end=end, canary=canary, baseline=baseline)
         _note_first_bad(state, rollout)
         yield from _look(state, processed_time)
@@ -336,7 +360,7 @@ def _busiest_release(state: ServiceState, policy: Policy, besides: str = "") -> 
     """The release with the most exposures of late (of all time, where there are none of late)."""
     lately: dict[str, int] = defaultdict(int)
     for window in state.windows:
-        lately[window.release] += rollouts.exposures_of(policy, window.tally)
+        lately[window.release] += window.tally.counts.get(policy.metrics[0].of, 0)
     of_all_time = {name: release.exposures for name, release in state.releases.items()}
     for exposures in (lately, of_all_time):
         candidates = {name: count for name, count in exposures.items() if name != besides and count}
@@ -351,6 +375,8 @@ def _open(
     state.rollout = rollouts.open_rollout(
         policy, service=state.service, canary=canary, baseline=baseline, opened_at=opened_at
     )
+    for tick, arms in state.ticks.items():
+        _add_to_cohorts(state.rollout, tick, arms)
     if known := state.releases.get(canary):
         known.was_judged = True
         if known.first_bad is not None and known.first_bad < opened_at - TICK_MS:

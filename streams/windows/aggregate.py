@@ -13,11 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contracts import histogram
+from contracts.policy import Unit
 from contracts.records import RecordKind
 from contracts.results import Cell, SparseHistogram
+from streams.windows import units
 
 TICK_MS = 1000
 UNKNOWN = "unknown"
@@ -25,6 +29,11 @@ UNKNOWN = "unknown"
 
 Ints = npt.NDArray[np.int64]
 _HOST_VALUES = ("cpu_percent", "memory_percent", "load1", "disk_percent")
+
+
+def never(_service: str) -> bool:
+    """Counts no service route by route."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +62,41 @@ class _Groups:
             self.cells[group].histograms[name] = SparseHistogram(of_group, counts)
 
 
-def cells_of_batch(kind: RecordKind, batch: pa.RecordBatch) -> dict[str, list[Cell]]:
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """Ids of one kind of unit: ``codes`` (n,) into ``hashes``; -1 where a row has none."""
+
+    kind: str
+    codes: Ints
+    hashes: npt.NDArray[np.int64]
+
+    def add(self, groups: _Groups, counter: str, rows: npt.NDArray[np.bool_]) -> None:
+        """Add to each group how many of the rows have an id, and a sketch of their units."""
+        chosen = rows & (self.codes >= 0)
+        if not chosen.any():
+            return
+        name = f"{counter}@{self.kind}"
+        groups.add_counts(name, chosen)
+        for group, codes, _ in _count_pairs(groups.of_row[chosen], self.codes[chosen]):
+            groups.cells[group].units[name] = units.sketch(self.hashes[codes].tolist())
+
+
+def cells_of_batch(
+    kind: RecordKind, batch: pa.RecordBatch, is_stratified: Callable[[str], bool] = never
+) -> dict[str, list[Cell]]:
     """The cells of each service in one batch.
 
     Args:
         kind: what the batch holds; its columns are those of ``contracts.arrow.schemas``.
         batch: n records in any order.
+        is_stratified: tells the services whose events are counted route by route.
 
     Returns:
-        Service name to its cells, in order of release, host, arm and tick.
+        Service name to its cells, in order of release, host, arm, route and tick.
     """
     if batch.num_rows == 0:
         return {}
-    groups = _group_rows(batch)
+    groups = _group_rows(batch, is_stratified)
     _FILL[kind](groups, batch)
     by_service: dict[str, list[Cell]] = defaultdict(list)
     for service, cell in zip(groups.services, groups.cells, strict=True):
@@ -73,9 +104,14 @@ def cells_of_batch(kind: RecordKind, batch: pa.RecordBatch) -> dict[str, list[Ce
     return dict(by_service)
 
 
-def _group_rows(batch: pa.RecordBatch) -> _Groups:
+def _group_rows(batch: pa.RecordBatch, is_stratified: Callable[[str], bool]) -> _Groups:
     names = [n for n in ("service", "release", "host", "arm") if n in batch.schema.names]
     coded = {name: _codes(batch.column(name)) for name in names}
+    services = coded["service"]
+    chosen = np.array([is_stratified(name) for name in services[1]])
+    if chosen.any() and "route" in batch.schema.names:
+        routes, known = _codes(batch.column("route"))
+        coded["route"] = np.where(chosen[services[0]], routes, len(known) - 1), known
     times = batch.column("time").cast(pa.int64()).to_numpy(zero_copy_only=False)
     ticks = times // TICK_MS
     first_tick = ticks.min()
@@ -96,15 +132,18 @@ def _group_rows(batch: pa.RecordBatch) -> _Groups:
             release=release or UNKNOWN,
             host=host,
             arm=arm,
+            stratum=route,
             last=int(end),
             counts={},
             histograms={},
+            units={},
         )
-        for tick, release, host, arm, end in zip(
+        for tick, release, host, arm, route, end in zip(
             ticks[first_rows],
             labels["release"],
             labels["host"],
             labels.get("arm", nothing),
+            labels.get("route", nothing),
             last,
             strict=True,
         )
@@ -126,11 +165,15 @@ def _fill_events(groups: _Groups, batch: pa.RecordBatch) -> None:
     is_bad = ~batch.column("ok").fill_null(True).to_numpy(zero_copy_only=False)
     sizes = batch.column("size_bytes").fill_null(0).to_numpy(zero_copy_only=False)
     status = batch.column("status").fill_null(0).to_numpy(zero_copy_only=False)
+    ids = _ids_of(batch)
     for code in np.unique(names):
         name = values[code] or UNKNOWN
         rows = names == code
         groups.add_counts(name, rows)
         groups.add_counts(f"{name}.bad", rows & is_bad)
+        for of_kind in ids:
+            of_kind.add(groups, name, rows)
+            of_kind.add(groups, f"{name}.bad", rows & is_bad)
         groups.add_counts(f"{name}.bytes", np.where(rows, sizes, 0))
         for group, codes, counts in _count_pairs(groups.of_row[rows], status[rows]):
             for value, count in zip(codes, counts, strict=True):
@@ -146,9 +189,31 @@ def _status_word(status: int) -> str:
     return str(status) if 100 <= status < 600 else "other"
 
 
+def _ids_of(batch: pa.RecordBatch) -> list[_Ids]:
+    """Sessions (a user stands for a session that is missing) and users, where there are any."""
+    users = batch.column("user")
+    columns = {
+        Unit.SESSION: pc.coalesce(batch.column("session"), users),
+        Unit.USER: users,
+    }
+    found = []
+    for kind, column in columns.items():
+        if column.null_count == len(column):
+            continue
+        coded = column.dictionary_encode()
+        known = np.asarray(coded.dictionary.to_pylist(), dtype=object)
+        hashes = pd.util.hash_array(known, categorize=False).view(np.int64)
+        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        found.append(_Ids(kind.value, codes, hashes))
+    return found
+
+
 def _fill_crashes(groups: _Groups, batch: pa.RecordBatch) -> None:
+    every = np.ones(batch.num_rows, dtype=np.bool_)
     groups.add_counts("crash")
-    _mark_first_bad(groups, batch, np.ones(batch.num_rows, dtype=np.bool_))
+    for of_kind in _ids_of(batch):
+        of_kind.add(groups, "crash", every)
+    _mark_first_bad(groups, batch, every)
 
 
 def _fill_logs(groups: _Groups, batch: pa.RecordBatch) -> None:

@@ -3,14 +3,19 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.histogram import HIGHEST_BIN, LOWEST_BIN
-from contracts.results import SparseHistogram
-from streams.judge import bins, combine, distribution, ratio, sample_ratio
+from contracts.policy import Metric, Policy, StratifyBy
+from contracts.results import Cell, MetricKind, SparseHistogram
+from streams.judge import bins, combine, distribution, measure, ratio, sample_ratio
+from streams.judge.metric import MetricState
+from streams.windows import units
+from streams.windows.tally import Arm
 
 counts = st.integers(0, 10**12)
 
@@ -163,3 +168,79 @@ def test_a_canary_without_values_is_never_judged(some: list[SparseHistogram]) ->
 def test_sample_ratio_evidence_is_finite(seen: list[int]) -> None:
     """No counts overflow the sample-ratio evidence."""
     assert math.isfinite(float(sample_ratio.log_evidence(seen, [1.0] * len(seen))))
+
+
+sessions = st.lists(st.integers(0, 40), max_size=12)
+cells = st.builds(
+    lambda release, host, stratum, seen, failed, values: Cell(
+        tick=0,
+        release=release,
+        host=host,
+        stratum=stratum,
+        last=1,
+        counts={
+            "request": len(seen) + 3,
+            "request@session": len(seen),
+            "request.bad": len(failed),
+            "request.bad@session": len(failed),
+        },
+        histograms={"request.duration_ms": values},
+        units={
+            "request@session": units.sketch(seen),
+            "request.bad@session": units.sketch(failed),
+        },
+    ),
+    st.just("1"),
+    st.sampled_from(["a", "b", ""]),
+    st.sampled_from(["/x", "/y", ""]),
+    sessions,
+    sessions,
+    histograms,
+)
+METRICS = [
+    Metric(name="error_rate", bad="request.bad"),
+    Metric(name="latency", kind=MetricKind.DISTRIBUTION, value="request.duration_ms"),
+]
+
+
+@given(st.lists(cells, max_size=6), st.randoms(use_true_random=False))
+def test_cells_may_come_in_any_order(some: list[Cell], random: object) -> None:
+    """What an arm did in a tick does not depend on the order in which it was heard."""
+    shuffled = some.copy()
+    random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    one, other = Arm.of_cells(some), Arm.of_cells(shuffled)
+    halves = Arm.of_cells(some[:2])
+    halves.add(Arm.of_cells(some[2:]))
+    for metric in METRICS:
+        for by in StratifyBy:
+            found = [
+                measure.measure(metric, arm, Arm(), measure.NONE_FAILED, by)[0]
+                for arm in (one, other, halves)
+            ]
+            assert found[0] == found[1] == found[2]
+
+
+@given(st.lists(cells, min_size=1, max_size=4), st.lists(cells, min_size=1, max_size=4))
+def test_an_empty_tick_changes_no_evidence(canary: list[Cell], baseline: list[Cell]) -> None:
+    """A tick in which nothing happened leaves every metric as it was."""
+    policy = Policy(metrics=METRICS)
+    for metric in METRICS:
+        state = MetricState.new(metric, policy)
+        arms = Arm.of_cells(canary), Arm.of_cells(baseline)
+        state.add_tick(metric, policy, *arms, end=1_000)
+        before = msgspec.structs.replace(state, added=[])
+        state.add_tick(metric, policy, Arm(), Arm(), end=2_000)
+        assert state == before
+
+
+@given(st.lists(small_windows, max_size=6), st.floats(0, 5), st.floats(0, 5))
+def test_a_higher_tolerance_never_has_more_evidence(
+    some: list[Window], one: float, other: float
+) -> None:
+    """Raising what is tolerated can only take evidence away."""
+    state = state_of(some)
+    lower, higher = (
+        ratio.look(state, alpha=0.05, tolerance=tolerance).log_evidence
+        for tolerance in sorted((one, other))
+    )
+    assert higher <= lower + 1e-9

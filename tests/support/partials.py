@@ -26,10 +26,16 @@ class Traffic:
     error_rate: dict[str, float] = field(default_factory=dict)
     crash_rate: dict[str, float] = field(default_factory=dict)
     latency_ms: dict[str, float] = field(default_factory=dict)
+    routes: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Release to the share of each route; ``/buy`` fails ten times as often as the others."""
+    hosts: int = 1
+    """How many hosts each release runs on; their error rates differ by ``host_sd``."""
+    host_sd: float = 0.0
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.seed)
         self.offset = 0
+        self._factors: dict[str, float] = {}
 
     def second(self, number: int, releases: list[str] | None = None) -> list[Partial]:
         """Partials of second ``number`` since the start, in release order."""
@@ -40,25 +46,42 @@ class Traffic:
         ]
 
     def _partial(self, tick: int, release: str) -> Partial:
-        count = self.requests_per_s[release]
-        bad = int(self.random.binomial(count, self.error_rate.get(release, 0.01)))
-        crashes = int(self.random.binomial(count, self.crash_rate.get(release, 0.001)))
-        times = self.latency_ms.get(release, 50.0) * self.random.lognormal(0, 0.5, count)
-        bins, counts = np.unique(histogram.bins_of(times), return_counts=True)
         self.offset += 1
-        cell = Cell(
-            tick=tick,
-            release=release,
-            host=f"host-{release}",
-            last=tick + 999,
-            first_bad=tick + 500 if bad or crashes else None,
-            counts={"request": count, "request.bad": bad, "crash": crashes},
-            histograms={"request.duration_ms": SparseHistogram(bins.tolist(), counts.tolist())},
-        )
+        shares = self.routes.get(release, {"": 1.0})
         return Partial(
             service=self.service,
             agent=f"agent-{release}",
             source=Source(topic="coalmine.events", partition=0, offset=self.offset),
             sent_at=tick + 1200,
-            cells=[cell],
+            cells=[
+                self._cell(tick, release, route, share, f"host-{release}-{number}")
+                for route, share in shares.items()
+                for number in range(self.hosts)
+            ],
         )
+
+    def _cell(self, tick: int, release: str, route: str, share: float, host: str) -> Cell:
+        count = round(self.requests_per_s[release] * share / self.hosts)
+        harder = 10 if route == "/buy" else 1
+        error_rate = self.error_rate.get(release, 0.01) * harder * self._factor_of(host)
+        bad = int(self.random.binomial(count, error_rate))
+        crashes = int(self.random.binomial(count, self.crash_rate.get(release, 0.001)))
+        times = self.latency_ms.get(release, 50.0) * self.random.lognormal(0, 0.5, count)
+        bins, counts = np.unique(histogram.bins_of(times), return_counts=True)
+        return Cell(
+            tick=tick,
+            release=release,
+            host=host,
+            stratum=route,
+            last=tick + 999,
+            first_bad=tick + 500 if bad or crashes else None,
+            counts={"request": count, "request.bad": bad, "crash": crashes},
+            histograms={"request.duration_ms": SparseHistogram(bins.tolist(), counts.tolist())},
+        )
+
+    def _factor_of(self, host: str) -> float:
+        if not self.host_sd:
+            return 1.0
+        if host not in self._factors:
+            self._factors[host] = float(np.exp(self.random.normal(0, self.host_sd)))
+        return self._factors[host]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import subprocess
+import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -152,7 +157,11 @@ def test_poison_is_set_aside_with_its_reason_and_the_rest_goes_on(
 
 @pytest.mark.usefixtures("indexer")
 def test_a_bad_canary_is_decided_once_although_the_worker_is_killed(
-    worker: WorkerProcess, kafka_settings: KafkaSettings, client: Elasticsearch
+    worker: WorkerProcess,
+    kafka_settings: KafkaSettings,
+    client: Elasticsearch,
+    policies: Path,
+    stack_environment: Mapping[str, str],
 ) -> None:
     """Evidence survives a SIGKILL in its middle; one decision id, and its rollout page document."""
     service = unique("rolled")
@@ -193,6 +202,34 @@ def test_a_bad_canary_is_decided_once_although_the_worker_is_killed(
 
     wait_until(lambda: any(d["outcome"] == "regressed" for d in stored()), timeout_s=60)
     assert len(stored()) == 1
+    _audit(rollback.rollout, policies, stack_environment)
+
+
+def _audit(rollout: str, policies: Path, environment: Mapping[str, str]) -> None:
+    """The evidence computed again from the stored windows is the stored evidence."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "coalmine",
+            "rollout",
+            "audit",
+            rollout,
+            "--json",
+            "--policy",
+            str(policies / "all.yaml"),
+        ],
+        env=dict(environment),
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["name"] for row in rows] == ["error_rate", "crash_rate", "latency", "(rollout)"]
+    assert all(row["windows"] > 0 for row in rows)
+    assert [row["stored"] for row in rows] == [row["recomputed"] for row in rows]
 
 
 def _has_rollback(decisions: list[Decision]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from contracts import histogram
 from contracts.arrow import batch_from_records
 from contracts.records import Crash, Event, HostSample, LogLine, RecordKind
+from streams.windows import units
 from streams.windows.aggregate import cells_of_batch
 
 NOW = 1_700_000_000_000
@@ -111,3 +112,65 @@ def test_crashes_and_host_samples_give_counts_and_loads() -> None:
 def test_an_empty_batch_gives_nothing() -> None:
     """No rows, no cells."""
     assert cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, [])) == {}
+
+
+def test_sessions_and_users_are_counted_distinct() -> None:
+    """Sketches hold each session once, a user stands for a missing session, no id for none."""
+    events = [
+        Event(time=NOW, service="s", release="1", session=session, user=user, ok=ok)
+        for session, user, ok in [
+            ("a", "u", True),
+            ("a", "u", False),
+            ("b", None, False),
+            (None, "v", True),
+            (None, None, True),
+        ]
+    ]
+    [cell] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))["s"]
+    assert {name: n for name, n in cell.counts.items() if "@" in name} == {
+        "request@session": 4,
+        "request@user": 3,
+        "request.bad@session": 2,
+        "request.bad@user": 1,
+    }
+    assert {name: units.count(sketch) for name, sketch in cell.units.items()} == {
+        "request@session": 3,
+        "request@user": 2,
+        "request.bad@session": 2,
+        "request.bad@user": 1,
+    }
+
+
+def test_a_crash_and_its_request_name_the_same_session() -> None:
+    """Sketches of different topics meet: the session that crashed is the one that asked."""
+    event = Event(time=NOW, service="s", release="1", session="a")
+    crash = Crash(time=NOW, service="s", release="1", session="a")
+    [one] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, [event]))["s"]
+    [two] = cells_of_batch(RecordKind.CRASHES, batch_from_records(RecordKind.CRASHES, [crash]))["s"]
+    both = units.union(one.units["request@session"], two.units["crash@session"])
+    assert units.count(both) == 1
+
+
+def test_only_stratified_services_are_counted_route_by_route() -> None:
+    """The policy of a service says so; what is counted in all stays the same."""
+    events = [
+        Event(time=NOW, service=service, release="1", route=route)
+        for service in ("s", "t")
+        for route in ("/a", "/b", "/b", "")
+    ]
+    batch = batch_from_records(RecordKind.EVENTS, events)
+    cells = cells_of_batch(RecordKind.EVENTS, batch, lambda service: service == "s")
+    assert {c.stratum: c.counts["request"] for c in cells["s"]} == {"/a": 1, "/b": 2, "": 1}
+    assert [(c.stratum, c.counts["request"]) for c in cells["t"]] == [("", 4)]
+
+
+def test_thousands_of_units_are_counted_within_two_per_cent() -> None:
+    """Beyond what a sketch holds exactly, it is still close."""
+    events = [
+        Event(time=NOW, service="s", release="1", session=f"session-{number}")
+        for number in range(30_000)
+    ]
+    [cell] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))["s"]
+    sketch = cell.units["request@session"]
+    assert not units.is_exact(sketch)
+    assert abs(units.count(sketch) / 30_000 - 1) < 0.05

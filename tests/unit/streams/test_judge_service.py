@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from contracts.config import Seconds
-from contracts.policy import Phase, Policy
+from contracts.policy import Metric, Phase, Policy, StratifyBy
 from contracts.results import (
     Action,
+    Cell,
     Decision,
     DecisionAction,
+    MetricKind,
     Outcome,
     Partial,
     RolloutCommand,
     RolloutCommandAction,
     RolloutStatus,
+    Source,
     Verdict,
     Window,
 )
+from streams.judge.audit import audit
 from streams.judge.service import Output, ServiceState, apply_command, apply_partial, is_duplicate
 from streams.state import decode_state, encode_state
 from tests.support.partials import Traffic
@@ -255,3 +261,170 @@ def test_ticks_without_exposures_of_an_arm_are_pooled_not_lost() -> None:
     opened, last_pooled = 4, 63  # the canary's last second; what came after waits for its next
     assert error_rate.exposures.canary == 3 * (1 + 20)
     assert error_rate.exposures.baseline == 90 * (last_pooled - opened + 1)
+
+
+def test_the_stored_windows_give_the_same_evidence_again() -> None:
+    """From the verdicts alone, in order, every metric's evidence comes out to the last digit."""
+    judge, traffic = Judge(), Traffic(error_rate={BASELINE: 0.02, CANARY: 0.04})
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 60))
+    by_time = {v.time: v for v in judge.verdicts}
+    rows = audit(POLICY, [by_time[time] for time in sorted(by_time)])
+    assert [row.name for row in rows] == ["error_rate", "crash_rate", "latency", "(rollout)"]
+    assert all(row.windows > 20 for row in rows)
+    assert [row.stored for row in rows] == [row.recomputed for row in rows]
+
+
+def test_a_router_that_loses_the_canary_freezes_the_verdict() -> None:
+    """Half of the canary's exposures missing: held once, with the reason, never rolled back."""
+    phases = [Phase(name="half", exposure=0.4)]
+    policy = Policy(
+        service="checkout", autodetect=True, phases=phases, shares_settle_after=Seconds(5)
+    )
+    judge, traffic = Judge(policy), _bad_canary()  # 20 of 100 requests a second, not 40
+    judge.run(traffic, range(10), [BASELINE])
+    rates = traffic.error_rate, traffic.crash_rate
+    traffic.error_rate, traffic.crash_rate = {}, {}
+    judge.run(traffic, range(10, 40))
+    traffic.error_rate, traffic.crash_rate = rates
+    judge.run(traffic, range(40, 80))
+    assert [d.action for d in judge.decisions] == [DecisionAction.HOLD]
+    last = judge.verdicts[-1]
+    assert (last.outcome, last.action) == (Outcome.INCONCLUSIVE, Action.HOLD)
+    assert last.status is RolloutStatus.HOLDING
+    assert "20.00% of the exposures where 40.00%" in last.reason
+    assert last.sample_ratio_log10 is not None
+    assert last.sample_ratio_log10 > 3
+
+
+def test_a_metric_that_is_not_critical_holds_the_promotion_and_rolls_nothing_back() -> None:
+    """Slower than tolerated, but only watched: held instead of promoted."""
+    metrics = [
+        Metric(name="error_rate", bad="request.bad"),
+        Metric(
+            name="latency",
+            kind=MetricKind.DISTRIBUTION,
+            value="request.duration_ms",
+            critical=False,
+        ),
+    ]
+    policy = Policy(
+        service="checkout",
+        autodetect=True,
+        harm=2.0,
+        metrics=metrics,
+        phases=[Phase(min_duration=Seconds(20))],
+    )
+    traffic = Traffic(
+        requests_per_s={BASELINE: 500, CANARY: 500},
+        error_rate={BASELINE: 0.2, CANARY: 0.2},
+        latency_ms={BASELINE: 50, CANARY: 100},
+    )
+    judge = Judge(policy)
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 60))
+    assert [d.action for d in judge.decisions] == [DecisionAction.HOLD]
+    assert judge.verdicts[-1].metrics[1].outcome is Outcome.REGRESSED
+    assert "Held, because latency got worse." in judge.verdicts[-1].reason
+
+
+def test_another_mix_of_routes_is_no_regression_when_routes_are_compared_apart() -> None:
+    """A canary that gets the routes which fail more is blamed for it only without strata."""
+    mixes = {BASELINE: {"/buy": 0.1, "/see": 0.9}, CANARY: {"/buy": 0.9, "/see": 0.1}}
+
+    def judged(by: StratifyBy) -> Judge:
+        policy = Policy(service="checkout", autodetect=True, stratify_by=by)
+        traffic = Traffic(requests_per_s={BASELINE: 400, CANARY: 100}, routes=mixes)
+        judge = Judge(policy)
+        judge.run(traffic, range(10), [BASELINE])
+        judge.run(traffic, range(10, 60))
+        return judge
+
+    together, apart = judged(StratifyBy.NONE), judged(StratifyBy.ROUTE)
+    assert together.decisions[0].guilty_metric == "error_rate"
+    assert apart.decisions == []
+    names = [c.name for c in apart.verdicts[-1].metrics[0].contributors]
+    assert set(names) <= {"/buy", "/see"}
+
+
+def test_hosts_that_differ_raise_the_tolerance_and_it_is_shown() -> None:
+    """Ten baseline hosts scatter by half: the verdict says so and accepts as much."""
+    judge, traffic = (
+        Judge(),
+        Traffic(
+            requests_per_s={BASELINE: 2000, CANARY: 2000},
+            error_rate={BASELINE: 0.05, CANARY: 0.05},
+            hosts=10,
+            host_sd=0.5,
+        ),
+    )
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 40))
+    found = judge.verdicts[-1].metrics[0]
+    assert found.placebo is not None
+    assert found.placebo.hosts == 10
+    assert 0.25 < found.placebo.sd < 1.0
+    assert found.tolerance == found.placebo.tolerance > 0.5
+    assert DecisionAction.ROLLBACK not in [d.action for d in judge.decisions]
+
+
+def _late_crashes(rate: float) -> list[Partial]:
+    """Crash reports of a minute ago, a batch a second, at ``rate`` times the baseline's."""
+    none = {BASELINE: 0.0, CANARY: 0.0}
+    traffic = Traffic(requests_per_s={BASELINE: 200, CANARY: 200}, crash_rate=none)
+    partials, offset = [], 0
+    for second in range(300):
+        partials += traffic.second(second, None if second >= 10 else [BASELINE])
+        for release, factor in ((BASELINE, 1.0), (CANARY, rate)):
+            at = second - 60
+            if at < 10:
+                continue
+            offset += 1
+            tick = traffic.start + at * 1000
+            count = int(traffic.random.binomial(200, 0.02 * factor))
+            cell = Cell(tick=tick, release=release, last=tick, counts={"crash": count})
+            partials.append(
+                Partial(
+                    service="checkout",
+                    agent=f"phones-{release}",
+                    source=Source(topic="coalmine.crashes", partition=0, offset=offset),
+                    sent_at=traffic.start + second * 1000,
+                    cells=[cell],
+                )
+            )
+    return partials
+
+
+def _of_late_reports(rate: float) -> Judge:
+    metric = Metric(name="crash_rate", bad="crash", reports_within=Seconds(90))
+    phases = [Phase(min_duration=Seconds(3600))]
+    policy = Policy(service="checkout", autodetect=True, metrics=[metric], phases=phases)
+    judge = Judge(policy)
+    for partial in _late_crashes(rate):
+        judge.hear(partial)
+    return judge
+
+
+def test_late_reports_are_compared_at_the_same_age() -> None:
+    """Crashes that are reported a minute later count where the policy waits for them."""
+    bad, good = _of_late_reports(2.0), _of_late_reports(1.0)
+    assert [d.action for d in bad.decisions][:1] == [DecisionAction.ROLLBACK]
+    assert DecisionAction.ROLLBACK not in [d.action for d in good.decisions]
+    found = good.verdicts[-1].metrics[0]
+    assert found.exposures.canary == pytest.approx(198 * 200, rel=0.02)  # 90 s are still waiting
+    assert found.bad.canary == pytest.approx(0.02 * found.exposures.canary, rel=0.2)
+
+
+def test_the_state_is_small_whatever_was_counted() -> None:
+    """A thousand times the traffic does not make the state larger than ten kilobytes a metric."""
+    sizes = []
+    for factor in (1, 1000):
+        judge, traffic = (
+            Judge(),
+            Traffic(requests_per_s={BASELINE: 80 * factor, CANARY: 20 * factor}),
+        )
+        judge.run(traffic, range(10), [BASELINE])
+        judge.run(traffic, range(10, 30))
+        judge.hear(_heartbeat(traffic.start + 600_000))
+        sizes.append(len(encode_state(judge.state)))
+    assert max(sizes) < 30_000
