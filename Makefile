@@ -49,8 +49,9 @@ test: $(STAMP) browser check  ## Check, then run every test: real servers, a rea
 demo: $(STAMP)  ## See a bad canary being rolled back
 	@$(BIN)/coalmine demo $(ARGS)
 
-screenshots: $(STAMP) browser  ## Take pictures of the dashboard's pages into docs/images
-	@$(BIN)/python -m tests.support.dashboard_shots docs/images
+screenshots: $(STAMP) browser  ## Take pictures of the dashboard into docs/images: of the demo, and of seeded pages
+	@$(BIN)/python -m tests.support.demo_shot docs/images/demo.png
+	@$(BIN)/python -m tests.support.dashboard_shots build/screenshots
 
 bench-evidence: $(STAMP)  ## Error rates and delays of the evidence, as docs/evidence.md has them
 	@$(BIN)/python benchmarks/evidence.py $(ARGS)

@@ -195,10 +195,11 @@ def _tail(canary: SparseHistogram, baseline: SparseHistogram) -> Contributor | N
         for h in (canary, baseline)
     ]
     at = int(np.argmax(above[0] - above[1]))
-    if above[0][at] - above[1][at] <= 0:
+    of_canary, of_baseline = (float(share[at]) for share in above)
+    if of_canary <= of_baseline:
         return None
     limit = float(histogram.lower_edges(np.array([lowest + at + 1]))[0])
-    return Contributor(name=f"above {limit:.3g}", canary=above[0][at], baseline=above[1][at])
+    return Contributor(name=f"above {limit:.3g}", canary=of_canary, baseline=of_baseline)
 
 
 # --- what is still needed ----------------------------------------------------------------------

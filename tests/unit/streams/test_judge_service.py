@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import pytest
 
 from contracts.config import Seconds
@@ -33,7 +34,7 @@ POLICY = Policy(service="checkout", autodetect=True)
 
 
 class Judge:
-    """A service's judge with everything it said; its state goes through bytes at every step."""
+    """A service's judge with everything it said; state and words go through bytes at every step."""
 
     def __init__(self, policy: Policy = POLICY) -> None:
         self.policy = policy
@@ -46,7 +47,7 @@ class Judge:
             return []
         said = apply_partial(self.state, partial, self.policy, processed_time=partial.sent_at)
         self.state = decode_state(encode_state(self.state))
-        self.outputs += said
+        self.outputs += [msgspec.json.decode(msgspec.json.encode(o), type=type(o)) for o in said]
         return said
 
     def run(self, traffic: Traffic, seconds: range, releases: list[str] | None = None) -> None:
