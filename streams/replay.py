@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from contracts import arrow, foreign
 from contracts.errors import ConfigError, InvalidRecord
-from contracts.policy import Policy
+from contracts.policy import Policies, Policy
 from contracts.records import RecordKind
 from contracts.results import (
     Action,
@@ -77,12 +77,13 @@ def replay(
     Raises:
         ConfigError: a file cannot be read, or the service cannot be told.
     """
+    is_stratified = Policies({"*": policy}).is_stratified
     set_aside: Counter[str] = Counter()
     by_service: dict[str, dict[int, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     records = 0
     for path in paths:
         for kind, batch in _batches(path, set_aside):
-            for name, cells in cells_of_batch(kind, batch).items():
+            for name, cells in cells_of_batch(kind, batch, is_stratified).items():
                 for cell in cells:
                     by_service[name][cell.tick].append(cell)
             records += batch.num_rows

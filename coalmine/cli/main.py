@@ -11,7 +11,18 @@ import typer
 
 from coalmine.cli.output import Exit, plain_errors, say
 
-_MODULES = ("demo", "up", "doctor", "rooms", "rollout", "check", "topics", "replay")
+_MODULES = (
+    "demo",
+    "up",
+    "doctor",
+    "rooms",
+    "rollout",
+    "check",
+    "topics",
+    "replay",
+    "calibrate",
+    "power",
+)
 """Each has ``register(app)``; the order is that of ``coalmine --help``."""
 
 

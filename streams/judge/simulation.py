@@ -136,7 +136,7 @@ def judge(
 
 
 def _without_interval(grid: ratio_test.Grid) -> ratio_test.Grid:
-    kept = grid.ratios[: grid.interval.start]
+    kept = grid.ratios[: grid.nulls.start]
     return grid._replace(ratios=kept, interval=slice(0, 0))
 
 
