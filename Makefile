@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
 
-.PHONY: help setup check format test demo screenshots bench-evidence bench-ingest bench-real-data lock pins browser clean
+.PHONY: help setup check format test demo screenshots bench-evidence bench-ingest bench-replay bench-real-data lock pins browser clean
 
 # Real logs that are no part of this repository: access/ and kafka/ below it
 DATA ?= ../shared/data
@@ -58,6 +58,9 @@ bench-evidence: $(STAMP)  ## Error rates and delays of the evidence, as docs/evi
 
 bench-ingest: $(STAMP)  ## Lines per second that the agent parses, batches and spools
 	@$(BIN)/python benchmarks/ingest_parsers.py $(ARGS)
+
+bench-replay: $(STAMP)  ## Events per second that `coalmine replay` judges
+	@$(BIN)/python benchmarks/replay.py $(ARGS)
 
 bench-real-data: $(STAMP)  ## Real logs through the whole loop, counted against awk, grep and wc
 	@$(BIN)/python benchmarks/real_data.py $(DATA)
