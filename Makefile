@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
 
-.PHONY: help setup check format test demo screenshots bench-evidence bench-kayenta bench-ingest bench-replay bench-real-data lock pins browser clean
+.PHONY: help setup check format test demo screenshots bench-evidence evidence-plots bench-kayenta bench-ingest bench-replay bench-real-data lock pins browser clean
 
 # Real logs that are no part of this repository: access/ and kafka/ below it
 DATA ?= ../shared/data
@@ -55,6 +55,9 @@ screenshots: $(STAMP) browser  ## Take pictures of the dashboard into docs/image
 
 bench-evidence: $(STAMP)  ## Error rates and delays of the evidence, as docs/evidence.md has them
 	@$(BIN)/python benchmarks/evidence.py $(ARGS)
+
+evidence-plots: $(STAMP) browser  ## Draw the plots of docs/evidence.md
+	@$(BIN)/python benchmarks/evidence_plots.py docs/images
 
 bench-kayenta: $(STAMP)  ## Kayenta's own cases, judged by Coalmine
 	@$(BIN)/python benchmarks/kayenta_cases.py $(DATA)/kayenta/classifier_cases.json
