@@ -37,6 +37,8 @@ _LINES_AT_ONCE = 20_000
 _SOURCE = "replay"
 
 Progress = Callable[[int], None]
+Pace = Callable[[int], None]
+Tell = Callable[[Output], None]
 
 
 class Replayed(msgspec.Struct, kw_only=True):
@@ -63,6 +65,8 @@ def replay(
     canary: str = "",
     baseline: str = "",
     progress: Progress = lambda _: None,
+    pace: Pace = lambda _: None,
+    tell: Tell = lambda _: None,
 ) -> Replayed:
     """Judge what the files hold.
 
@@ -73,6 +77,8 @@ def replay(
         canary: release under test; by default the release that appears last.
         baseline: release beside it; by default the busiest other one.
         progress: told how many records were read so far.
+        pace: called with the event time of each tick before it is judged; may wait.
+        tell: told every verdict and decision as it comes.
 
     Raises:
         ConfigError: a file cannot be read, or the service cannot be told.
@@ -92,7 +98,10 @@ def replay(
     ticks = by_service[chosen]
     canary = canary or _latest_release(ticks)
     state = ServiceState(service=chosen)
-    outputs = list(_judge(state, ticks, policy, canary=canary, baseline=baseline))
+    outputs = []
+    for output in _judge(state, ticks, policy, canary=canary, baseline=baseline, pace=pace):
+        tell(output)
+        outputs.append(output)
     verdicts = [o for o in outputs if isinstance(o, Verdict)]
     return Replayed(
         service=chosen,
@@ -115,11 +124,13 @@ def _judge(
     *,
     canary: str,
     baseline: str,
+    pace: Pace,
 ) -> Iterator[Output]:
     """One partial per tick, in order of event time, then a heartbeat for the last ones."""
     order = sorted(ticks)
     begins = min((tick for tick in order if _has(ticks[tick], canary)), default=0)
     for number, tick in enumerate(order):
+        pace(tick)
         if tick == begins:
             yield from apply_command(
                 state,

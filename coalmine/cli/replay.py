@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from coalmine.cli.output import print_json, print_table, say
 from coalmine.cli.progress import counting
 from contracts.policy import Policy, load_policy
-from contracts.results import Outcome, Verdict
+from contracts.results import Decision, Outcome, Verdict
 
 
 class VerdictExit(IntEnum):
@@ -52,6 +55,10 @@ def replay(
     service: Annotated[str, typer.Option(help="Which service, where the files hold several.")] = "",
     canary: Annotated[str, typer.Option(help="Release under test; by default the latest.")] = "",
     baseline: Annotated[str, typer.Option(help="Release beside it; by default the busiest.")] = "",
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="So many times as fast as it happened; else at once."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Judge recorded events in event time, with no server: to try a policy on past data."""
@@ -60,7 +67,14 @@ def replay(
     rules = load_policy(policy) if policy else Policy()
     with counting("records") as progress:
         found = run(
-            files, rules, service=service, canary=canary, baseline=baseline, progress=progress
+            files,
+            rules,
+            service=service,
+            canary=canary,
+            baseline=baseline,
+            progress=progress,
+            pace=_Pace(speed) if speed else lambda _: None,
+            tell=_Narrator(),
         )
     for reason, count in found.set_aside.items():
         say(f"coalmine: {count} records set aside: {reason}")
@@ -71,6 +85,39 @@ def replay(
     else:
         _print_verdict(found.verdict)
     raise SystemExit(_EXIT_OF[found.outcome])
+
+
+class _Pace:
+    """Waits until a tick's time has come, ``speed`` times as fast as it did."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._first: int | None = None
+        self._started = time.monotonic()
+
+    def __call__(self, tick: int) -> None:
+        if self._first is None:
+            self._first, self._started = tick, time.monotonic()
+        due = self._started + (tick - self._first) / 1000 / self._speed
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+class _Narrator:
+    """A line on stderr for every decision, and whenever the outcome changes, in event time."""
+
+    def __init__(self) -> None:
+        self._outcome: Outcome | None = None
+
+    def __call__(self, output: msgspec.Struct) -> None:
+        if isinstance(output, Decision):
+            say(f"{_when(output.time)}  {output.action.value}: {output.reason}")
+        elif isinstance(output, Verdict) and output.outcome is not self._outcome:
+            self._outcome = output.outcome
+            say(f"{_when(output.time)}  {output.outcome.value}")
+
+
+def _when(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _print_verdict(verdict: Verdict) -> None:

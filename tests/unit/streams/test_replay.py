@@ -15,7 +15,8 @@ from contracts import arrow
 from contracts.errors import ConfigError
 from contracts.policy import Policy
 from contracts.records import Event, RecordKind
-from contracts.results import Outcome
+from contracts.results import Decision, Outcome, Verdict
+from streams.judge.service import Output
 from streams.replay import Replayed, replay
 
 START = 1_700_000_000_000
@@ -121,3 +122,18 @@ def test_several_services_need_a_choice(tmp_path: Path) -> None:
     path.write_bytes(b"".join(map(_json_line, two)))
     with pytest.raises(ConfigError, match="a, b"):
         replay([path], Policy())
+
+
+def test_what_is_found_is_told_in_order_of_event_time(tmp_path: Path) -> None:
+    """Every tick is announced once before its outputs, and nothing that is told is left out."""
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes(b"".join(map(_json_line, _events(0.2))))
+    ticks: list[int] = []
+    told: list[tuple[int, Output]] = []
+    found = replay(
+        [path], Policy(), pace=ticks.append, tell=lambda output: told.append((ticks[-1], output))
+    )
+    assert ticks == sorted(set(ticks))
+    assert [o for _, o in told if isinstance(o, Decision)] == found.decisions
+    assert sum(isinstance(o, Verdict) for _, o in told) == found.looks
+    assert all(o.time <= tick + 1000 for tick, o in told if isinstance(o, Verdict))
