@@ -136,7 +136,7 @@ class Worker:
     async def _judge(self, message: Message) -> None:
         partial, command = _decode_judged(message)
         service = partial.service if partial else command.service if command else ""
-        state = self._state(service.encode())
+        state = self._taken_state(service.encode())
         policy = self.policies[service]
         now = time.time_ns() // 1_000_000
         if partial is not None:
@@ -164,9 +164,14 @@ class Worker:
             known = self._decoded[service] = (stored, decode_state(stored))
         return known[1]
 
+    def _taken_state(self, service: bytes) -> ServiceState:
+        """The state, to be changed: if that is cut short, the table's value is decoded anew."""
+        state = self._state(service)
+        self._decoded.pop(service, None)
+        return state
+
     async def _keep(self, service: bytes, state: ServiceState, message: Message) -> None:
         encoded = encode_state(state)
-        self._decoded.pop(service, None)
         await self.states.put(service, encoded, partition=message.partition)
         self._decoded[service] = (encoded, state)
 

@@ -58,16 +58,17 @@ def calibrate(
         )
     if html:
         _write_plot(html, rules, rows)
+    simulated = calibration.ratio_metrics(rules)
+    others = [m.name for m in rules.metrics if m not in simulated]
     if as_json:
-        print_json(rows)
+        names = [m.name for m in simulated]
+        print_json({"simulated": names, "not_simulated": others, "rows": rows})
         return
     print_table(
         ["true ratio", "rolled back", "promoted", "rollback", "(bound)", "promotion", "(bound)"],
         [_row(row) for row in rows],
     )
-    simulated = calibration.ratio_metrics(rules)
-    others = [m.name for m in rules.metrics if m not in simulated]
-    for line in _notes(rules, accepted, others):
+    for line in _notes(rules, simulated[0].name, accepted, others):
         say(line)
 
 
@@ -83,17 +84,20 @@ def _row(row: Calibrated) -> list[str]:
     ]
 
 
-def _notes(policy: Policy, accepted: float, others: list[str]) -> list[str]:
+def _notes(policy: Policy, worse: str, accepted: float, others: list[str]) -> list[str]:
     notes = [
         (
-            f"Up to {accepted:.3g} a rollback is false: at most {policy.false_rollback_rate:.2%} "
-            f"are promised. From {1 + policy.harm:.3g} a promotion is: at most "
-            f"{policy.false_promotion_rate:.2%}."
+            f"{worse} is worse by the true ratio. Up to {accepted:.3g} a rollback is false: "
+            f"at most {policy.false_rollback_rate:.2%} are promised. From {1 + policy.harm:.3g} "
+            f"a promotion is: at most {policy.false_promotion_rate:.2%}."
         ),
         "Times are medians, and the mean that no test can beat (Wald).",
     ]
     if others:
-        notes.append(f"Not simulated: {', '.join(others)}.")
+        notes.append(
+            f"Not simulated, so without evidence of harm and no hindrance to a promotion: "
+            f"{', '.join(others)}."
+        )
     return notes
 
 

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
 import msgspec
 import typer
 
 from coalmine.cli.calibrate import AsJson, BadRate, PerSecond, PolicyFile, duration
 from coalmine.cli.output import EXIT_CODES, print_json, print_table, say
-from contracts.policy import Policy, load_policy
+from contracts.policy import Metric, Policy, load_policy
+
+if TYPE_CHECKING:
+    from streams.judge.forecast import Traffic
 
 RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)
 
 
 class Power(msgspec.Struct, kw_only=True):
-    """What the first critical ratio metric needs until a ratio is seen; ``None``: never seen."""
+    """What the first critical ratio metric needs until a ratio is seen; ``None``: never seen.
+
+    No test with this α needs less on average (Wald); ``median_s`` is what Coalmine's needs.
+    """
 
     share: float
     ratio: float
     bad: float | None
     exposures: float | None
     seconds: float | None
+    median_s: float | None
 
 
 def register(app: typer.Typer) -> None:
@@ -33,56 +43,99 @@ def power(
     policy: PolicyFile = None,
     per_second: PerSecond = 100.0,
     bad_rate: BadRate = 0.01,
+    share: Annotated[
+        float | None,
+        typer.Option(min=0.0001, max=0.9999, help="One canary share, in detail; else several."),
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Tell how long a rollout must last, by canary share and by how much worse the canary is."""
+    from streams.judge.calibration import ratio_metrics  # noqa: PLC0415 - loads scipy
+    from streams.judge.forecast import Traffic  # noqa: PLC0415 - see above
+
     rules = load_policy(policy) if policy else Policy()
-    found = [
-        _needed(rules, per_second, bad_rate, share=share, ratio=ratio)
-        for share in SHARES
-        for ratio in RATIOS
-    ]
-    promotions = {share: _promotion_s(rules, per_second, bad_rate, share) for share in SHARES}
+    metric = ratio_metrics(rules)[0]
+    traffics = [Traffic(each, bad_rate, per_second) for each in ([share] if share else SHARES)]
+    found = [_needed(rules, metric, traffic, ratio) for traffic in traffics for ratio in RATIOS]
+    promotions = {each.share: _promotion_s(rules, metric, each) for each in traffics}
     if as_json:
-        print_json({"rollback": found, "promotion_s": promotions})
-        return
+        print_json({"metric": metric.name, "rollback": found, "promotion_s": promotions})
+    elif share:
+        _print_details(metric, found, promotions[share])
+    else:
+        _print_shares(metric, found, promotions)
+
+
+def _needed(policy: Policy, metric: Metric, traffic: Traffic, ratio: float) -> Power:
+    from streams.judge import calibration, forecast  # noqa: PLC0415 - loads scipy
+
+    tolerance = policy.tolerance_of(metric)
+    bound, median_s = forecast.UNKNOWN, None
+    if ratio > 1 + tolerance:
+        seen = calibration.suspect_traffic(metric, traffic, ratio)
+
+        def until_seen(alpha: float) -> forecast.Forecast:
+            return forecast.until_seen(seen, tolerance=tolerance, harm=ratio - 1, alpha=alpha)
+
+        bound = until_seen(policy.false_rollback_rate)
+        # The average over metrics reaches 1/α when this one's own evidence reaches 1/(αw)
+        alone_s = until_seen(calibration.alpha_of(policy, metric)).seconds
+        if alone_s is not None:
+            beyond = ratio / (1 + tolerance)
+            median_s = alone_s * forecast.median_to_bound(beyond * forecast.MEASURED_ABOVE)
+    return Power(share=traffic.share, ratio=ratio, **bound._asdict(), median_s=median_s)
+
+
+def _promotion_s(policy: Policy, metric: Metric, traffic: Traffic) -> float | None:
+    from streams.judge import calibration, forecast  # noqa: PLC0415 - loads scipy
+
+    return forecast.until_promoted(
+        calibration.suspect_traffic(metric, traffic, 1.0),
+        harm=policy.harm,
+        beta=policy.false_promotion_rate,
+    ).seconds
+
+
+def _print_details(metric: Metric, found: Sequence[Power], promotion_s: float | None) -> None:
+    print_table(
+        ["times worse", "bad outcomes", "exposures", "no test sooner", "expected"],
+        [
+            [
+                f"{need.ratio:g}",
+                "–" if need.bad is None else f"{need.bad:,.0f}",
+                "–" if need.exposures is None else f"{need.exposures:,.0f}",
+                duration(need.seconds),
+                duration(need.median_s),
+            ]
+            for need in found
+        ],
+    )
+    say(
+        f"Until {metric.name} would be seen to be that many times worse: counts and time that no "
+        f"test with this policy's error rate can beat on average (Wald), and the median expected "
+        f"of Coalmine's. An equal release is promoted after about {duration(promotion_s)}, "
+        f"or later where other metrics need longer. – : within the tolerance."
+    )
+
+
+def _print_shares(
+    metric: Metric, found: Sequence[Power], promotion_s: Mapping[float, float | None]
+) -> None:
     print_table(
         ["share", *(f"× {ratio:g}" for ratio in RATIOS), "promotion"],
         [
             [
                 f"{share:.0%}",
-                *(duration(need.seconds) for need in found if need.share == share),
-                duration(promotions[share]),
+                *(duration(need.median_s) for need in found if need.share == share),
+                duration(seconds),
             ]
-            for share in SHARES
+            for share, seconds in promotion_s.items()
         ],
     )
     say(
-        "The mean time that no test with this policy's error rates can beat (Wald); Coalmine's "
-        "median is mostly 1.1 to 1.6 times as long: coalmine calibrate measures it. "
-        "– : within the tolerance."
+        f"Median time until {metric.name} would be seen to be that many times worse; --share gives "
+        f"one share in detail, with the bound that no test can beat. Promotion: of an equal "
+        f"release. Expected from what was measured; coalmine calibrate simulates the whole policy. "
+        f"– : within the tolerance."
     )
-
-
-def _needed(policy: Policy, per_s: float, bad_rate: float, *, share: float, ratio: float) -> Power:
-    from streams.judge.calibration import ratio_metrics  # noqa: PLC0415 - loads scipy
-    from streams.judge.forecast import UNKNOWN, Traffic, until_seen  # noqa: PLC0415 - see above
-
-    tolerance = policy.tolerance_of(ratio_metrics(policy)[0])
-    found = UNKNOWN
-    if ratio > 1 + tolerance:
-        found = until_seen(
-            Traffic(share=share, bad_rate=bad_rate, per_s=per_s),
-            tolerance=tolerance,
-            harm=ratio - 1,
-            alpha=policy.false_rollback_rate,
-        )
-    return Power(share=share, ratio=ratio, **found._asdict())
-
-
-def _promotion_s(policy: Policy, per_s: float, bad_rate: float, share: float) -> float | None:
-    from streams.judge.forecast import Traffic, until_promoted  # noqa: PLC0415 - loads scipy
-
-    traffic = Traffic(share=share, bad_rate=bad_rate, per_s=per_s)
-    return until_promoted(traffic, harm=policy.harm, beta=policy.false_promotion_rate).seconds

@@ -75,7 +75,7 @@ class Scene:
         self._options = options
         self._screen = screen
         self._exit = ExitStack()
-        self._started_ms = _now_ms()
+        self._started_ms = self._count_from_ms = _now_ms()
 
     def __enter__(self) -> Self:
         return self
@@ -144,6 +144,11 @@ class Scene:
         options, results = self._options, self._reader.results
         longest = _FIRST_COUNT_S + _SETTLE_S + max(options.patience_s, options.watch_s)
         with self._screen.step(f"Customers come: {options.rate:g} requests a second") as step:
+            if not self._servers.are_new:
+                # An earlier run may have left requests in this storage window.
+                step.say("waiting for the next storage window")
+                time.sleep((_WINDOW_MS - _now_ms() % _WINDOW_MS) / 1000)
+            self._count_from_ms = _now_ms() // _WINDOW_MS * _WINDOW_MS
             self._admit(seconds=longest, seed=options.seed)
             deadline = time.monotonic() + _FIRST_COUNT_S
             while not results.has_counts:
@@ -186,8 +191,7 @@ class Scene:
                 self._wait(_POLL_S)
                 # Again each time: a busy instance writes the line of its last request late.
                 written = lines_written(self._shop.logs)
-                since = self._started_ms // _WINDOW_MS * _WINDOW_MS
-                counted = events_counted(self._servers.elasticsearch, SERVICE, since)
+                counted = events_counted(self._servers.elasticsearch, SERVICE, self._count_from_ms)
                 step.say(f"{counted:,} of {written:,}", counted / max(written, 1))
                 if counted == written or time.monotonic() > deadline:
                     return written, counted

@@ -4,7 +4,8 @@ Idea. Simulate thousands of rollouts of assumed traffic, with every ratio metric
 judged as the judge does after every window; note when each was first rolled back or promoted.
 
 Assumptions. Bad outcomes are Poisson and independent between metrics, at the same baseline rate.
-One critical metric is worse by the true ratio, the others are not. Distribution metrics are not
+The first critical ratio metric is worse by the true ratio (where a decrease is the harm: the
+baseline's rate divided by the canary's), the others are equal. Distribution metrics are not
 simulated: they add no evidence here and do not delay a promotion, so their part of α is unused.
 
 Guarantee. None; frequencies of n runs are known to about ``sqrt(p(1−p)/n)``.
@@ -27,15 +28,16 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import ConfigError
-from contracts.policy import Metric, Policy
+from contracts.policy import Direction, Metric, Policy
 from contracts.results import MetricKind
 from streams.judge import combine, ratio, simulation
 from streams.judge.forecast import Traffic, until_promoted, until_seen
 from streams.judge.simulation import Scenario
 
 Floats = npt.NDArray[np.float64]
-LOOKS = 600
-"""Looks of a simulated rollout: more would change little, see ``docs/evidence.md``."""
+LOOK_S, LOOK_GROWTH = 1.0, 0.005
+"""A look a second, as the judge looks, and later whenever another half per cent of time is over:
+the judge's further looks in between find little that the next one does not."""
 
 
 class Assumed(NamedTuple):
@@ -45,6 +47,11 @@ class Assumed(NamedTuple):
     share: float
     bad_rate: float
     lasts_s: float = 3600.0
+
+    @property
+    def traffic(self) -> Traffic:
+        """The same for the forecasts."""
+        return Traffic(share=self.share, bad_rate=self.bad_rate, per_s=self.per_s)
 
 
 class Calibrated(msgspec.Struct, kw_only=True):
@@ -63,8 +70,12 @@ class Calibrated(msgspec.Struct, kw_only=True):
     promotion_bound_s: float | None
 
     def error_of(self, share: float) -> float:
-        """Standard error of a share of the runs."""
-        return math.sqrt(share * (1 - share) / self.runs)
+        """Standard error of a share of the runs, with one hit and one miss more than were seen.
+
+        So that none of a thousand is not taken for certainty.
+        """
+        likely = (share * self.runs + 1) / (self.runs + 2)
+        return math.sqrt(likely * (1 - likely) / (self.runs + 2))
 
 
 def calibrate(
@@ -102,6 +113,34 @@ def ratio_metrics(policy: Policy) -> list[Metric]:
     return found
 
 
+def suspect_traffic(metric: Metric, traffic: Traffic, true: float) -> Traffic:
+    """The traffic as the test of ``metric`` sees it, where the canary is ``true`` times worse.
+
+    Of a metric that must not decrease, the arms go into the test swapped: its share is then the
+    baseline's, and the rate below which nothing is worse is the canary's.
+    """
+    if metric.direction is Direction.INCREASE:
+        return traffic
+    return traffic._replace(share=1 - traffic.share, bad_rate=traffic.bad_rate / true)
+
+
+def alpha_of(policy: Policy, metric: Metric) -> float:
+    """The error at which this metric alone rolls back: its part of the average of all."""
+    return policy.false_rollback_rate * metric.weight / _critical_weight(policy)
+
+
+def _critical_weight(policy: Policy) -> float:
+    return sum(m.weight for m in policy.metrics if m.critical)
+
+
+def look_ends(lasts_s: float) -> Floats:
+    """Seconds at which a simulated rollout is looked at, ascending, shape (n,)."""
+    ends = [0.0]
+    while ends[-1] < lasts_s:
+        ends.append(min(lasts_s, ends[-1] + max(LOOK_S, LOOK_GROWTH * ends[-1])))
+    return np.array(ends[1:])
+
+
 def _calibrate_one(
     rng: np.random.Generator,
     policy: Policy,
@@ -110,49 +149,60 @@ def _calibrate_one(
     true: float,
     runs: int,
 ) -> Calibrated:
-    window_s = assumed.lasts_s / LOOKS
+    ends = look_ends(assumed.lasts_s)
     scenarios = [
-        Scenario(
-            runs=runs,
-            windows=LOOKS,
-            ratio=true if metric is metrics[0] else 1.0,
-            share=assumed.share,
-            exposures=assumed.per_s * window_s,
-            rate=assumed.bad_rate,
-        )
+        _scenario(metric, assumed, true if metric is metrics[0] else 1.0, ends, runs)
         for metric in metrics
     ]
-    grids = [_grid(policy, metric) for metric in metrics]
+    grids = [simulation.without_interval(_grid(policy, metric)) for metric in metrics]
     logs = [np.zeros((runs, len(grid.ratios))) for grid in grids]
     rolled_back, promoted = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
-    for window in range(LOOKS):
+    for look in range(len(ends)):
         for number, (scenario, grid) in enumerate(zip(scenarios, grids, strict=True)):
-            counts = simulation.draw(rng, scenario, window)
+            counts = simulation.draw(rng, scenario, look)
             logs[number] += ratio.log_likelihoods(grid.ratios, **counts._asdict())
         harm, health = _evidence(policy, metrics, grids, logs)
-        _note(rolled_back, harm >= -math.log(policy.false_rollback_rate), window)
-        _note(promoted, health >= -math.log(policy.false_promotion_rate), window)
-    traffic = Traffic(share=assumed.share, bad_rate=assumed.bad_rate, per_s=assumed.per_s)
-    tolerance = policy.tolerance_of(metrics[0])
-    seen = promote = None
-    if true > 1 + tolerance:
-        seen = until_seen(
-            traffic, tolerance=tolerance, harm=true - 1, alpha=policy.false_rollback_rate
-        ).seconds
-    if true < 1 + policy.harm:
-        promote = until_promoted(
-            traffic, harm=policy.harm, beta=policy.false_promotion_rate, ratio=true
-        ).seconds
+        simulation.note(rolled_back, harm >= -math.log(policy.false_rollback_rate), look)
+        simulation.note(promoted, health >= -math.log(policy.false_promotion_rate), look)
+    bound_s, promotion_bound_s = _bounds(policy, metrics[0], assumed, true)
     return Calibrated(
         ratio=true,
         runs=runs,
         rolled_back=float((rolled_back > 0).mean()),
         promoted=float((promoted > 0).mean()),
-        rollback_s=_median(rolled_back, window_s),
-        promotion_s=_median(promoted, window_s),
-        bound_s=seen,
-        promotion_bound_s=promote,
+        rollback_s=_median_s(rolled_back, ends),
+        promotion_s=_median_s(promoted, ends),
+        bound_s=bound_s,
+        promotion_bound_s=promotion_bound_s,
     )
+
+
+def _scenario(metric: Metric, assumed: Assumed, true: float, ends: Floats, runs: int) -> Scenario:
+    seen = suspect_traffic(metric, assumed.traffic, true)
+    return Scenario(
+        runs=runs,
+        windows=len(ends),
+        ratio=true,
+        share=seen.share,
+        exposures=(assumed.per_s * np.diff(ends, prepend=0.0))[:, None],
+        rate=seen.bad_rate,
+    )
+
+
+def _bounds(
+    policy: Policy, metric: Metric, assumed: Assumed, true: float
+) -> tuple[float | None, float | None]:
+    """Wald's bound on the rollback and on the promotion, seconds; ``None`` where neither is due."""
+    traffic = suspect_traffic(metric, assumed.traffic, true)
+    tolerance = policy.tolerance_of(metric)
+    seen = promoted = None
+    if true > 1 + tolerance:
+        alpha = policy.false_rollback_rate
+        seen = until_seen(traffic, tolerance=tolerance, harm=true - 1, alpha=alpha).seconds
+    if true < 1 + policy.harm:
+        beta = policy.false_promotion_rate
+        promoted = until_promoted(traffic, harm=policy.harm, beta=beta, ratio=true).seconds
+    return seen, promoted
 
 
 def _evidence(
@@ -160,24 +210,20 @@ def _evidence(
 ) -> tuple[Floats, Floats]:
     """Log evidence of harm and of health of the whole rollout, each of shape (runs,)."""
     found = [ratio.evidence(log, grid) for log, grid in zip(logs, grids, strict=True)]
-    of_all = sum(m.weight for m in policy.metrics if m.critical)
     simulated = sum(m.weight for m in metrics)
     harm = combine.log_averages(
         np.stack([harm for harm, _ in found], axis=-1), [m.weight for m in metrics]
     )
     health: Floats = np.min([health for _, health in found], axis=0)
-    return harm + math.log(simulated / of_all), health
+    return harm + math.log(simulated / _critical_weight(policy)), health
 
 
 def _grid(policy: Policy, metric: Metric) -> ratio.Grid:
-    grid = ratio.grid_of(policy.tolerance_of(metric), policy.harm)
-    return grid._replace(ratios=grid.ratios[: grid.nulls.start], interval=slice(0, 0))
+    return ratio.grid_of(policy.tolerance_of(metric), policy.harm)
 
 
-def _note(first: npt.NDArray[np.int64], happened: npt.NDArray[np.bool_], window: int) -> None:
-    first[happened & (first == 0)] = window + 1
-
-
-def _median(at: npt.NDArray[np.int64], window_s: float) -> float | None:
-    median = float(np.median(np.where(at > 0, at, np.inf)))
-    return median * window_s if math.isfinite(median) else None
+def _median_s(looks: npt.NDArray[np.int64], ends: Floats) -> float | None:
+    """Median time of the looks, counted from 1, 0 for never."""
+    times = np.where(looks > 0, ends[np.maximum(looks, 1) - 1], np.inf)
+    median = float(np.median(times))
+    return median if math.isfinite(median) else None

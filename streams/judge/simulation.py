@@ -116,7 +116,7 @@ def judge(
         interval_alpha: error of the interval; ``None`` leaves the interval out, which is faster.
     """
     grid = ratio_test.grid_of(tolerance, harm)
-    kept = grid if interval_alpha is not None else _without_interval(grid)
+    kept = grid if interval_alpha is not None else without_interval(grid)
     log_likelihood = np.zeros((scenario.runs, len(kept.ratios)))
     rolled_back, promoted, missed = (np.zeros(scenario.runs, np.int64) for _ in range(3))
     bad = np.zeros(scenario.runs)
@@ -126,21 +126,22 @@ def judge(
         log_likelihood += ratio_test.log_likelihoods(kept.ratios, **counts._asdict())
         bad += counts.canary_bad + counts.baseline_bad
         log_evidence, log_promotion = ratio_test.evidence(log_likelihood, kept)
-        _note(rolled_back, log_evidence >= -np.log(alpha), window, bad_at_rollback, bad)
-        _note(promoted, log_promotion >= -np.log(beta), window, bad_at_promotion, bad)
+        note(rolled_back, log_evidence >= -np.log(alpha), window, bad_at_rollback, bad)
+        note(promoted, log_promotion >= -np.log(beta), window, bad_at_promotion, bad)
         if interval_alpha is not None:
             found = ratio_test.looks(log_likelihood, grid, alpha=interval_alpha)
             true = np.asarray(scenario.ratio, dtype=np.float64)
-            _note(missed, (found.lower > true) | (found.upper < true), window)
+            note(missed, (found.lower > true) | (found.upper < true), window)
     return Judged(rolled_back, promoted, bad_at_rollback, bad_at_promotion, missed)
 
 
-def _without_interval(grid: ratio_test.Grid) -> ratio_test.Grid:
+def without_interval(grid: ratio_test.Grid) -> ratio_test.Grid:
+    """The grid of the two tests alone, which is a quarter of the work."""
     kept = grid.ratios[: grid.nulls.start]
     return grid._replace(ratios=kept, interval=slice(0, 0))
 
 
-def _note(
+def note(
     first: Integers,
     happened: npt.NDArray[np.bool_],
     window: int,

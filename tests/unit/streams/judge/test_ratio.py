@@ -53,6 +53,31 @@ def test_evidence_agrees_with_exact_fractions() -> None:
         assert logs == pytest.approx(math.log(weights @ np.exp(slow) / weights.sum()), rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_evidence_of_random_windows_agrees_with_exact_fractions(seed: int) -> None:
+    """So it does for many windows of any shares, at any limits, also without failures or arms."""
+    rng = np.random.default_rng(seed)
+    tolerance, harm = float(rng.choice([0.0, 0.125, 0.5])), float(rng.choice([0.75, 2.0]))
+    exposures = rng.integers(0, 10 ** rng.integers(1, 5, (12, 2)))
+    bad = rng.poisson(rng.uniform(0, 5, (12, 2)))
+    windows = [
+        (int(s), int(t), int(c), int(b)) for (s, t), (c, b) in zip(bad, exposures, strict=True)
+    ]
+    found = ratio.look(
+        ratio.add(ratio.new(tolerance=tolerance, harm=harm), **counts_of(windows)), alpha=0.05
+    )
+    grid = ratio.grid_of(tolerance, harm)
+    for logs, alternatives, weights, null in (
+        (found.log_evidence, grid.worse, grid.worse_weights, 1 + tolerance),
+        (found.log_promotion, grid.better, grid.better_weights, 1 + harm),
+    ):
+        slow = [
+            exact_log_factor(numerator=Fraction(float(r)), null=Fraction(null), windows=windows)
+            for r in grid.ratios[alternatives]
+        ]
+        assert logs == pytest.approx(logsumexp(slow, b=weights / weights.sum()), rel=1e-9)
+
+
 def test_an_empty_window_changes_nothing() -> None:
     """A window without exposures and outcomes leaves the state as it was."""
     state = ratio.add(ratio.new(tolerance=0.1, harm=0.5), **counts_of(WINDOWS))
