@@ -38,6 +38,12 @@ class _Repository(SimpleHTTPRequestHandler):
         """Stay silent."""
 
 
+@pytest.fixture(autouse=True)
+def is_online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests are about fetching, even where the run itself must fetch nothing."""
+    monkeypatch.delenv("COALMINE_OFFLINE", raising=False)
+
+
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """A Maven repository with one jar; the paths that were asked for."""
