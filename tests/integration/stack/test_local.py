@@ -64,6 +64,7 @@ def test_an_empty_cache_without_network_is_a_plain_error(
     """The ban of the test above is real: with nothing cached the same start cannot succeed."""
     import socket  # noqa: PLC0415 - restored after this test
 
+    monkeypatch.delenv("COALMINE_OFFLINE", raising=False)
     monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)
     monkeypatch.setattr(socket.socket, "connect", socket.socket.connect)
     forbid_network()
