@@ -1,23 +1,21 @@
 """Recorded events through the same windows and the same judge, in event time, with no server.
 
-To try a policy on last month's data. Reads JSON lines and Arrow (file or stream), plain or
-compressed (the name's ending tells), of one or of several files whose events may interleave.
+To try a policy on last month's data, of one or of several files whose events may interleave (which
+files: ``streams.recordings``).
 """
 
 from __future__ import annotations
 
+import gc
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import pyarrow as pa
 
-from contracts import arrow, foreign
-from contracts.errors import ConfigError, InvalidRecord
+from contracts.errors import ConfigError
 from contracts.policy import Policies, Policy
-from contracts.records import RecordKind
 from contracts.results import (
     Action,
     Cell,
@@ -30,15 +28,17 @@ from contracts.results import (
     Verdict,
 )
 from streams.judge.service import Output, ServiceState, apply_command, apply_partial
+from streams.recordings import batches_of
+from streams.set_aside import SetAside
 from streams.windows.aggregate import TICK_MS, cells_of_batch
 
-_ARROW_ENDINGS = (".arrow", ".arrows", ".ipc", ".feather")
-_LINES_AT_ONCE = 20_000
 _SOURCE = "replay"
 
 Progress = Callable[[int], None]
 Pace = Callable[[int], None]
 Tell = Callable[[Output], None]
+Ticks = dict[int, list[Cell]]
+"""Start of each tick to what was counted in it."""
 
 
 class Replayed(msgspec.Struct, kw_only=True):
@@ -55,6 +55,8 @@ class Replayed(msgspec.Struct, kw_only=True):
     looks: int
     set_aside: dict[str, int]
     """Records that could not be used, by reason."""
+    first_set_aside: dict[str, str]
+    """Where the first of them is, ``file:line``, by reason."""
 
 
 def replay(
@@ -83,43 +85,72 @@ def replay(
     Raises:
         ConfigError: a file cannot be read, or the service cannot be told.
     """
+    paths = list(paths)
+    _check(paths)
     is_stratified = Policies({"*": policy}).is_stratified
-    set_aside: Counter[str] = Counter()
-    by_service: dict[str, dict[int, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    set_aside = SetAside()
+    by_service: dict[str, Ticks] = defaultdict(lambda: defaultdict(list))
     records = 0
-    for path in paths:
-        for kind, batch in _batches(path, set_aside):
-            for name, cells in cells_of_batch(kind, batch, is_stratified).items():
-                for cell in cells:
-                    by_service[name][cell.tick].append(cell)
-            records += batch.num_rows
-            progress(records)
-    chosen = _chosen_service(by_service, service)
+    with _cells_are_no_garbage():
+        for path in paths:
+            for kind, batch in batches_of(path, set_aside):
+                for name, cells in cells_of_batch(kind, batch, is_stratified).items():
+                    of_service = by_service[name]
+                    for cell in cells if name == (service or name) else ():
+                        of_service[cell.tick].append(cell)
+                records += batch.num_rows
+                progress(records)
+    chosen = _chosen_service(by_service, service, policy)
     ticks = by_service[chosen]
     canary = canary or _latest_release(ticks)
     state = ServiceState(service=chosen)
-    outputs = []
+    verdict, looks, decisions = None, 0, []
     for output in _judge(state, ticks, policy, canary=canary, baseline=baseline, pace=pace):
         tell(output)
-        outputs.append(output)
-    verdicts = [o for o in outputs if isinstance(o, Verdict)]
+        if isinstance(output, Verdict):
+            verdict, looks = output, looks + 1
+        elif isinstance(output, Decision):
+            decisions.append(output)
     return Replayed(
         service=chosen,
         canary=canary,
         baseline=state.rollout.baseline if state.rollout else baseline,
-        outcome=verdicts[-1].outcome if verdicts else Outcome.NO_DATA,
-        action=verdicts[-1].action if verdicts else Action.CONTINUE,
-        verdict=verdicts[-1] if verdicts else None,
-        decisions=[o for o in outputs if isinstance(o, Decision)],
+        outcome=verdict.outcome if verdict else Outcome.NO_DATA,
+        action=verdict.action if verdict else Action.CONTINUE,
+        verdict=verdict,
+        decisions=decisions,
         records=records,
-        looks=len(verdicts),
-        set_aside=dict(set_aside),
+        looks=looks,
+        set_aside=dict(set_aside.counts),
+        first_set_aside=set_aside.first,
     )
+
+
+@contextmanager
+def _cells_are_no_garbage() -> Iterator[None]:
+    """Else the collector walks all cells again and again: three quarters of the time of a day."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
+def _check(paths: list[Path]) -> None:
+    """What is wrong with the names is said before hours of reading."""
+    for number, path in enumerate(paths):
+        if not path.exists():
+            raise ConfigError(str(path), "cannot be read: no such file")
+        if path.resolve() in [other.resolve() for other in paths[:number]]:
+            raise ConfigError(str(path), "is given twice, its records would count twice")
 
 
 def _judge(
     state: ServiceState,
-    ticks: dict[int, list[Cell]],
+    ticks: Ticks,
     policy: Policy,
     *,
     canary: str,
@@ -150,7 +181,7 @@ def _judge(
             agent=_SOURCE,
             source=Source(topic=_SOURCE, partition=0, offset=number),
             sent_at=tick + TICK_MS,
-            cells=ticks[tick],
+            cells=ticks.pop(tick),
         )
         yield from apply_partial(state, partial, policy, processed_time=tick + TICK_MS)
     if order:
@@ -164,7 +195,7 @@ def _has(cells: list[Cell], release: str) -> bool:
     return any(cell.release == release for cell in cells)
 
 
-def _latest_release(ticks: dict[int, list[Cell]]) -> str:
+def _latest_release(ticks: Ticks) -> str:
     """The release whose first event is latest; of several, the one with the fewest events."""
     first: dict[str, int] = {}
     events: Counter[str] = Counter()
@@ -175,89 +206,14 @@ def _latest_release(ticks: dict[int, list[Cell]]) -> str:
     return max(first, key=lambda name: (first[name], -events[name]), default="")
 
 
-def _chosen_service(by_service: dict[str, Any], service: str) -> str:
+def _chosen_service(by_service: dict[str, Ticks], service: str, policy: Policy) -> str:
     names = sorted(by_service)
     if service:
         if names and service not in names:
             raise ConfigError("--service", f"the files hold {', '.join(names)}", value=service)
         return service
+    if policy.service in names:
+        return policy.service
     if len(names) > 1:
         raise ConfigError("--service", f"the files hold several: {', '.join(names)}")
     return names[0] if names else "unknown"
-
-
-# --- reading -----------------------------------------------------------------------------------
-
-
-def _batches(path: Path, set_aside: Counter[str]) -> Iterator[tuple[RecordKind, pa.RecordBatch]]:
-    try:
-        if any(suffix in _ARROW_ENDINGS for suffix in path.suffixes[-2:]):
-            yield from _arrow_batches(path)
-        else:
-            yield from _json_batches(path, set_aside)
-    except (OSError, pa.ArrowException) as error:
-        raise ConfigError(str(path), f"cannot be read: {error}") from error
-
-
-def _arrow_batches(path: Path) -> Iterator[tuple[RecordKind, pa.RecordBatch]]:
-    """Batches of a stream (any compression) or of a file."""
-    with pa.input_stream(str(path)) as source:
-        try:
-            reader = pa.ipc.open_stream(source)
-        except pa.ArrowInvalid:
-            reader = None
-        if reader is not None:
-            for batch in reader:
-                yield _kind_of(path, batch.schema), batch
-            return
-    with pa.ipc.open_file(str(path)) as reader:
-        for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            yield _kind_of(path, batch.schema), batch
-
-
-def _kind_of(path: Path, schema: pa.Schema) -> RecordKind:
-    for kind, known in arrow.schemas.items():
-        if schema.equals(known):
-            return kind
-    raise ConfigError(str(path), "its columns are those of no telemetry record")
-
-
-def _json_batches(
-    path: Path, set_aside: Counter[str]
-) -> Iterator[tuple[RecordKind, pa.RecordBatch]]:
-    waiting: dict[RecordKind, list[arrow.Record]] = defaultdict(list)
-    with pa.input_stream(str(path)) as source:
-        for line in _lines(source):
-            try:
-                kind, record = _record(line)
-            except InvalidRecord as error:
-                set_aside[error.reason] += 1
-                continue
-            waiting[kind].append(record)
-            if len(waiting[kind]) >= _LINES_AT_ONCE:
-                yield kind, arrow.batch_from_records(kind, waiting.pop(kind))
-    for kind, records in waiting.items():
-        yield kind, arrow.batch_from_records(kind, records)
-
-
-def _record(line: bytes) -> tuple[RecordKind, arrow.Record]:
-    try:
-        fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRecord("not json", str(error)) from error
-    if not isinstance(fields, dict):
-        raise InvalidRecord("not a json object", type(fields).__name__)
-    is_crash = "exception" in fields or any(name.startswith("exception.") for name in fields)
-    kind = RecordKind.CRASHES if is_crash else RecordKind.EVENTS
-    return kind, foreign.record_from_fields(kind, fields)
-
-
-def _lines(source: pa.NativeFile) -> Iterator[bytes]:
-    rest = b""
-    while block := source.read(1 << 20):
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        yield from filter(bytes.strip, lines)
-    if rest.strip():
-        yield rest

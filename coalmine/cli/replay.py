@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -13,8 +14,9 @@ import typer
 
 from coalmine.cli.output import print_json, print_table, say
 from coalmine.cli.progress import counting
+from contracts.clock import Clock, SystemClock
 from contracts.policy import Policy, load_policy
-from contracts.results import Decision, Outcome, Verdict
+from contracts.results import Decision, MetricVerdict, Needed, Outcome, Verdict
 
 
 class VerdictExit(IntEnum):
@@ -73,33 +75,48 @@ def replay(
             canary=canary,
             baseline=baseline,
             progress=progress,
-            pace=_Pace(speed) if speed else lambda _: None,
-            tell=_Narrator(),
+            pace=Pace(speed, SystemClock()) if speed else lambda _: None,
+            tell=_Narrator() if speed else lambda _: None,
         )
     for reason, count in found.set_aside.items():
-        say(f"coalmine: {count} records set aside: {reason}")
+        first = found.first_set_aside[reason]
+        records = "1 record" if count == 1 else f"{count:,} records"
+        say(f"coalmine: {records} set aside: {reason}, the first at {first}")
     if as_json:
         print_json(found)
     elif found.verdict is None:
         say(f"No rollout to judge in {found.records} records.")
     else:
         _print_verdict(found.verdict)
+        _print_decisions(found.decisions)
     raise SystemExit(_EXIT_OF[found.outcome])
 
 
-class _Pace:
-    """Waits until a tick's time has come, ``speed`` times as fast as it did."""
+class Pace:
+    """Waits until a tick's time has come, ``speed`` times as fast as it did.
 
-    def __init__(self, speed: float) -> None:
+    >>> from contracts.clock import ManualClock
+    >>> clock = ManualClock()
+    >>> pace = Pace(10, clock, clock.advance)
+    >>> pace(1_700_000_000_000)
+    >>> pace(1_700_000_060_000)
+    >>> clock.monotonic_s()
+    6.0
+    """
+
+    def __init__(
+        self, speed: float, clock: Clock, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._speed = speed
-        self._first: int | None = None
-        self._started = time.monotonic()
+        self._clock = clock
+        self._sleep = sleep
+        self._first: tuple[int, float] | None = None
 
     def __call__(self, tick: int) -> None:
-        if self._first is None:
-            self._first, self._started = tick, time.monotonic()
-        due = self._started + (tick - self._first) / 1000 / self._speed
-        time.sleep(max(0.0, due - time.monotonic()))
+        """Wait for this tick, an event time in epoch milliseconds."""
+        now = self._clock.monotonic_s()
+        first, started = self._first = self._first or (tick, now)
+        self._sleep(max(0.0, started + (tick - first) / 1000 / self._speed - now))
 
 
 class _Narrator:
@@ -122,20 +139,31 @@ def _when(time_ms: int) -> str:
 
 def _print_verdict(verdict: Verdict) -> None:
     typer.echo(f"{verdict.outcome.value}: {verdict.reason}")
-    rows = [
-        [
-            metric.name,
-            metric.outcome.value,
-            *(
-                "–" if value is None else f"{value:.3g}"
-                for value in (
-                    metric.relative_risk.estimate,
-                    metric.relative_risk.lower,
-                    metric.relative_risk.upper,
-                )
-            ),
-            f"{metric.evidence_log10:.2f}",
-        ]
-        for metric in verdict.metrics
+    columns = ["metric", "outcome", "risk", "lower", "upper", "evidence (log10)", "still needed"]
+    is_open = verdict.outcome is Outcome.INCONCLUSIVE
+    needed = [_forecast(metric.needed) if is_open else "–" for metric in verdict.metrics]
+    print_table(columns, [*map(_row, verdict.metrics, needed)])
+
+
+def _row(metric: MetricVerdict, needed: str) -> list[str]:
+    risk = metric.relative_risk
+    return [
+        metric.name,
+        metric.outcome.value,
+        *("–" if v is None else f"{v:.3g}" for v in (risk.estimate, risk.lower, risk.upper)),
+        f"{metric.evidence_log10:.2f}",
+        needed,
     ]
-    print_table(["metric", "outcome", "risk", "lower", "upper", "evidence (log10)"], rows)
+
+
+def _forecast(needed: Needed | None) -> str:
+    if needed is None or needed.exposures is None:
+        return "–"
+    times = f"{needed.exposures:,} exposures if {1 + needed.harm:.3g} times as high"
+    return times if needed.seconds is None else f"{times}, {needed.seconds:,} s"
+
+
+def _print_decisions(decisions: list[Decision]) -> None:
+    if decisions:
+        rows = [[_when(d.time), d.phase, d.action.value, d.reason] for d in decisions]
+        print_table(["decided at", "phase", "decision", "reason"], rows)

@@ -8,7 +8,7 @@ over groups, event names and distinct values.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,8 +58,10 @@ class _Groups:
         if not chosen.any():
             return
         bins = histogram.bins_of(numbers[chosen])
-        for group, of_group, counts in _count_pairs(self.of_row[chosen], bins):
-            self.cells[group].histograms[name] = SparseHistogram(of_group, counts)
+        pairs = _count_pairs(self.of_row[chosen], bins)
+        found, counts = pairs.found.tolist(), pairs.counts.tolist()
+        for group, part in pairs.parts():
+            self.cells[group].histograms[name] = SparseHistogram(found[part], counts[part])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,10 @@ class _Ids:
             return
         name = f"{counter}@{self.kind}"
         groups.add_counts(name, chosen)
-        for group, codes, _ in _count_pairs(groups.of_row[chosen], self.codes[chosen]):
-            groups.cells[group].units[name] = units.sketch(self.hashes[codes].tolist())
+        pairs = _count_pairs(groups.of_row[chosen], self.codes[chosen])
+        hashes = self.hashes[pairs.found].tolist()
+        for group, part in pairs.parts():
+            groups.cells[group].units[name] = units.sketch(hashes[part])
 
 
 def cells_of_batch(
@@ -119,7 +123,7 @@ def _group_rows(batch: pa.RecordBatch, is_stratified: Callable[[str], bool]) -> 
     for codes, values in coded.values():
         key = key * len(values) + codes
     key = key * (ticks.max() - first_tick + 1) + (ticks - first_tick)
-    _, first_rows, of_row = np.unique(key, return_index=True, return_inverse=True)
+    first_rows, of_row = _number(key)
     last = np.full(len(first_rows), np.iinfo(np.int64).min)
     np.maximum.at(last, of_row, times)
     labels = {
@@ -148,7 +152,7 @@ def _group_rows(batch: pa.RecordBatch, is_stratified: Callable[[str], bool]) -> 
             strict=True,
         )
     ]
-    return _Groups(of_row.astype(np.int64), [s or UNKNOWN for s in labels["service"]], cells)
+    return _Groups(of_row, [s or UNKNOWN for s in labels["service"]], cells)
 
 
 def _codes(column: pa.Array) -> tuple[Ints, list[str]]:
@@ -175,18 +179,22 @@ def _fill_events(groups: _Groups, batch: pa.RecordBatch) -> None:
             of_kind.add(groups, name, rows)
             of_kind.add(groups, f"{name}.bad", rows & is_bad)
         groups.add_counts(f"{name}.bytes", np.where(rows, sizes, 0))
-        for group, codes, counts in _count_pairs(groups.of_row[rows], status[rows]):
-            for value, count in zip(codes, counts, strict=True):
-                if value:
-                    of_cell = groups.cells[group].counts
-                    word = f"{name}.status.{_status_word(value)}"
-                    of_cell[word] = of_cell.get(word, 0) + count
+        _add_status(groups, name, _count_pairs(groups.of_row[rows], status[rows]))
         groups.add_histogram(f"{name}.duration_ms", rows, batch.column("duration_ms"))
     _mark_first_bad(groups, batch, is_bad)
 
 
-def _status_word(status: int) -> str:
-    return str(status) if 100 <= status < 600 else "other"
+def _add_status(groups: _Groups, name: str, pairs: _Pairs) -> None:
+    words = {
+        status: f"{name}.status.{status if 100 <= status < 600 else 'other'}"
+        for status in np.unique(pairs.found).tolist()
+    }
+    for group, status, count in zip(
+        pairs.groups.tolist(), pairs.found.tolist(), pairs.counts.tolist(), strict=True
+    ):
+        if status:
+            counts = groups.cells[group].counts
+            counts[words[status]] = counts.get(words[status], 0) + count
 
 
 def _ids_of(batch: pa.RecordBatch) -> list[_Ids]:
@@ -246,18 +254,51 @@ def _mark_first_bad(groups: _Groups, batch: pa.RecordBatch, is_bad: npt.NDArray[
         groups.cells[group].first_bad = int(first[group])
 
 
-def _count_pairs(
-    groups: Ints, values: npt.NDArray[np.integer]
-) -> list[tuple[int, list[int], list[int]]]:
-    """For each group: its distinct values, ascending, and how often each occurs."""
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Distinct pairs of group and found value (m,), ascending, and how often each occurs (m,)."""
+
+    groups: Ints
+    found: Ints
+    counts: Ints
+
+    def parts(self) -> Iterator[tuple[int, slice]]:
+        """Each group with the slice of its pairs."""
+        starts = np.flatnonzero(np.diff(self.groups, prepend=-1)).tolist()
+        ends = [*starts[1:], len(self.groups)]
+        for group, start, end in zip(self.groups[starts].tolist(), starts, ends, strict=True):
+            yield group, slice(start, end)
+
+
+def _count_pairs(groups: Ints, values: npt.NDArray[np.integer]) -> _Pairs:
     low = int(values.min())
     span = int(values.max()) - low + 1
-    keys, counts = np.unique(groups * span + (values - low), return_counts=True)
-    of_group = keys // span
-    starts = np.flatnonzero(np.diff(of_group, prepend=of_group[0] - 1))
-    ends = np.append(starts[1:], len(keys))
-    found = (keys % span + low).tolist()
-    how_often = counts.tolist()
-    return [
-        (int(of_group[a]), found[a:b], how_often[a:b]) for a, b in zip(starts, ends, strict=True)
-    ]
+    keys, counts = _distinct(groups * span + (values - low))
+    return _Pairs(keys // span, keys % span + low, counts)
+
+
+def _distinct(keys: Ints) -> tuple[Ints, Ints]:
+    """Distinct keys, ascending, and how often each occurs; keys are at least 0."""
+    if not _are_dense(keys):
+        return np.unique(keys, return_counts=True)
+    counts = np.bincount(keys)
+    found = np.flatnonzero(counts)
+    return found, counts[found]
+
+
+def _number(keys: Ints) -> tuple[Ints, Ints]:
+    """The first row of each distinct key, keys ascending, and the number of each row's key (n,)."""
+    if not _are_dense(keys):
+        _, first_rows, of_row = np.unique(keys, return_index=True, return_inverse=True)
+        return first_rows, of_row
+    first_row = np.full(int(keys.max()) + 1, -1)
+    first_row[keys[::-1]] = np.arange(len(keys))[::-1]
+    found = np.flatnonzero(first_row >= 0)
+    numbers = np.empty_like(first_row)
+    numbers[found] = np.arange(len(found))
+    return first_row[found], numbers[keys]
+
+
+def _are_dense(keys: Ints) -> bool:
+    """Whether a table with a place for every key is cheaper than sorting the keys."""
+    return int(keys.max()) < 8 * len(keys)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+from coalmine.cli.main import build
+from coalmine.cli.replay import Pace
 from contracts import arrow
+from contracts.clock import ManualClock
 from contracts.errors import ConfigError
 from contracts.policy import Policy
 from contracts.records import Event, RecordKind
@@ -106,13 +113,23 @@ def test_bad_lines_are_counted_and_the_rest_is_judged(tmp_path: Path) -> None:
     assert found.outcome is Outcome.REGRESSED
 
 
-def test_an_empty_file_is_no_data_and_a_missing_one_a_plain_error(tmp_path: Path) -> None:
-    """Nothing to judge is not health; a wrong path is the user's mistake."""
-    empty = tmp_path / "empty.jsonl"
-    empty.touch()
-    assert replay([empty], Policy()).outcome is Outcome.NO_DATA
-    with pytest.raises(ConfigError, match="cannot be read"):
-        replay([tmp_path / "missing.jsonl"], Policy())
+def test_a_recording_without_records_is_no_data(tmp_path: Path) -> None:
+    """Nothing to judge is not health."""
+    path = tmp_path / "idle.arrows"
+    path.write_bytes(arrow.encode(arrow.batch_from_records(RecordKind.EVENTS, [])))
+    assert replay([path], Policy()).outcome is Outcome.NO_DATA
+
+
+def test_wrong_paths_are_told_before_anything_is_read(tmp_path: Path) -> None:
+    """A missing file at the end of the list, or one that would count twice."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(map(_json_line, _events(0.02, seconds=1))))
+    counts: list[int] = []
+    with pytest.raises(ConfigError, match=r"gone\.jsonl: cannot be read: no such file"):
+        replay([path, tmp_path / "gone.jsonl"], Policy(), progress=counts.append)
+    with pytest.raises(ConfigError, match="given twice"):
+        replay([path, tmp_path / "." / path.name], Policy(), progress=counts.append)
+    assert counts == []
 
 
 def test_several_services_need_a_choice(tmp_path: Path) -> None:
@@ -122,6 +139,8 @@ def test_several_services_need_a_choice(tmp_path: Path) -> None:
     path.write_bytes(b"".join(map(_json_line, two)))
     with pytest.raises(ConfigError, match="a, b"):
         replay([path], Policy())
+    assert replay([path], Policy(), service="b").service == "b"
+    assert replay([path], Policy(service="a")).service == "a"
 
 
 def test_what_is_found_is_told_in_order_of_event_time(tmp_path: Path) -> None:
@@ -137,3 +156,71 @@ def test_what_is_found_is_told_in_order_of_event_time(tmp_path: Path) -> None:
     assert [o for _, o in told if isinstance(o, Decision)] == found.decisions
     assert sum(isinstance(o, Verdict) for _, o in told) == found.looks
     assert all(o.time <= tick + 1000 for tick, o in told if isinstance(o, Verdict))
+
+
+@pytest.mark.parametrize(
+    ("error_rate", "seconds", "code"), [(0.2, 120, 1), (0.02, 30, 4), (None, 0, 5)]
+)
+def test_the_exit_code_is_the_outcome(
+    tmp_path: Path, error_rate: float | None, seconds: int, code: int
+) -> None:
+    """Regressed, inconclusive and no data, with JSON on stdout and nothing else."""
+    path = tmp_path / "events.jsonl"
+    events = _events(error_rate, seconds) if error_rate else []
+    path.write_bytes(b"".join(map(_json_line, events)) + b"{oops\n")
+    done = CliRunner().invoke(build(), ["replay", str(path), "--json"])
+    assert done.exit_code == code
+    found = msgspec.json.decode(done.stdout, type=Replayed)
+    assert (found.records, found.set_aside) == (len(events), {"not json": 1})
+    assert f"1 record set aside: not json, the first at {path}:{len(events) + 1}" in done.stderr
+
+
+def test_people_read_the_decisions_and_what_is_still_needed(tmp_path: Path) -> None:
+    """With the time at which the events, not the replay, led to them."""
+    bad, open_ = tmp_path / "bad.jsonl", tmp_path / "open.jsonl"
+    bad.write_bytes(b"".join(map(_json_line, _events(0.2))))
+    open_.write_bytes(b"".join(map(_json_line, _events(0.02, seconds=30))))
+    regressed = CliRunner().invoke(build(), ["replay", str(bad)]).stdout
+    assert re.search(r"2023-11-14 22:1\d:\d\dZ\tcanary\trollback\terror_rate of 1\.5\.0", regressed)
+    inconclusive = CliRunner().invoke(build(), ["replay", str(open_)]).stdout
+    assert re.search(
+        r"^error_rate\tinconclusive\t.*\d exposures if .* high", inconclusive, re.MULTILINE
+    )
+
+
+def test_a_pace_makes_up_for_slow_judging() -> None:
+    """Waiting is for a moment, not between ticks: what took long is not waited for again."""
+    clock = ManualClock()
+    pace = Pace(10, clock, clock.advance)
+    moments = []
+    for tick, takes_s in [(0, 0.0), (1000, 0.25), (2000, 0.0), (5000, 0.0)]:
+        pace(START + tick)
+        moments.append(round(clock.monotonic_s(), 6))
+        clock.advance(takes_s)
+    assert moments == [0.0, 0.1, 0.35, 0.5]
+
+
+def test_with_a_speed_every_change_is_told_as_it_comes(tmp_path: Path) -> None:
+    """On stderr, at its event time; the result on stdout is the same."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(map(_json_line, _events(0.2, seconds=30))))
+    at_once = CliRunner().invoke(build(), ["replay", str(path)])
+    done = CliRunner().invoke(build(), ["replay", str(path), "--speed", "10000"])
+    assert (done.exit_code, done.stdout) == (at_once.exit_code, at_once.stdout)
+    assert not at_once.stderr
+    told = [line.split("Z  ")[1].partition(":")[0] for line in done.stderr.splitlines()]
+    assert told == ["no_data", "inconclusive", "regressed", "rollback"]
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    """No traceback, and not the exit code of a regression."""
+    path = tmp_path / "events.jsonl.gz"
+    path.write_bytes(gzip.compress(b"".join(map(_json_line, _events(0.2, seconds=5))))[:-20])
+    done = subprocess.run(
+        [sys.executable, "-m", "coalmine", "replay", str(path), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"coalmine: {path}: cannot be read: Truncated compressed stream\n"
