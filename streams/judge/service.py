@@ -102,6 +102,16 @@ def is_duplicate(state: ServiceState, source: Source) -> bool:
     return source.offset <= state.fences.get(_fence(source), -1)
 
 
+def known_to(state: ServiceState, source: Source) -> int | None:
+    """Where a stretch of messages begins that was applied, but ends beyond: the last known offset.
+
+    So it is after a crash: messages are read again, and stretches are cut elsewhere. ``None``
+    where the whole stretch is new.
+    """
+    fence = state.fences.get(_fence(source), -1)
+    return fence if source.start <= fence else None
+
+
 def apply_partial(
     state: ServiceState, partial: Partial, policy: Policy, *, processed_time: int
 ) -> list[Output]:
@@ -191,11 +201,11 @@ def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy)
         release = ReleaseState(first_seen=cell.last, last_seen=cell.last)
         state.releases[cell.release] = release
     release.last_seen = max(release.last_seen, cell.last)
-    release.agents[partial.agent] = max(release.agents.get(partial.agent, 0), cell.last)
+    release.agents[cell.agent] = max(release.agents.get(cell.agent, 0), cell.last)
     release.exposures += cell.counts.get(policy.metrics[0].of, 0)
     if cell.first_bad is not None:
         release.first_bad = min(cell.first_bad, release.first_bad or cell.first_bad)
-    state.watermarks[partial.agent] = max(state.watermarks.get(partial.agent, 0), cell.last)
+    state.watermarks[cell.agent] = max(state.watermarks.get(cell.agent, 0), cell.last)
     if cell.tick + TICK_MS > state.judged_to:
         of_tick = state.ticks.setdefault(cell.tick, {})
         of_tick.setdefault(cell.release, Arm()).add_cell(cell)

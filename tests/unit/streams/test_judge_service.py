@@ -400,11 +400,16 @@ def _late_crashes(rate: float) -> list[Partial]:
             offset += 1
             tick = traffic.start + at * 1000
             count = int(traffic.random.binomial(200, 0.02 * factor))
-            cell = Cell(tick=tick, release=release, last=tick, counts={"crash": count})
+            cell = Cell(
+                tick=tick,
+                release=release,
+                agent=f"phones-{release}",
+                last=tick,
+                counts={"crash": count},
+            )
             partials.append(
                 Partial(
                     service="checkout",
-                    agent=f"phones-{release}",
                     source=Source(topic="coalmine.crashes", partition=0, offset=offset),
                     sent_at=traffic.start + second * 1000,
                     cells=[cell],
