@@ -20,7 +20,7 @@ from streams.lag import Lag
 log = structlog.get_logger()
 
 _TOPICS = frozenset(topic.name for topic in topics.ALL)
-LOOP_LIMIT_S = 20.0
+LOOP_LIMIT_S = 30.0
 HANDLING_LIMIT_S = 30.0
 """Far beyond any message's work; Kafka's own waits are excused while it does not answer."""
 _BEAT_S = 1.0
@@ -74,7 +74,7 @@ class Liveness:
     async def _probe(self) -> None:
         while True:
             answers = await self._ask_kafka()
-            if answers != self._answers:
+            if answers != self._answers and not self._app.should_stop:
                 log.info("kafka_answers" if answers else "kafka_silent")
             self._answers = answers
             if not answers:
@@ -85,7 +85,7 @@ class Liveness:
         """Whether any broker answers the producer's client: it is what results go out by."""
         # neither has another name; both are made when the app starts
         producer = getattr(getattr(self._app, "_producer", None), "_producer", None)
-        if producer is None:
+        if producer is None or not producer.client.cluster.brokers():
             return False
         try:
             await asyncio.wait_for(producer.client.fetch_all_metadata(), _ANSWER_WITHIN_S)
