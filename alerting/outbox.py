@@ -18,6 +18,7 @@ from alerting.pipeline import FINAL, Ledger, Notice, Stage, run_stages
 from alerting.settings import Endpoint
 from contracts.clock import Clock
 from contracts.results import Decision
+from health.vitals import Pulse
 
 _RECORD_AGAIN_MS = 1_000
 
@@ -53,6 +54,8 @@ class Outbox:
         self._ledger = ledger
         self._clock = clock
         self._on_settled = on_settled
+        self.pulse = Pulse(endpoint.timeout_s, self._clock)
+        """Due to move while an attempt is under way."""
         self._jobs: dict[str, _Job] = {}
         self._due: list[tuple[int, int, str]] = []
         self._order = itertools.count()
@@ -87,7 +90,8 @@ class Outbox:
             decision_id = self._pop_due()
             job = self._jobs.get(decision_id) if decision_id else None
         if job is not None:
-            self._keep_or_settle(job, run_stages(self._stages, job.notice))
+            with self.pulse:
+                self._keep_or_settle(job, run_stages(self._stages, job.notice))
         with self._changed:
             return self._next_s()
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from alerting import metrics
 from alerting.integrations import PRESETS
 from alerting.integrations.message import Message
 from alerting.retry import delay_s, may_pass
@@ -213,6 +214,7 @@ def delivery_of(notice: Notice) -> Delivery:
 
 
 def _report(notice: Notice) -> None:
+    metrics.count(notice)
     fields = {
         "decision": notice.decision.id,
         "service": notice.decision.service,

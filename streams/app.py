@@ -18,6 +18,7 @@ import faust
 import msgspec
 import structlog
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from contracts import topics
 from contracts.dead_letters import dead_letter
@@ -33,6 +34,9 @@ from contracts.results import (
 )
 from contracts.settings import KafkaSettings, kafka_settings
 from contracts.topics import Topic
+from health.address import Address
+from health.server import serve
+from streams import metrics
 from streams.durable import DurableApp, DurableTable, new_app, new_table
 from streams.judge.service import (
     Output,
@@ -40,8 +44,11 @@ from streams.judge.service import (
     apply_command,
     apply_partial,
     is_duplicate,
+    late_records,
 )
-from streams.messages import Message, Sender, aggregate, sender_of
+from streams.lag import Lag
+from streams.liveness import HANDLING_LIMIT_S, Liveness
+from streams.messages import STAGE, Message, Sender, aggregate, sender_of
 from streams.state import decode_state, encode_state
 
 log = structlog.get_logger()
@@ -94,21 +101,30 @@ class Worker:
     def _add_agent(
         self, name: str, sources: list[Topic], handle: Callable[[Message], Awaitable[None]]
     ) -> None:
+        pulse = self.app.vitals.pulse(name, HANDLING_LIMIT_S)
+
         async def run(stream: Any) -> None:  # noqa: ANN401 - Faust has no types
             async for event in stream.events():
-                message = message_of(event)
-                try:
-                    await handle(message)
-                except InvalidRecord as error:
-                    await self._set_aside(error, name, message)
-                except asyncio.CancelledError:
-                    raise
-                except Exception as error:  # acknowledging it would lose the event
-                    log.exception("stream_agent_failed", agent=name, origin=message.origin)
-                    await self.app.stop_for_good(error)
+                with pulse:
+                    await self._take(name, handle, message_of(event))
 
         channel = raw_topic(self.app, *(topic.name for topic in sources))
         self.app.agent(channel, name=name)(run)
+
+    async def _take(
+        self, name: str, handle: Callable[[Message], Awaitable[None]], message: Message
+    ) -> None:
+        try:
+            await handle(message)
+        except InvalidRecord as error:
+            await self._set_aside(error, name, message)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # acknowledging it would lose the event
+            log.exception("stream_agent_failed", agent=name, origin=message.origin)
+            await self.app.stop_for_good(error)
+        metrics.MESSAGES.labels(message.topic).inc()
+        metrics.LAG.handled(message)
 
     # --- aggregate -----------------------------------------------------------------------------
 
@@ -118,12 +134,16 @@ class Worker:
             fence = f"{message.topic}/{sender.agent}".encode()
             if sender.is_ours and sender.seq <= int(self.fences.data.get(fence) or -1):
                 log.info("duplicate_batch_fenced", agent=sender.agent, seq=sender.seq)
+                metrics.DUPLICATES.labels("aggregate").inc()
                 return
             found = aggregate(kind, message, self.policies.is_stratified)
             await self._publish(topics.DEADLETTERS, ((d.origin, d) for d in found.dead_letters))
             await self._publish(topics.CRASH_GROUPS, ((s.service, s) for s in found.sightings))
             await self._publish(topics.PARTIALS, ((p.service, p) for p in found.partials))
             await self._pass_fence(fence, sender, message)
+            metrics.RECORDS.labels(kind).inc(found.records)
+            for letter in found.dead_letters:
+                metrics.DEAD_LETTERS.labels(STAGE, metrics.reason_label(letter.reason)).inc()
 
         return handle
 
@@ -142,8 +162,11 @@ class Worker:
         if partial is not None:
             if partial.source is not None and is_duplicate(state, partial.source):
                 log.info("duplicate_partial_fenced", origin=message.origin)
+                metrics.DUPLICATES.labels("judge").inc()
                 return
+            late = late_records(state, partial)
             outputs = apply_partial(state, partial, policy, processed_time=now)
+            metrics.LATE_RECORDS.inc(late)
         else:
             assert command is not None
             outputs = apply_command(state, command, policy, processed_time=now)
@@ -153,6 +176,7 @@ class Worker:
         for kind, topic in _OUTPUT_TOPICS.items():
             await self._publish(topic, ((o.service, o) for o in outputs if isinstance(o, kind)))
         await self._keep(service.encode(), state, message)
+        _count(outputs)
 
     def _state(self, service: bytes) -> ServiceState:
         """The state in the table; decoded anew only when the table's value is not our own."""
@@ -212,6 +236,16 @@ class Worker:
         )
         log.warning("record_set_aside", origin=message.origin, reason=error.reason)
         await self._publish(topics.DEADLETTERS, [(letter.origin, letter)])
+        metrics.DEAD_LETTERS.labels(letter.stage, metrics.reason_label(error.reason)).inc()
+
+
+def _count(outputs: Iterable[Output]) -> None:
+    for output in outputs:
+        if isinstance(output, Verdict):
+            metrics.LOOKS.labels(output.outcome).inc()
+            metrics.VERDICT_SECONDS.observe((output.processed_time - output.time) / 1000)
+        elif isinstance(output, Decision):
+            metrics.DECISIONS.labels(output.action).inc()
 
 
 def _decode_judged(message: Message) -> tuple[Partial | None, RolloutCommand | None]:
@@ -223,21 +257,32 @@ def _decode_judged(message: Message) -> tuple[Partial | None, RolloutCommand | N
         raise InvalidRecord("not a known document", str(error)) from error
 
 
-def run(policies: Path | None, state_dir: Path) -> None:
+def run(policies: Path | None, state_dir: Path, health: Address | None = None) -> None:
     """Run the worker until SIGTERM or SIGINT.
 
     Args:
         policies: directory of policy files; without one, every service has the default policy.
         state_dir: where Faust keeps its own files.
+        health: where it tells of its health.
 
     Raises:
         ConfigError: a policy or the environment is wrong.
     """
     known = load_policies(policies) if policies else Policies()
-    run_app(lambda kafka: Worker(new_app(APP_NAME, kafka), kafka, known).app, state_dir)
+
+    def build(kafka: KafkaSettings) -> DurableApp:
+        return Worker(new_app(APP_NAME, kafka), kafka, known).app
+
+    run_app(build, state_dir, health, metrics.REGISTRY, metrics.LAG)
 
 
-def run_app(build: Callable[[KafkaSettings], DurableApp], state_dir: Path) -> None:
+def run_app(
+    build: Callable[[KafkaSettings], DurableApp],
+    state_dir: Path,
+    health: Address | None,
+    registry: CollectorRegistry,
+    lag: Lag,
+) -> None:
     """Build a Faust app on a fast event loop and run it as a worker until a signal ends it."""
     kafka = kafka_settings()
     loop = uvloop.new_event_loop()
@@ -245,5 +290,7 @@ def run_app(build: Callable[[KafkaSettings], DurableApp], state_dir: Path) -> No
     app = build(kafka)
     app.conf.datadir = state_dir
     worker = faust.Worker(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
-    with contextlib.suppress(SystemExit):
+    liveness = Liveness(app, loop, lag)
+    loop.call_soon(liveness.start)
+    with serve(health, app.vitals, registry), contextlib.suppress(SystemExit):
         worker.execute_from_commandline()

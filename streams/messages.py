@@ -52,6 +52,8 @@ class Aggregated(NamedTuple):
     partials: list[Partial]
     sightings: list[CrashGroupSighting]
     dead_letters: list[DeadLetter]
+    records: int = 0
+    """Records that the partials count."""
 
 
 def sender_of(message: Message) -> Sender:
@@ -111,7 +113,7 @@ def aggregate(
         )
         for service, cells in cells_of_batch(kind, batch, is_stratified).items()
     ]
-    return Aggregated(partials, _sightings(kind, batch, message), early)
+    return Aggregated(partials, _sightings(kind, batch, message), early, batch.num_rows)
 
 
 def _split_early(

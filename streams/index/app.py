@@ -18,8 +18,10 @@ from contracts import topics
 from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord
 from contracts.settings import ElasticsearchSettings, KafkaSettings, elasticsearch_settings
+from health.address import Address
 from streams.app import message_of, raw_topic, run_app
 from streams.durable import DurableApp, new_app
+from streams.index import metrics
 from streams.index.documents import TOPICS, Document, documents_of
 from streams.index.writer import Writer, delete_expired, ensure_templates
 from streams.messages import Message
@@ -31,6 +33,8 @@ STAGE = "streams.index"
 BATCH_MESSAGES = 500
 BATCH_WITHIN_S = 0.1
 RETENTION_EVERY_S = 3600.0
+INDEXING_LIMIT_S = 120.0
+"""Several bulk requests of 30 s; each wait for an Elasticsearch that is away begins it anew."""
 
 
 class Indexer:
@@ -41,11 +45,17 @@ class Indexer:
         self.client = AsyncElasticsearch(
             **elasticsearch.client_options(), request_timeout=30, max_retries=0
         )
-        self.writer = Writer(self.client)
+        self.pulse = app.vitals.pulse("index_results", INDEXING_LIMIT_S)
+        self.writer = Writer(self.client, self._wait)
         self.has_templates = asyncio.Event()
         app.agent(raw_topic(app, *TOPICS), name="index_results")(self._index)
         app.task(self._prepare)
         app.timer(RETENTION_EVERY_S)(self._expire)
+
+    async def _wait(self, seconds: float) -> None:
+        self.pulse.beat()
+        metrics.RETRIES.inc()
+        await asyncio.sleep(seconds)
 
     async def _prepare(self) -> None:
         await ensure_templates(self.client)
@@ -59,7 +69,8 @@ class Indexer:
         await self.has_templates.wait()
         async for events in stream.take_events(BATCH_MESSAGES, within=BATCH_WITHIN_S):
             try:
-                await self._write([message_of(event) for event in events])
+                with self.pulse:
+                    await self._write([message_of(event) for event in events])
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # acknowledging the events would lose them
@@ -73,16 +84,21 @@ class Indexer:
                 documents += documents_of(message)
             except InvalidRecord as error:
                 await self._set_aside(error, message.origin, message.topic, message.value)
-        for refused in await self.writer.write(documents):
+        refusals = await self.writer.write(documents)
+        metrics.DOCUMENTS.inc(len(documents) - len(refusals))
+        for refused in refusals:
             cause = InvalidRecord("refused by elasticsearch", refused.reason)
             body = msgspec.json.encode(refused.document.body)
             origin = refused.document.origin
             await self._set_aside(cause, origin, origin.split("/")[0], body)
+        for message in messages:
+            metrics.LAG.handled(message)
 
     async def _set_aside(
         self, error: InvalidRecord, origin: str, topic: str, payload: bytes
     ) -> None:
         log.warning("record_set_aside", origin=origin, reason=error.reason, detail=error.detail)
+        metrics.DEAD_LETTERS.labels(metrics.reason_label(error.reason)).inc()
         if topic == topics.DEADLETTERS.name:
             return  # a dead letter of a dead letter would go round for ever
         letter = dead_letter(
@@ -94,10 +110,10 @@ class Indexer:
         await sent
 
 
-def run(state_dir: Path) -> None:
-    """Run the indexer until SIGTERM or SIGINT."""
+def run(state_dir: Path, health: Address | None = None) -> None:
+    """Run the indexer until SIGTERM or SIGINT; ``health`` is where it tells of its health."""
 
     def build(kafka: KafkaSettings) -> DurableApp:
         return Indexer(new_app(APP_NAME, kafka), elasticsearch_settings()).app
 
-    run_app(build, state_dir)
+    run_app(build, state_dir, health, metrics.REGISTRY, metrics.LAG)
