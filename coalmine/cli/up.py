@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from coalmine.cli.output import EXIT_CODES, print_json, say
+from coalmine.cli.output import EXIT_CODES, Exit, print_json, say
 from coalmine.cli.progress import draw
 from coalmine.cli.state import (
     Running,
@@ -205,8 +205,9 @@ def _print(running: Running, *, as_json: bool) -> None:
 
 def _tell(change: Change) -> None:
     if change.event is Event.ENDED:
+        why = " (too many dead letters)" if change.exit_code == Exit.DEAD_LETTERS else ""
         say(
-            f"{change.part}: ended with code {change.exit_code}, "
+            f"{change.part}: ended with code {change.exit_code}{why}, "
             f"starts again in {change.wait_s:g} s"
         )
     else:
