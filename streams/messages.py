@@ -148,4 +148,13 @@ def _dead_letter(
     error: InvalidRecord, message: Message, payload: bytes, row: int | None = None
 ) -> DeadLetter:
     origin = message.origin if row is None else f"{message.origin}/{row}"
-    return dead_letter(error, stage=STAGE, origin=origin, payload=payload, time=message.timestamp)
+    is_whole = row is None
+    schema = message.headers.get(arrow.SCHEMA_HEADER, b"") if is_whole else b""
+    return dead_letter(
+        error,
+        stage=STAGE,
+        origin=origin,
+        payload=payload,
+        time=message.timestamp,
+        schema=schema.decode("utf-8", "replace"),
+    )
