@@ -13,12 +13,14 @@ import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import CommitFailedError, KafkaError
 
+from alerting.breaker import Breaker
 from alerting.intake import STAGE, Place, decode, select_endpoints
 from alerting.ledger import KafkaLedger
 from alerting.offsets import OffsetTracker, Partition
 from alerting.outbox import Outbox
-from alerting.pipeline import Parts, build_pipeline
+from alerting.pipeline import Parts
 from alerting.settings import Endpoint, load_endpoints
+from alerting.standing import Standing
 from alerting.transport import HttpTransport
 from alerting.watchdog import StallWatch
 from contracts import journal
@@ -60,9 +62,10 @@ def run(config: Path) -> None:
             signal.signal(number, lambda *_: stop.set())
     _log.info("alerter_starting", endpoints=[e.name for e in endpoints], kafka=settings.bootstrap)
     clock = SystemClock()
-    ledger = _insist(lambda: KafkaLedger(settings, clock), stop)
+    standing = Standing()
+    ledger = _insist(lambda: KafkaLedger(settings, clock, standing), stop)
     if ledger is not None:
-        Alerter(endpoints, lambda: _consumer(settings), ledger, clock).run(stop)
+        Alerter(endpoints, lambda: _consumer(settings), ledger, clock, standing).run(stop)
     _log.info("alerter_stopped")
 
 
@@ -74,6 +77,7 @@ class Alerter:
         make_consumer: gives one that is not subscribed yet.
         ledger: what was delivered.
         clock: the machine's.
+        standing: which decisions still stand; the ledger adds what it reads back.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Alerter:
         make_consumer: Callable[[], Any],
         ledger: KafkaLedger,
         clock: Clock,
+        standing: Standing,
     ) -> None:
         self._endpoints = endpoints
         self._make_consumer = make_consumer
@@ -93,13 +98,8 @@ class Alerter:
         self._ledger = ledger
         self._clock = clock
         self._offsets = OffsetTracker()
-        # only the jitter of retries comes from it
-        parts = Parts(clock, HttpTransport(), ledger, Random())  # noqa: S311 - see above
-        stages = build_pipeline(parts)
-        self._outboxes = {
-            endpoint.name: Outbox(endpoint, stages, ledger, clock, self._offsets.settled)
-            for endpoint in endpoints
-        }
+        self._standing = standing
+        self._outboxes = {endpoint.name: self._outbox(endpoint) for endpoint in endpoints}
         self._must_catch_up = True
 
     def run(self, stop: threading.Event) -> None:
@@ -140,6 +140,17 @@ class Alerter:
             outbox.drop(gone)
         self._must_catch_up = True
         _log.info("alerter_ready", partitions=sorted(number for _, number in partitions))
+
+    def _outbox(self, endpoint: Endpoint) -> Outbox:
+        parts = Parts(
+            clock=self._clock,
+            transport=HttpTransport(),
+            ledger=self._ledger,
+            random=Random(),  # noqa: S311 - only the jitter of retries comes from it
+            standing=self._standing,
+            breaker=Breaker(endpoint.name),
+        )
+        return Outbox(endpoint, parts, self._offsets.settled)
 
     def _join(self) -> None:
         self._consumer = self._make_consumer()
@@ -212,6 +223,7 @@ class Alerter:
             if _insist(lambda: self._ledger.set_aside(letter), stop):
                 self._offsets.settled(place)
             return
+        self._standing.note(decision)
         chosen = select_endpoints(decision, self._endpoints, self._ledger)
         _log.info("decision_taken", decision=decision.id, endpoints=[e.name for e in chosen])
         self._offsets.began(place, waits_for=len(chosen))
