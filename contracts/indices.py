@@ -128,6 +128,7 @@ DECISIONS = Index(
         "id": _KEYWORD,
         "expires_at": _DATE,
         "relative_risk": _STORED,
+        "undelivered_to": _KEYWORD,
     },
     retention_days=365,
 )
@@ -146,6 +147,7 @@ DELIVERIES = Index(
         "status": _LONG,
         "reason": _TEXT,
         "duration_ms": _DOUBLE,
+        "is_circuit_open": _BOOL,
         "body": {"type": "keyword", "index": False, "doc_values": False},
     },
     retention_days=365,

@@ -274,6 +274,8 @@ class DecisionAction(StrEnum):
     PROMOTE = "promote"
     HOLD = "hold"
     ROLLBACK_VERIFIED = "rollback_verified"
+    ABORTED = "aborted"
+    """Ended from outside, by a person or a newer release: what was decided before is void."""
     ESCALATE = "escalate"
 
 
@@ -297,6 +299,8 @@ class Decision(msgspec.Struct, kw_only=True, rename=_ECS):
     relative_risk: RelativeRisk
     evidence_log10: float
     policy_hash: str = ""
+    undelivered_to: str = ""
+    """The endpoint that could not be told, where that is why people are called."""
 
 
 def decision_id(rollout: str, phase: str, action: DecisionAction) -> str:
@@ -311,6 +315,8 @@ class DeliveryOutcome(StrEnum):
     RETRYING = "retrying"
     REFUSED = "refused"
     EXPIRED = "expired"
+    OBSOLETE = "obsolete"
+    """Its rollout ended, or a later decision took its place, before it could be delivered."""
     EXHAUSTED = "exhausted"
 
 
@@ -334,6 +340,8 @@ class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
     """Named cause of a failure, for example ``timeout`` or ``http 503``."""
     duration_ms: float = 0.0
     body: str = ""
+    is_circuit_open: bool = False
+    """Whether, after this attempt, the endpoint's circuit is open: it is only probed."""
 
 
 class RolloutCommandAction(StrEnum):

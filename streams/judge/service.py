@@ -157,13 +157,8 @@ def apply_command(
         if not is_abort and command.canary == state.rollout.canary:
             return []
         reason = command.reason or ("Aborted." if is_abort else f"Replaced by {command.canary}.")
-        outputs.append(
-            rollouts.last_word(
-                state.rollout,
-                status=RolloutStatus.ABORTED,
-                reason=reason,
-                processed_time=processed_time,
-            )
+        outputs.extend(
+            rollouts.last_words(state.rollout, reason=reason, processed_time=processed_time)
         )
     if command.action is RolloutCommandAction.START:
         baseline = command.baseline or _busiest_release(state, policy, besides=command.canary)

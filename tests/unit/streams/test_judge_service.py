@@ -257,6 +257,19 @@ def test_an_abort_ends_a_rollout_and_the_same_command_twice_is_one() -> None:
     assert judge.verdicts[-1].status is RolloutStatus.ABORTED
     assert judge.state.rollout is not None
     assert not judge.state.rollout.status.is_open
+    assert [d.action for d in judge.decisions] == [DecisionAction.ABORTED]
+
+
+def test_a_rollout_that_is_replaced_says_so_after_its_rollback() -> None:
+    """An alerter that still tries to deliver the rollback hears that its rollout has ended."""
+    judge, traffic = Judge(), _bad_canary()
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 30))
+    judge.order(RolloutCommandAction.START, "1.5.1")
+    rollback, aborted = judge.decisions
+    assert (rollback.action, aborted.action) == (DecisionAction.ROLLBACK, DecisionAction.ABORTED)
+    assert rollback.rollout == aborted.rollout
+    assert aborted.reason == "Replaced by 1.5.1."
 
 
 def test_without_autodetect_a_new_release_opens_nothing() -> None:
