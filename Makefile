@@ -55,6 +55,8 @@ screenshots: $(STAMP) browser  ## Take pictures of the dashboard into docs/image
 
 bench-evidence: $(STAMP)  ## Error rates and delays of the evidence, as docs/evidence.md has them
 	@$(BIN)/python benchmarks/evidence.py $(ARGS)
+	@$(BIN)/python benchmarks/kayenta_cases.py $(DATA)/kayenta/classifier_cases.json
+	@$(BIN)/python benchmarks/replay.py
 
 evidence-plots: $(STAMP) browser  ## Draw the plots of docs/evidence.md
 	@$(BIN)/python benchmarks/evidence_plots.py docs/images

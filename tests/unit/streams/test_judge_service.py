@@ -230,6 +230,23 @@ def test_a_healthy_canary_is_promoted_phase_by_phase() -> None:
     assert [v.action for v in judge.verdicts].count(Action.PROMOTE) == 2
 
 
+@pytest.mark.parametrize(
+    ("negligible_rate", "outcome"), [(0.001, Outcome.HEALTHY), (0, Outcome.INCONCLUSIVE)]
+)
+def test_a_service_that_never_fails_is_promoted_where_rates_can_be_negligible(
+    negligible_rate: float, outcome: Outcome
+) -> None:
+    """Without one failure there is nothing to compare, yet exposures show that the rate is low."""
+    policy = Policy(service="checkout", autodetect=True, negligible_rate=negligible_rate)
+    policy.metrics = policy.metrics[:2]
+    none = {BASELINE: 0.0, CANARY: 0.0}
+    traffic = Traffic(requests_per_s={BASELINE: 500, CANARY: 500}, error_rate=none, crash_rate=none)
+    judge = Judge(policy)
+    judge.run(traffic, range(5), [BASELINE])
+    judge.run(traffic, range(5, 30))
+    assert judge.verdicts[-1].outcome is outcome
+
+
 def test_an_abort_ends_a_rollout_and_the_same_command_twice_is_one() -> None:
     """Commands are idempotent by their id."""
     judge, traffic = Judge(Policy()), Traffic()
