@@ -113,6 +113,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Offsets between them that were fenced or set aside: they are no part of it."""
 
     @property
+    def place(self) -> str:
+        """``topic/partition``."""
+        return f"{self.topic}/{self.partition}"
+
+    @property
     def start(self) -> int:
         """Offset of the first message."""
         return self.offset if self.first < 0 else self.first
@@ -284,6 +289,8 @@ class DecisionAction(StrEnum):
     PROMOTE = "promote"
     HOLD = "hold"
     ROLLBACK_VERIFIED = "rollback_verified"
+    ABORTED = "aborted"
+    """Ended from outside, by a person or a newer release: what was decided before is void."""
     ESCALATE = "escalate"
 
 
@@ -307,6 +314,8 @@ class Decision(msgspec.Struct, kw_only=True, rename=_ECS):
     relative_risk: RelativeRisk
     evidence_log10: float
     policy_hash: str = ""
+    undelivered_to: str = ""
+    """The endpoint that could not be told, where that is why people are called."""
 
 
 def decision_id(rollout: str, phase: str, action: DecisionAction) -> str:
@@ -321,6 +330,8 @@ class DeliveryOutcome(StrEnum):
     RETRYING = "retrying"
     REFUSED = "refused"
     EXPIRED = "expired"
+    OBSOLETE = "obsolete"
+    """Its rollout ended, or a later decision took its place, before it could be delivered."""
     EXHAUSTED = "exhausted"
 
 
@@ -344,6 +355,8 @@ class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
     """Named cause of a failure, for example ``timeout`` or ``http 503``."""
     duration_ms: float = 0.0
     body: str = ""
+    is_circuit_open: bool = False
+    """Whether, after this attempt, the endpoint's circuit is open: it is only probed."""
 
 
 class RolloutCommandAction(StrEnum):
@@ -402,3 +415,7 @@ class DeadLetter(msgspec.Struct, kw_only=True, rename=_ECS):
     service: str = ""
     payload: str = ""
     truncated: bool = False
+    schema: str = ""
+    """The ``schema`` header of the message; empty for JSON, and for what was no message."""
+    replayed_at: int | None = None
+    """When it was sent again; a letter is sent again once."""

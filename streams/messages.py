@@ -21,7 +21,6 @@ from streams.windows.aggregate import cells_of_batch
 STAGE = "streams.aggregate"
 MAX_AHEAD_MS = 600_000
 """Records whose time is more than ten minutes after their arrival would end every open tick."""
-_EARLY = InvalidRecord("time in the future", "more than 10 minutes after its arrival")
 
 
 class Message(NamedTuple):
@@ -164,6 +163,11 @@ def aggregate(
     return Aggregated(partials, read.sightings, read.dead_letters, batch.num_rows)
 
 
+def refused(message: Message, error: InvalidRecord) -> Aggregated:
+    """What a message gives that cannot be used as a whole."""
+    return Aggregated([], [], [_dead_letter(error, message, message.value)], 0)
+
+
 class _Read:
     """The records of messages, Arrow or JSON, as they are read; what is unusable is set aside."""
 
@@ -207,13 +211,13 @@ class _Read:
         early = arrow.records_from_batch(self._kind, batch.filter(pa.array(is_early)))
         for row, record in zip(np.flatnonzero(is_early).tolist(), early, strict=True):
             payload = msgspec.json.encode(record)
-            self.dead_letters.append(_dead_letter(_EARLY, message, payload, row))
+            self.dead_letters.append(_dead_letter(_early(), message, payload, row))
         return batch.filter(pa.array(~is_early))
 
     def _add_json(self, message: Message) -> None:
         record = foreign.decode_json(self._kind, message.value)
         if record.time > message.timestamp + MAX_AHEAD_MS:
-            raise _EARLY
+            raise _early()
         self._foreign.append((message, record))
 
     def _foreign_batches(self) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -237,8 +241,21 @@ class _Read:
             )
 
 
+def _early() -> InvalidRecord:
+    return InvalidRecord("time in the future", "more than 10 minutes after its arrival")
+
+
 def _dead_letter(
     error: InvalidRecord, message: Message, payload: bytes, row: int | None = None
 ) -> DeadLetter:
     origin = message.origin if row is None else f"{message.origin}/{row}"
-    return dead_letter(error, stage=STAGE, origin=origin, payload=payload, time=message.timestamp)
+    is_whole = row is None
+    schema = message.headers.get(arrow.SCHEMA_HEADER, b"") if is_whole else b""
+    return dead_letter(
+        error,
+        stage=STAGE,
+        origin=origin,
+        payload=payload,
+        time=message.timestamp,
+        schema=schema.decode("utf-8", "replace"),
+    )

@@ -7,8 +7,9 @@ a pure step of (state, message) and know neither Kafka nor the clock.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -36,6 +37,8 @@ LATE_COUNTS_WITHIN_MS = 30_000
 KNOWN_AFTER_MS = 5_000
 """How much older a baseline must be than the release that autodetection takes for a canary."""
 _COMMANDS_REMEMBERED = 100
+_DETAIL = re.compile(r"(\.bad|\.bytes|\.status\.\w+|@\w+)$|^log\.")
+"""Counters that say more of records that another counter has counted."""
 
 Output = Window | Verdict | Decision
 
@@ -97,19 +100,26 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return bool(self.ticks) or is_draining or any(w.is_dirty for w in self.windows)
 
 
-def is_duplicate(state: ServiceState, source: Source) -> bool:
-    """Whether this source was applied before (its partition's fence has passed it)."""
-    return source.offset <= state.fences.get(_fence(source), -1)
+def unknown_from(fences: Mapping[str, int], source: Source) -> int | None:
+    """Offset of the first message of a stretch that was not applied before; ``None`` if all were.
 
+    After a crash messages are read again, and may be cut into other stretches than before: of such
+    a stretch the beginning is known.
 
-def known_to(state: ServiceState, source: Source) -> int | None:
-    """Where a stretch of messages begins that was applied, but ends beyond: the last known offset.
-
-    So it is after a crash: messages are read again, and stretches are cut elsewhere. ``None``
-    where the whole stretch is new.
+    Args:
+        fences: ``topic/partition`` to the last offset that was applied.
+        source: the stretch.
     """
-    fence = state.fences.get(_fence(source), -1)
-    return fence if source.start <= fence else None
+    fence = fences.get(source.place, -1)
+    return None if source.offset <= fence else max(source.start, fence + 1)
+
+
+def late_records(state: ServiceState, partial: Partial) -> int:
+    """How many records of a partial come after their tick was judged; ask before applying it."""
+    late = (cell for cell in partial.cells if cell.tick + TICK_MS <= state.judged_to)
+    return sum(
+        count for cell in late for name, count in cell.counts.items() if not _DETAIL.search(name)
+    )
 
 
 def apply_partial(
@@ -119,7 +129,7 @@ def apply_partial(
 
     Args:
         state: changed in place.
-        partial: not a duplicate (see ``is_duplicate``).
+        partial: not applied before (see ``unknown_from``).
         policy: of this service.
         processed_time: epoch milliseconds, stamped on verdicts and decisions.
 
@@ -128,7 +138,7 @@ def apply_partial(
     """
     if partial.source is None:
         return _apply_heartbeat(state, partial, policy, processed_time)
-    state.fences[_fence(partial.source)] = partial.source.offset
+    state.fences[partial.source.place] = partial.source.offset
     state.heard_at = partial.sent_at
     for cell in partial.cells:
         _add_cell(state, cell, partial, policy)
@@ -156,13 +166,8 @@ def apply_command(
         if not is_abort and command.canary == state.rollout.canary:
             return []
         reason = command.reason or ("Aborted." if is_abort else f"Replaced by {command.canary}.")
-        outputs.append(
-            rollouts.last_word(
-                state.rollout,
-                status=RolloutStatus.ABORTED,
-                reason=reason,
-                processed_time=processed_time,
-            )
+        outputs.extend(
+            rollouts.last_words(state.rollout, reason=reason, processed_time=processed_time)
         )
     if command.action is RolloutCommandAction.START:
         baseline = command.baseline or _busiest_release(state, policy, besides=command.canary)
@@ -189,10 +194,6 @@ def _apply_heartbeat(
 
 
 # --- counting ----------------------------------------------------------------------------------
-
-
-def _fence(source: Source) -> str:
-    return f"{source.topic}/{source.partition}"
 
 
 def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy) -> None:

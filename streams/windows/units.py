@@ -6,7 +6,7 @@ hashes, and counts have a relative standard error of 1.6 %.
 
 Reference: Dasgupta, Lang, Rhodes & Thaler, ICDT 2016 (theta sketches; Apache DataSketches).
 
->>> one, other = sketch(ids.mixed(np.array([1, 2, 3]))), sketch(ids.mixed(np.array([3, 4])))
+>>> one, other = (sketch(ids.mixed(np.array(u, np.uint64))) for u in ([1, 2, 3], [3, 4]))
 >>> count(union(one, other)), count(minus(one, other)), count(NOTHING)
 (4.0, 2.0, 0.0)
 """
@@ -37,6 +37,8 @@ def sketch(hashes: ids.Hashes) -> bytes:
 
 def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tuple[int, bytes]]:
     """The sketch of each group's units: ``groups`` (n,) of the units with these ``hashes`` (n,)."""
+    if not len(hashes):
+        return
     entries = _entries(hashes)
     order = np.argsort(entries)
     order = order[np.argsort(groups[order], kind="stable")]

@@ -13,6 +13,7 @@ from contracts.results import Partial
 from streams.messages import Message, aggregate, unfenced
 
 NOW = 1_700_000_000_000
+TOO_LARGE = b'"service.name": "t", "service.version": "1", "http.response.status_code": 99999'
 
 
 def _batch(offset: int, agent: str, seq: int, events: list[Event]) -> Message:
@@ -44,11 +45,11 @@ def _requests(partials: list[Partial]) -> Counter[tuple[str, str]]:
 def _mixed() -> list[Message]:
     return [
         _batch(10, "a", 1, [_event(), _event(host="g")]),
-        _json(11, b'{"time": %d, "service": "t", "release": "1"}' % NOW),
+        _json(11, b'{"time": %d, "service.name": "t", "service.version": "1"}' % NOW),
         _batch(12, "b", 7, [_event(), _event(service="t")]),
         _json(13, b"{"),
-        _json(14, b'{"time": %d, "service": "t", "release": "1", "status": 99999}' % NOW),
-        _json(15, b'{"time": %d, "service": "t", "release": "1"}' % (NOW + 10**9)),
+        _json(14, b'{"time": %d, %s}' % (NOW, TOO_LARGE)),
+        _json(15, b'{"time": %d, "service.name": "t", "service.version": "1"}' % (NOW + 10**9)),
         _batch(16, "a", 2, [_event(), _event(NOW + 10**9)]),
     ]
 
