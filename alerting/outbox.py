@@ -16,6 +16,7 @@ from alerting.offsets import Partition
 from alerting.pipeline import FINAL, Notice, Parts, build_pipeline, run_stages
 from alerting.settings import Endpoint
 from contracts.results import Decision
+from health.vitals import Pulse
 
 _RECORD_AGAIN_S = 1.0
 
@@ -47,6 +48,8 @@ class Outbox:
         self._clock = parts.clock
         self._breaker = parts.breaker
         self._on_settled = on_settled
+        self.pulse = Pulse(endpoint.timeout_s, self._clock)
+        """Due to move while an attempt is under way."""
         self._jobs: dict[str, _Job] = {}
         self._changed = threading.Condition()
 
@@ -80,7 +83,8 @@ class Outbox:
             job = self._next()
             is_due = job is not None and self._due_s(job) <= self._clock.monotonic_s()
         if job is not None and is_due:
-            self._keep_or_settle(job, run_stages(self._stages, job.notice))
+            with self.pulse:
+                self._keep_or_settle(job, run_stages(self._stages, job.notice))
         with self._changed:
             return self._next_s()
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from alerting import metrics
 from alerting.breaker import Breaker
 from alerting.escalation import escalation_of, is_called_for
 from alerting.integrations import PRESETS
@@ -281,6 +282,7 @@ def delivery_of(notice: Notice) -> Delivery:
 
 
 def _report(notice: Notice) -> None:
+    metrics.count(notice)
     fields = {
         "decision": notice.decision.id,
         "service": notice.decision.service,

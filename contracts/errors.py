@@ -19,6 +19,26 @@ class Fatal(CoalmineError):
     """This process cannot go on: stop it and let the supervisor start it anew."""
 
 
+class TooManyDeadLetters(Fatal):
+    """So much was set aside that the fault is likely our own: stop, before all of it is.
+
+    Args:
+        stage: the part that stops.
+        found: what was seen, in words, for example ``10000 records in a row``.
+        reason: that of the last dead letter.
+    """
+
+    def __init__(self, stage: str, found: str, reason: str) -> None:
+        super().__init__(
+            f"{stage} stopped: {found} became dead letters, the last one for {reason!r}. "
+            "See coalmine deadletters list; COALMINE_DEADLETTERS_CONSECUTIVE and "
+            "COALMINE_DEADLETTERS_SHARE allow more"
+        )
+        self.stage = stage
+        self.found = found
+        self.reason = reason
+
+
 class InvalidRecord(CoalmineError):
     """One record cannot be used: it becomes a dead letter and the rest goes on.
 

@@ -192,6 +192,8 @@ DEADLETTERS = Index(
         "origin": _KEYWORD,
         "truncated": _BOOL,
         "reason": _KEYWORD,
+        "schema": _KEYWORD,
+        "replayed_at": _DATE,
         "payload": {"type": "keyword", "index": False, "doc_values": False},
     },
     retention_days=30,

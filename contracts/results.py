@@ -400,3 +400,7 @@ class DeadLetter(msgspec.Struct, kw_only=True, rename=_ECS):
     service: str = ""
     payload: str = ""
     truncated: bool = False
+    schema: str = ""
+    """The ``schema`` header of the message; empty for JSON, and for what was no message."""
+    replayed_at: int | None = None
+    """When it was sent again; a letter is sent again once."""

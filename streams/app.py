@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,27 @@ import faust
 import msgspec
 import structlog
 import uvloop
+from prometheus_client import CollectorRegistry
 
-from contracts import topics
+from contracts import arrow, topics
+from contracts.dead_letter_limit import DeadLetterCount, DeadLetterLimit
 from contracts.dead_letters import dead_letter
-from contracts.errors import InvalidRecord
+from contracts.errors import CoalmineError, Fatal, InvalidRecord
 from contracts.policy import Policies, load_policies
 from contracts.records import RecordKind
 from contracts.results import (
     Decision,
     Partial,
     RolloutCommand,
+    Source,
     Verdict,
     Window,
 )
-from contracts.settings import KafkaSettings, kafka_settings
+from contracts.settings import KafkaSettings, dead_letter_limit, kafka_settings
 from contracts.topics import Topic
+from health.address import Address
+from health.server import serve
+from streams import metrics
 from streams.durable import DurableApp, DurableTable, new_app, new_table
 from streams.judge.service import (
     Output,
@@ -40,8 +46,11 @@ from streams.judge.service import (
     apply_command,
     apply_partial,
     is_duplicate,
+    late_records,
 )
-from streams.messages import Message, Sender, aggregate, sender_of
+from streams.lag import Lag
+from streams.liveness import HANDLING_LIMIT_S, Liveness
+from streams.messages import STAGE, Message, Sender, aggregate, sender_of
 from streams.state import decode_state, encode_state
 
 log = structlog.get_logger()
@@ -77,11 +86,18 @@ def message_of(event: Any) -> Message:  # noqa: ANN401 - Faust has no types
     )
 
 
+Handler = Callable[[Message], Awaitable[str]]
+"""Does all that a message asks for; returns why it was set aside, or nothing."""
+
+
 class Worker:
     """The stream agents with what they share: producer, tables, policies."""
 
-    def __init__(self, app: DurableApp, kafka: KafkaSettings, policies: Policies) -> None:
+    def __init__(
+        self, app: DurableApp, kafka: KafkaSettings, policies: Policies, limit: DeadLetterLimit
+    ) -> None:
         self.app = app
+        self.limit = limit
         self.policies = policies
         self.fences: DurableTable = new_table(app, "fences", partitions=kafka.partitions)
         self.states: DurableTable = new_table(app, "states", partitions=kafka.partitions)
@@ -91,39 +107,62 @@ class Worker:
         self._add_agent("judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], self._judge)
         app.timer(HEARTBEAT_S)(self._beat)
 
-    def _add_agent(
-        self, name: str, sources: list[Topic], handle: Callable[[Message], Awaitable[None]]
-    ) -> None:
+    def _add_agent(self, name: str, sources: list[Topic], handle: Handler) -> None:
+        pulse = self.app.vitals.pulse(name, HANDLING_LIMIT_S)
+        count = DeadLetterCount(f"streams.{name}", self.limit)
+
         async def run(stream: Any) -> None:  # noqa: ANN401 - Faust has no types
             async for event in stream.events():
-                message = message_of(event)
-                try:
-                    await handle(message)
-                except InvalidRecord as error:
-                    await self._set_aside(error, name, message)
-                except asyncio.CancelledError:
-                    raise
-                except Exception as error:  # acknowledging it would lose the event
-                    log.exception("stream_agent_failed", agent=name, origin=message.origin)
-                    await self.app.stop_for_good(error)
+                with pulse:
+                    await self._take(name, handle, message_of(event), count)
 
         channel = raw_topic(self.app, *(topic.name for topic in sources))
         self.app.agent(channel, name=name)(run)
 
+    async def _take(
+        self, name: str, handle: Handler, message: Message, count: DeadLetterCount
+    ) -> None:
+        try:
+            if reason := await self._handled(handle, name, message):
+                count.bad(reason)
+            else:
+                count.good()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # acknowledging it would lose the event
+            log.exception("stream_agent_failed", agent=name, origin=message.origin)
+            await self.app.stop_for_good(error)
+        metrics.MESSAGES.labels(message.topic).inc()
+        metrics.LAG.handled(message)
+
+    async def _handled(self, handle: Handler, name: str, message: Message) -> str:
+        try:
+            return await handle(message)
+        except InvalidRecord as error:
+            await self._set_aside(error, name, message)
+            return error.reason
+
     # --- aggregate -----------------------------------------------------------------------------
 
-    def _aggregating(self, kind: RecordKind) -> Callable[[Message], Awaitable[None]]:
-        async def handle(message: Message) -> None:
+    def _aggregating(self, kind: RecordKind) -> Handler:
+        async def handle(message: Message) -> str:
             sender = sender_of(message)
             fence = f"{message.topic}/{sender.agent}".encode()
             if sender.is_ours and sender.seq <= int(self.fences.data.get(fence) or -1):
                 log.info("duplicate_batch_fenced", agent=sender.agent, seq=sender.seq)
-                return
-            found = aggregate(kind, message, self.policies.is_stratified)
+                metrics.DUPLICATES.labels("aggregate").inc()
+                return ""
+            with _failures_are_invalid(message):
+                found = aggregate(kind, message, self.policies.is_stratified)
             await self._publish(topics.DEADLETTERS, ((d.origin, d) for d in found.dead_letters))
             await self._publish(topics.CRASH_GROUPS, ((s.service, s) for s in found.sightings))
             await self._publish(topics.PARTIALS, ((p.service, p) for p in found.partials))
             await self._pass_fence(fence, sender, message)
+            metrics.RECORDS.labels(kind).inc(found.records)
+            for letter in found.dead_letters:
+                metrics.DEAD_LETTERS.labels(STAGE, metrics.reason_label(letter.reason)).inc()
+            is_bad = found.dead_letters and not found.partials
+            return found.dead_letters[-1].reason if is_bad else ""
 
         return handle
 
@@ -133,7 +172,7 @@ class Worker:
 
     # --- judge ---------------------------------------------------------------------------------
 
-    async def _judge(self, message: Message) -> None:
+    async def _judge(self, message: Message) -> str:
         partial, command = _decode_judged(message)
         service = partial.service if partial else command.service if command else ""
         state = self._taken_state(service.encode())
@@ -142,17 +181,24 @@ class Worker:
         if partial is not None:
             if partial.source is not None and is_duplicate(state, partial.source):
                 log.info("duplicate_partial_fenced", origin=message.origin)
-                return
-            outputs = apply_partial(state, partial, policy, processed_time=now)
+                metrics.DUPLICATES.labels("judge").inc()
+                return ""
+            late = late_records(state, partial)
+            with _failures_are_invalid(message):
+                outputs = apply_partial(state, partial, policy, processed_time=now)
+            metrics.LATE_RECORDS.inc(late)
         else:
             assert command is not None
-            outputs = apply_command(state, command, policy, processed_time=now)
+            with _failures_are_invalid(message):
+                outputs = apply_command(state, command, policy, processed_time=now)
         for output in outputs:
             if isinstance(output, Decision):
                 log.info("decided", decision=output.id, reason=output.reason)
         for kind, topic in _OUTPUT_TOPICS.items():
             await self._publish(topic, ((o.service, o) for o in outputs if isinstance(o, kind)))
         await self._keep(service.encode(), state, message)
+        _count(outputs)
+        return ""
 
     def _state(self, service: bytes) -> ServiceState:
         """The state in the table; decoded anew only when the table's value is not our own."""
@@ -209,41 +255,93 @@ class Worker:
             origin=message.origin,
             payload=message.value,
             time=message.timestamp,
+            schema=message.headers.get(arrow.SCHEMA_HEADER, b"").decode("utf-8", "replace"),
         )
         log.warning("record_set_aside", origin=message.origin, reason=error.reason)
         await self._publish(topics.DEADLETTERS, [(letter.origin, letter)])
+        metrics.DEAD_LETTERS.labels(letter.stage, metrics.reason_label(error.reason)).inc()
+
+
+def _count(outputs: Iterable[Output]) -> None:
+    for output in outputs:
+        if isinstance(output, Verdict):
+            metrics.LOOKS.labels(output.outcome).inc()
+            metrics.VERDICT_SECONDS.observe((output.processed_time - output.time) / 1000)
+        elif isinstance(output, Decision):
+            metrics.DECISIONS.labels(output.action).inc()
 
 
 def _decode_judged(message: Message) -> tuple[Partial | None, RolloutCommand | None]:
     try:
         if message.topic == topics.PARTIALS.name:
-            return msgspec.json.decode(message.value, type=Partial), None
+            partial = msgspec.json.decode(message.value, type=Partial)
+            sender = sender_of(message)
+            if sender.is_ours:
+                # replayed out of the dead letters: its source's fence has passed it long ago
+                partial.source = Source(topic=sender.agent, partition=0, offset=sender.seq)
+            return partial, None
         return None, msgspec.json.decode(message.value, type=RolloutCommand)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRecord("not a known document", str(error)) from error
 
 
-def run(policies: Path | None, state_dir: Path) -> None:
+@contextlib.contextmanager
+def _failures_are_invalid(message: Message) -> Iterator[None]:
+    """What a pure core cannot work on it never will: a dead letter, where a crash would repeat."""
+    try:
+        yield
+    except (InvalidRecord, MemoryError):
+        raise
+    except Exception as error:
+        log.exception("core_failed", origin=message.origin)
+        raise InvalidRecord("failed", repr(error)) from error
+
+
+def run(policies: Path | None, state_dir: Path, health: Address | None = None) -> None:
     """Run the worker until SIGTERM or SIGINT.
 
     Args:
         policies: directory of policy files; without one, every service has the default policy.
         state_dir: where Faust keeps its own files.
+        health: where it tells of its health.
 
     Raises:
         ConfigError: a policy or the environment is wrong.
+        TooManyDeadLetters: a stage has set aside too much.
+        Fatal: it cannot go on; its log says why.
     """
     known = load_policies(policies) if policies else Policies()
-    run_app(lambda kafka: Worker(new_app(APP_NAME, kafka), kafka, known).app, state_dir)
+    limit = dead_letter_limit()
+
+    def build(kafka: KafkaSettings) -> DurableApp:
+        return Worker(new_app(APP_NAME, kafka), kafka, known, limit).app
+
+    run_app(build, state_dir, health, metrics.REGISTRY, metrics.LAG)
 
 
-def run_app(build: Callable[[KafkaSettings], DurableApp], state_dir: Path) -> None:
-    """Build a Faust app on a fast event loop and run it as a worker until a signal ends it."""
+def run_app(
+    build: Callable[[KafkaSettings], DurableApp],
+    state_dir: Path,
+    health: Address | None,
+    registry: CollectorRegistry,
+    lag: Lag,
+) -> None:
+    """Build a Faust app on a fast event loop and run it as a worker until a signal ends it.
+
+    Raises:
+        CoalmineError: the app ended by itself, which Faust would report as a success.
+    """
     kafka = kafka_settings()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     app = build(kafka)
     app.conf.datadir = state_dir
     worker = faust.Worker(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
-    with contextlib.suppress(SystemExit):
+    liveness = Liveness(app, loop, lag)
+    loop.call_soon(liveness.start)
+    with serve(health, app.vitals, registry), contextlib.suppress(SystemExit):
         worker.execute_from_commandline()
+    if error := worker.crash_reason or app.crash_reason:
+        if isinstance(error, CoalmineError):
+            raise error
+        raise Fatal(f"stopped by an unexpected error: {error!r}") from error

@@ -22,6 +22,7 @@ from faust.tables.table import Table
 from faust.transport.drivers import aiokafka as driver
 
 from contracts.settings import KafkaSettings
+from health.vitals import Vitals
 
 FETCH_MAX_WAIT_MS = 50
 
@@ -66,7 +67,9 @@ class DurableTransport(driver.Transport):  # type: ignore[misc]  # Faust has no 
 
 
 class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
-    """A Faust app on ``DurableTransport``."""
+    """A Faust app on ``DurableTransport``; ``vitals`` tell whether it moves."""
+
+    vitals: Vitals
 
     def _new_transport(self) -> DurableTransport:
         return DurableTransport(self.conf.broker_consumer, self, loop=self.loop)
@@ -107,7 +110,7 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
             if kafka.security_protocol.startswith("SASL")
             else faust.SSLCredentials(context)
         )
-    return DurableApp(
+    app = DurableApp(
         name,
         broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
         broker_credentials=credentials,
@@ -128,6 +131,8 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         web_enabled=False,
         processing_guarantee="at_least_once",
     )
+    app.vitals = Vitals()
+    return app
 
 
 def new_table(app: DurableApp, name: str, *, partitions: int) -> DurableTable:

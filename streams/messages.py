@@ -52,6 +52,8 @@ class Aggregated(NamedTuple):
     partials: list[Partial]
     sightings: list[CrashGroupSighting]
     dead_letters: list[DeadLetter]
+    records: int = 0
+    """Records that the partials count."""
 
 
 def sender_of(message: Message) -> Sender:
@@ -111,7 +113,7 @@ def aggregate(
         )
         for service, cells in cells_of_batch(kind, batch, is_stratified).items()
     ]
-    return Aggregated(partials, _sightings(kind, batch, message), early)
+    return Aggregated(partials, _sightings(kind, batch, message), early, batch.num_rows)
 
 
 def _split_early(
@@ -146,4 +148,13 @@ def _dead_letter(
     error: InvalidRecord, message: Message, payload: bytes, row: int | None = None
 ) -> DeadLetter:
     origin = message.origin if row is None else f"{message.origin}/{row}"
-    return dead_letter(error, stage=STAGE, origin=origin, payload=payload, time=message.timestamp)
+    is_whole = row is None
+    schema = message.headers.get(arrow.SCHEMA_HEADER, b"") if is_whole else b""
+    return dead_letter(
+        error,
+        stage=STAGE,
+        origin=origin,
+        payload=payload,
+        time=message.timestamp,
+        schema=schema.decode("utf-8", "replace"),
+    )

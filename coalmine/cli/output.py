@@ -10,7 +10,7 @@ from enum import IntEnum
 import msgspec
 import typer
 
-from contracts.errors import CoalmineError, ConfigError
+from contracts.errors import CoalmineError, ConfigError, TooManyDeadLetters
 
 
 class Exit(IntEnum):
@@ -19,6 +19,7 @@ class Exit(IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    DEAD_LETTERS = 3
     STOPPED = 130
 
 
@@ -61,6 +62,9 @@ def plain_errors() -> Iterator[None]:
     except ConfigError as error:
         say(f"coalmine: {error}")
         raise SystemExit(Exit.USAGE) from None
+    except TooManyDeadLetters as error:
+        say(f"coalmine: {error}")
+        raise SystemExit(Exit.DEAD_LETTERS) from None
     except CoalmineError as error:
         say(f"coalmine: {error}")
         raise SystemExit(Exit.FAILED) from None

@@ -7,6 +7,7 @@ a pure step of (state, message) and know neither Kafka nor the clock.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -36,6 +37,8 @@ LATE_COUNTS_WITHIN_MS = 30_000
 KNOWN_AFTER_MS = 5_000
 """How much older a baseline must be than the release that autodetection takes for a canary."""
 _COMMANDS_REMEMBERED = 100
+_DETAIL = re.compile(r"(\.bad|\.bytes|\.status\.\w+|@\w+)$|^log\.")
+"""Counters that say more of records that another counter has counted."""
 
 Output = Window | Verdict | Decision
 
@@ -100,6 +103,14 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
 def is_duplicate(state: ServiceState, source: Source) -> bool:
     """Whether this source was applied before (its partition's fence has passed it)."""
     return source.offset <= state.fences.get(_fence(source), -1)
+
+
+def late_records(state: ServiceState, partial: Partial) -> int:
+    """How many records of a partial come after their tick was judged; ask before applying it."""
+    late = (cell for cell in partial.cells if cell.tick + TICK_MS <= state.judged_to)
+    return sum(
+        count for cell in late for name, count in cell.counts.items() if not _DETAIL.search(name)
+    )
 
 
 def apply_partial(
