@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 import psutil
@@ -183,7 +184,7 @@ def _check(chaos: Chaos, tools: dict[str, HonestTool], fault_table: FaultTable) 
         assert {d.id for d in chaos.lasting} <= delivered
     outcomes = _outcomes(chaos, records)
     assert outcomes["ended"].keys() <= {"delivered", "obsolete"}
-    _expect_escalations(chaos, records, tools)
+    _expect_escalations(records, tools)
     fresh = chaos.house.decide()
     wait_until(lambda: all(fresh.id in t.effects for t in tools.values()), 30, "a fresh decision")
     sends = sum(len(t.hits) for t in tools.values())
@@ -212,13 +213,9 @@ def _settled(chaos: Chaos, names: set[str]) -> dict[tuple[str, str], Delivery]:
     return _last_records(chaos.house, chaos.decisions)
 
 
-def _outcomes(
-    chaos: Chaos, records: dict[tuple[str, str], Delivery]
-) -> dict[str, Counter[str]]:
+def _outcomes(chaos: Chaos, records: dict[tuple[str, str], Delivery]) -> dict[str, Counter[str]]:
     """How often what was meant to become so became what."""
-    meant = {
-        d.id: kind for kind in ("lasting", "brief", "ended") for d in getattr(chaos, kind)
-    }
+    meant = {d.id: kind for kind in ("lasting", "brief", "ended") for d in getattr(chaos, kind)}
     found: dict[str, Counter[str]] = {"lasting": Counter(), "brief": Counter(), "ended": Counter()}
     for (decision, _), record in records.items():
         found[meant[decision]][record.outcome.value] += 1
@@ -226,12 +223,10 @@ def _outcomes(
 
 
 def _expect_escalations(
-    chaos: Chaos, records: dict[tuple[str, str], Delivery], tools: dict[str, HonestTool]
+    records: dict[tuple[str, str], Delivery], tools: dict[str, HonestTool]
 ) -> None:
     """What did not reach one endpoint is told to the other, once."""
-    failed = [
-        key for key, r in records.items() if r.outcome in ("expired", "exhausted", "refused")
-    ]
+    failed = [key for key, r in records.items() if r.outcome in ("expired", "exhausted", "refused")]
     for decision, endpoint in failed:
         (other,) = (tool for name, tool in tools.items() if name != endpoint)
         call = f"{decision}/{endpoint}/escalate"
