@@ -27,7 +27,6 @@ class BadReceiver:
     port: int = 0
     scheme: str = "http"
     requests: list[float] = field(default_factory=list)
-    sent_bytes: int = 0
 
     @property
     def url(self) -> str:
