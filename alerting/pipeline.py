@@ -251,9 +251,15 @@ def _record(notice: Notice, ledger: Ledger) -> Notice:
     """Store how the attempt ended.
 
     Raises:
-        Recoverable: Kafka does not take it now.
+        Recoverable: Kafka does not take it now; but where there will be another attempt, that one
+            does not wait for the record of this one.
     """
-    ledger.record(delivery_of(notice))
+    try:
+        ledger.record(delivery_of(notice))
+    except Recoverable as error:
+        if notice.outcome is not DeliveryOutcome.RETRYING:
+            raise
+        _log.warning("record_failed", decision=notice.decision.id, reason=str(error))
     _report(notice)
     return replace(notice, is_recorded=True)
 
