@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ from streams.judge.service import (
     apply_partial,
     is_duplicate,
 )
-from streams.messages import Message, Sender, aggregate, sender_of
+from streams.messages import Message, Sender, aggregate, failures_are_invalid, sender_of
 from streams.state import decode_state, encode_state
 
 log = structlog.get_logger()
@@ -136,7 +136,7 @@ class Worker:
             if sender.is_ours and sender.seq <= int(self.fences.data.get(fence) or -1):
                 log.info("duplicate_batch_fenced", agent=sender.agent, seq=sender.seq)
                 return ""
-            with _failures_are_invalid(message):
+            with failures_are_invalid(message):
                 found = aggregate(kind, message, self.policies.is_stratified)
             await self._publish(topics.DEADLETTERS, ((d.origin, d) for d in found.dead_letters))
             await self._publish(topics.CRASH_GROUPS, ((s.service, s) for s in found.sightings))
@@ -163,11 +163,11 @@ class Worker:
             if partial.source is not None and is_duplicate(state, partial.source):
                 log.info("duplicate_partial_fenced", origin=message.origin)
                 return ""
-            with _failures_are_invalid(message):
+            with failures_are_invalid(message):
                 outputs = apply_partial(state, partial, policy, processed_time=now)
         else:
             assert command is not None
-            with _failures_are_invalid(message):
+            with failures_are_invalid(message):
                 outputs = apply_command(state, command, policy, processed_time=now)
         for output in outputs:
             if isinstance(output, Decision):
@@ -250,18 +250,6 @@ def _decode_judged(message: Message) -> tuple[Partial | None, RolloutCommand | N
         return None, msgspec.json.decode(message.value, type=RolloutCommand)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRecord("not a known document", str(error)) from error
-
-
-@contextlib.contextmanager
-def _failures_are_invalid(message: Message) -> Iterator[None]:
-    """What a pure core cannot work on it never will: a dead letter, where a crash would repeat."""
-    try:
-        yield
-    except (InvalidRecord, MemoryError):
-        raise
-    except Exception as error:
-        log.exception("core_failed", origin=message.origin)
-        raise InvalidRecord("failed", repr(error)) from error
 
 
 def run(policies: Path | None, state_dir: Path) -> None:

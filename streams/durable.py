@@ -8,22 +8,28 @@
 - after recovery it resumes partitions before it has found their committed offsets, and can lose
   the message that is in a queue meanwhile: ``PromptConsumer.perform_seek`` stops the flow;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
-  process instead, so that the event comes again.
+  process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
+  it does now and then, the process ends all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import sys
+import threading
 from typing import Any
 
 import faust
 from faust.tables.table import Table
 from faust.transport.drivers import aiokafka as driver
 
+from contracts.errors import CoalmineError
 from contracts.settings import KafkaSettings
 
 FETCH_MAX_WAIT_MS = 50
+CRASH_WITHIN_S = 5.0
 
 
 class DurableProducer(driver.Producer):  # type: ignore[misc]  # Faust has no types
@@ -74,10 +80,23 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
     def _new_producer_transport(self) -> DurableTransport:
         return DurableTransport(self.conf.broker_producer, self, loop=self.loop)
 
+    def _crash(self, reason: BaseException) -> None:
+        """Stop as Faust does; where that hangs, end the process: all that counts is in Kafka."""
+        timer = threading.Timer(CRASH_WITHIN_S, _end_process, (reason,))
+        timer.daemon = True
+        timer.start()
+        super()._crash(reason)
+
     async def stop_for_good(self, error: BaseException) -> None:
         """End the process without acknowledging the current event; never returns."""
         await self.crash(error)
         await asyncio.Event().wait()
+
+
+def _end_process(reason: BaseException) -> None:
+    sys.stderr.write(f"coalmine: {reason}\n")
+    sys.stderr.flush()
+    os._exit(reason.exit_code if isinstance(reason, CoalmineError) else CoalmineError.exit_code)
 
 
 class DurableTable(Table):  # type: ignore[misc]  # Faust has no types

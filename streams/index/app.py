@@ -31,7 +31,7 @@ from streams.app import message_of, raw_topic, run_app
 from streams.durable import DurableApp, new_app
 from streams.index.documents import TOPICS, Document, documents_of
 from streams.index.writer import Writer, delete_expired, ensure_templates
-from streams.messages import Message
+from streams.messages import Message, failures_are_invalid
 
 log = structlog.get_logger()
 
@@ -89,7 +89,8 @@ class Indexer:
         documents: list[Document] = []
         for message in messages:
             try:
-                documents += documents_of(message)
+                with failures_are_invalid(message):
+                    documents += documents_of(message)
             except InvalidRecord as error:
                 schema = message.headers.get(arrow.SCHEMA_HEADER, b"").decode("utf-8", "replace")
                 await self._set_aside(_letter(error, message.origin, message.value, schema=schema))
