@@ -58,7 +58,7 @@ class Aggregation:
         await self._outlet.publish(_results(found))
         await asyncio.gather(
             *(
-                self._fences.put(fence, b"%d" % seq, partition=partition)
+                self._fences.put(fence, b"", version=seq, partition=partition)
                 for fence, seq, partition in passed
             )
         )
@@ -69,7 +69,7 @@ class Aggregation:
         return [letter.reason for letter in letters if letter.origin in origins]
 
     def _last_seq(self, message: Message, agent: str) -> int:
-        return int(self._fences.data.get(_fence(message, agent)) or -1)
+        return self._fences.version_of(_fence(message, agent))
 
     def _counted(
         self, messages: Sequence[Message], without: tuple[int, ...]

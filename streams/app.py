@@ -71,8 +71,8 @@ class Worker:
     ) -> None:
         self.app = app
         self._limit = limit
-        fences = new_table(app, "fences", partitions=kafka.partitions)
-        states = new_table(app, "states", partitions=kafka.partitions)
+        fences = new_table(app, "fences-v2", partitions=kafka.partitions)
+        states = new_table(app, "states-v2", partitions=kafka.partitions)
         outlet = Outlet(app)
         for kind, topic in topics.TELEMETRY.items():
             stage = Aggregation(kind, fences, outlet, policies)

@@ -9,13 +9,17 @@
   the message that is in a queue meanwhile: ``PromptConsumer.perform_seek`` stops the flow;
 - its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
-  process instead, so that the event comes again.
+  process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
+  it does now and then, the process ends all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import sys
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,10 +27,12 @@ import faust
 from faust.tables.table import Table
 from faust.transport.drivers import aiokafka as driver
 
+from contracts.errors import CoalmineError
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
 
 FETCH_MAX_WAIT_MS = 50
+CRASH_WITHIN_S = 5.0
 
 
 class DurableProducer(driver.Producer):  # type: ignore[misc]  # Faust has no types
@@ -79,10 +85,23 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
     def _new_producer_transport(self) -> DurableTransport:
         return DurableTransport(self.conf.broker_producer, self, loop=self.loop)
 
+    def _crash(self, reason: BaseException) -> None:
+        """Stop as Faust does; where that hangs, end the process: all that counts is in Kafka."""
+        timer = threading.Timer(CRASH_WITHIN_S, _end_process, (reason,))
+        timer.daemon = True
+        timer.start()
+        super()._crash(reason)
+
     async def stop_for_good(self, error: BaseException) -> None:
         """End the process without acknowledging the current event; never returns."""
         await self.crash(error)
         await asyncio.Event().wait()
+
+
+def _end_process(reason: BaseException) -> None:
+    sys.stderr.write(f"coalmine: {reason}\n")
+    sys.stderr.flush()
+    os._exit(reason.exit_code if isinstance(reason, CoalmineError) else CoalmineError.exit_code)
 
 
 class DurableTable(Table):  # type: ignore[misc]  # Faust has no types

@@ -55,7 +55,7 @@ class Judging:
         self._outlet = outlet
         self._policies = policies
         self._rereader = rereader
-        self._decoded: dict[bytes, tuple[bytes, ServiceState]] = {}
+        self._decoded: dict[bytes, tuple[int, ServiceState]] = {}
 
     async def handle(self, messages: Sequence[Message]) -> list[str]:
         """Apply messages of any services, those of one service in their order.
@@ -84,7 +84,7 @@ class Judging:
         was killed may have left something pending.
         """
         now = _now_ms()
-        states = [self._state(service) for service in list(self._states.data)]
+        states = [self._state(service) for service in self._states.own_keys()]
         await self._outlet.publish(
             (topics.PARTIALS, state.service, Partial(service=state.service, sent_at=now))
             for state in states
@@ -166,18 +166,20 @@ class Judging:
 
     def _state(self, service: bytes) -> ServiceState:
         """The state in the table; decoded anew only when the table's value is not our own."""
-        stored: bytes | None = self._states.data.get(service)
+        stored = self._states.value_of(service)
         if stored is None:
             return ServiceState(service=service.decode())
         known = self._decoded.get(service)
-        if known is None or known[0] is not stored:
-            known = self._decoded[service] = (stored, decode_state(stored))
+        version = self._states.version_of(service)
+        if known is None or known[0] != version:
+            known = self._decoded[service] = (version, decode_state(stored))
         return known[1]
 
     async def _keep(self, service: bytes, state: ServiceState, message: Message) -> None:
-        encoded = encode_state(state)
-        await self._states.put(service, encoded, partition=message.partition)
-        self._decoded[service] = (encoded, state)
+        await self._states.put(
+            service, encode_state(state), version=state.version, partition=message.partition
+        )
+        self._decoded[service] = (state.version, state)
 
 
 def _decode(message: Message) -> Partial | RolloutCommand:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import structlog
 
 from contracts import arrow, foreign
 from contracts.dead_letters import dead_letter
@@ -17,6 +19,8 @@ from contracts.records import Crash, RecordKind
 from contracts.results import CrashGroupSighting, DeadLetter, Partial, Source
 from streams.crashes.sightings import sightings
 from streams.windows.aggregate import cells_of_batch
+
+log = structlog.get_logger()
 
 STAGE = "streams.aggregate"
 MAX_AHEAD_MS = 600_000
@@ -85,6 +89,18 @@ def sender_of(message: Message) -> Sender:
     if not seq.isdigit():
         raise InvalidRecord("seq is not a number", seq[:40].decode(errors="replace"))
     return Sender(agent.decode(errors="replace"), int(seq), is_ours=True)
+
+
+@contextmanager
+def failures_are_invalid(message: Message) -> Iterator[None]:
+    """What a pure core cannot work on it never will: a dead letter, where a crash would repeat."""
+    try:
+        yield
+    except (InvalidRecord, MemoryError):
+        raise
+    except Exception as error:
+        log.exception("core_failed", origin=message.origin)
+        raise InvalidRecord("failed", repr(error)) from error
 
 
 def decode_batch(kind: RecordKind, message: Message) -> pa.RecordBatch:

@@ -31,10 +31,12 @@ class Outlet:
     """Sends to the topics of one app."""
 
     def __init__(self, app: DurableApp) -> None:
+        self._app = app
         self._channels = {topic.name: raw_topic(app, topic.name) for topic in topics.ALL}
 
     async def publish(self, results: Iterable[tuple[Topic, str, msgspec.Struct]]) -> None:
         """Send each result to its topic under its key; returns when Kafka has all of them."""
+        self._app.check_lease()
         sent = [
             await self._channels[topic.name].send(
                 key=key.encode(), value=msgspec.json.encode(result)

@@ -33,7 +33,7 @@ from streams.durable import DurableApp, batches, new_app
 from streams.index import metrics
 from streams.index.documents import TOPICS, Document, documents_of
 from streams.index.writer import Writer, delete_expired, ensure_templates
-from streams.messages import Message
+from streams.messages import Message, failures_are_invalid
 from streams.outlet import raw_topic
 
 log = structlog.get_logger()
@@ -101,7 +101,8 @@ class Indexer:
         documents: list[Document] = []
         for message in messages:
             try:
-                documents += documents_of(message)
+                with failures_are_invalid(message):
+                    documents += documents_of(message)
             except InvalidRecord as error:
                 schema = message.headers.get(arrow.SCHEMA_HEADER, b"").decode("utf-8", "replace")
                 await self._set_aside(_letter(error, message.origin, message.value, schema=schema))
