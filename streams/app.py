@@ -92,9 +92,9 @@ class Worker:
         self.app = app
         self.limit = limit
         self.policies = policies
-        self.fences: DurableTable = new_table(app, "fences", partitions=kafka.partitions)
-        self.states: DurableTable = new_table(app, "states", partitions=kafka.partitions)
-        self._decoded: dict[bytes, tuple[bytes, ServiceState]] = {}
+        self.fences: DurableTable = new_table(app, "fences-v2", partitions=kafka.partitions)
+        self.states: DurableTable = new_table(app, "states-v2", partitions=kafka.partitions)
+        self._decoded: dict[bytes, tuple[int, ServiceState]] = {}
         for kind, topic in topics.TELEMETRY.items():
             self._add_agent(f"aggregate_{kind.value}", [topic], self._aggregating(kind))
         self._add_agent("judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], self._judge)
@@ -133,7 +133,7 @@ class Worker:
         async def handle(message: Message) -> str:
             sender = sender_of(message)
             fence = f"{message.topic}/{sender.agent}".encode()
-            if sender.is_ours and sender.seq <= int(self.fences.data.get(fence) or -1):
+            if sender.is_ours and sender.seq <= self.fences.version_of(fence):
                 log.info("duplicate_batch_fenced", agent=sender.agent, seq=sender.seq)
                 return ""
             with failures_are_invalid(message):
@@ -149,7 +149,8 @@ class Worker:
 
     async def _pass_fence(self, fence: bytes, sender: Sender, message: Message) -> None:
         if sender.is_ours:
-            await self.fences.put(fence, b"%d" % sender.seq, partition=message.partition)
+            partition = message.partition
+            await self.fences.put(fence, b"", version=sender.seq, partition=partition)
 
     # --- judge ---------------------------------------------------------------------------------
 
@@ -179,12 +180,13 @@ class Worker:
 
     def _state(self, service: bytes) -> ServiceState:
         """The state in the table; decoded anew only when the table's value is not our own."""
-        stored: bytes | None = self.states.data.get(service)
+        stored = self.states.value_of(service)
         if stored is None:
             return ServiceState(service=service.decode())
         known = self._decoded.get(service)
-        if known is None or known[0] is not stored:
-            known = self._decoded[service] = (stored, decode_state(stored))
+        version = self.states.version_of(service)
+        if known is None or known[0] != version:
+            known = self._decoded[service] = (version, decode_state(stored))
         return known[1]
 
     def _taken_state(self, service: bytes) -> ServiceState:
@@ -194,9 +196,10 @@ class Worker:
         return state
 
     async def _keep(self, service: bytes, state: ServiceState, message: Message) -> None:
-        encoded = encode_state(state)
-        await self.states.put(service, encoded, partition=message.partition)
-        self._decoded[service] = (encoded, state)
+        await self.states.put(
+            service, encode_state(state), version=state.version, partition=message.partition
+        )
+        self._decoded[service] = (state.version, state)
 
     async def _beat(self) -> None:
         """Tell services that have gone quiet that what is pending may be judged and written.
@@ -205,7 +208,7 @@ class Worker:
         was killed may have left something pending.
         """
         now = time.time_ns() // 1_000_000
-        states = [self._state(service) for service in list(self.states.data)]
+        states = [self._state(service) for service in self.states.own_keys()]
         quiet = [
             Partial(service=state.service, sent_at=now)
             for state in states
@@ -217,6 +220,7 @@ class Worker:
 
     async def _publish(self, topic: Topic, results: Iterable[tuple[str, msgspec.Struct]]) -> None:
         """Send all, then wait until Kafka has all."""
+        self.app.check_lease()
         channel = raw_topic(self.app, topic.name)
         sent = [
             await channel.send(key=key.encode(), value=msgspec.json.encode(result))
