@@ -152,6 +152,8 @@ class Window(msgspec.Struct, kw_only=True, rename=_ECS):
     part: str
     counts: dict[str, int]
     histograms: dict[str, SparseHistogram]
+    version: int = 0
+    """How many messages its service's state had taken in: of two copies the later one counts."""
 
 
 class RelativeRisk(msgspec.Struct, kw_only=True):
@@ -280,6 +282,8 @@ class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
     rollback_verified: bool = False
     drained_at: int | None = None
     """End of the last tick in which the canary had exposures, once the rollback is verified."""
+    version: int = 0
+    """How many messages its service's state had taken in: of two copies the later one counts."""
 
 
 class DecisionAction(StrEnum):

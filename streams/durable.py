@@ -10,29 +10,40 @@
 - its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
   process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
-  it does now and then, the process ends all the same.
+  it does now and then, the process ends all the same;
+- nothing keeps a worker that was wedged from writing when it wakes, while another one has its
+  partitions: ``check_lease`` ends it, and the versions of ``DurableTable`` and of the documents
+  make what it had already sent harmless.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import ssl
+import struct
 import sys
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import faust
 from faust.tables.table import Table
 from faust.transport.drivers import aiokafka as driver
 
-from contracts.errors import CoalmineError
+from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
 
 FETCH_MAX_WAIT_MS = 50
 CRASH_WITHIN_S = 5.0
+SESSION_S = 10.0
+"""After so long without a heartbeat, Kafka gives a worker's partitions to another."""
+LEASE_S = 8.0
+PULSE_S = 0.5
+_VERSION = struct.Struct(">q")
 
 
 class DurableProducer(driver.Producer):  # type: ignore[misc]  # Faust has no types
@@ -79,6 +90,9 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
 
     vitals: Vitals
 
+    _alive_s = math.inf
+    """Monotonic time of the last pulse; before the first one nothing is judged by it."""
+
     def _new_transport(self) -> DurableTransport:
         return DurableTransport(self.conf.broker_consumer, self, loop=self.loop)
 
@@ -91,6 +105,22 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
         timer.daemon = True
         timer.start()
         super()._crash(reason)
+
+    async def pulse(self) -> None:
+        """Note, again and again, that this process runs: see ``check_lease``."""
+        while True:
+            self._alive_s = time.monotonic()
+            await asyncio.sleep(PULSE_S)
+
+    def check_lease(self) -> None:
+        """Refuse to write where this process stood still so long that its partitions were given on.
+
+        Raises:
+            Fatal: it was stopped, or its machine was, and another worker does its work now.
+        """
+        still_s = time.monotonic() - self._alive_s
+        if still_s > LEASE_S:
+            raise Fatal(f"stood still for {still_s:.0f} s: another worker may have taken over")
 
     async def stop_for_good(self, error: BaseException) -> None:
         """End the process without acknowledging the current event; never returns."""
@@ -105,13 +135,54 @@ def _end_process(reason: BaseException) -> None:
 
 
 class DurableTable(Table):  # type: ignore[misc]  # Faust has no types
-    """A table of bytes whose writes are acknowledged before they count."""
+    """A table of bytes whose writes are acknowledged before they count.
 
-    async def put(self, key: bytes, value: bytes, *, partition: int) -> None:
+    Every value has a version that grows with each write. Of a worker that was wedged, and writes
+    when it wakes, and the worker that took over, the one further on wins, whatever the order in
+    which their records stand in the changelog.
+    """
+
+    async def put(self, key: bytes, value: bytes, *, version: int, partition: int) -> None:
         """Write to the changelog of ``partition``, wait until Kafka has it, then set the key."""
-        sent = self.send_changelog(partition, key, value)
-        await sent
-        self.data[key] = value
+        self.app.check_lease()
+        record = _VERSION.pack(version) + value
+        await self.send_changelog(partition, key, record)
+        self._set(key, record, partition)
+
+    def value_of(self, key: bytes) -> bytes | None:
+        """The value of a key, if it has one."""
+        record: bytes | None = self.data.get(key)
+        return None if record is None else record[_VERSION.size :]
+
+    def version_of(self, key: bytes) -> int:
+        """The version of a key's value; -1 where there is none."""
+        return _version(self.data.get(key))
+
+    def own_keys(self) -> list[bytes]:
+        """The keys whose partitions this worker has; others may linger from before a rebalance."""
+        partitions = {tp.partition for tp in self.app.assignor.assigned_actives()}
+        places = self.data._key_partition.items()  # noqa: SLF001 - no public way
+        return [key for key, partition in places if partition in partitions]
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take in records of the changelog; an older version never replaces a newer one.
+
+        Faust may offer a record of another table after a rebalance: it is left out.
+        """
+        for event in batch:
+            message = event.message
+            key, record = message.key, message.value
+            is_ours = message.topic == self.changelog_topic_name
+            if is_ours and record and _version(record) >= self.version_of(key):
+                self._set(key, record, message.partition)
+
+    def _set(self, key: bytes, record: bytes, partition: int) -> None:
+        self.data[key] = record
+        self.data._key_partition[key] = partition  # noqa: SLF001 - it drops what is given away
+
+
+def _version(record: bytes | None) -> int:
+    return -1 if record is None else int(_VERSION.unpack_from(record)[0])
 
 
 def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
@@ -121,12 +192,14 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
         broker_credentials=_credentials(kafka),
         store="memory://",
+        # tables in memory are read anew from the changelog whoever takes over
+        table_standby_replicas=0,
         topic_partitions=kafka.partitions,
         topic_allow_declare=True,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=1.0,
-        broker_session_timeout=10.0,
+        broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=2.0,
         broker_max_poll_records=500,
         producer_linger_ms=0,
@@ -138,6 +211,7 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         processing_guarantee="at_least_once",
     )
     app.vitals = Vitals()
+    app.task(app.pulse)
     return app
 
 

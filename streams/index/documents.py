@@ -1,7 +1,7 @@
 """Kafka messages to Elasticsearch documents. Pure: the same message always gives the same ones.
 
-An id is made from the document's own keys and a version from its offset, so writing twice equals
-writing once, and an older copy never replaces a newer one.
+An id is made from the document's own keys, and a version from the judge's own count or else from
+its offset, so writing twice equals writing once, and an older copy never replaces a newer one.
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ def documents_of(message: Message) -> list[Document]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRecord("not a known document", str(error)) from error
     body = msgspec.to_builtins(record)
+    # a worker that was wedged may have written an older copy behind a newer one
+    version = getattr(record, "version", 0) or message.offset
     return [
-        Document(index, bounded_id(document_id), message.offset, body, message.origin)
+        Document(index, bounded_id(document_id), version, body, message.origin)
         for index, document_id in places(record)
     ]
 

@@ -70,6 +70,8 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Everything the judge remembers of one service."""
 
     service: str
+    version: int = 0
+    """How many messages were applied."""
     fences: dict[str, int] = {}
     """``topic/partition`` to the last offset that was applied."""
     watermarks: dict[str, int] = {}
@@ -136,8 +138,9 @@ def apply_partial(
     Returns:
         Windows, verdicts and decisions to publish, in order.
     """
+    state.version += 1
     if partial.source is None:
-        return _apply_heartbeat(state, partial, policy, processed_time)
+        return _versioned(state, _apply_heartbeat(state, partial, policy, processed_time))
     state.fences[partial.source.place] = partial.source.offset
     state.heard_at = partial.sent_at
     for cell in partial.cells:
@@ -150,7 +153,7 @@ def apply_partial(
     outputs = list(_judge(state, _closed_to(state, policy), processed_time))
     if state.judged_to > judged_before:
         outputs.extend(_written_windows(state, policy))
-    return outputs
+    return _versioned(state, outputs)
 
 
 def apply_command(
@@ -159,6 +162,7 @@ def apply_command(
     """Open or end a rollout on request; the same command id twice is one request."""
     if command.id in state.commands:
         return []
+    state.version += 1
     state.commands = [*state.commands[1 - _COMMANDS_REMEMBERED :], command.id]
     outputs: list[Output] = []
     if _has_open_rollout(state) and state.rollout is not None:
@@ -174,6 +178,13 @@ def apply_command(
         opened_at = max(state.high_watermark, state.judged_to) or command.time
         _open(state, policy, canary=command.canary, baseline=baseline, opened_at=opened_at)
         outputs.extend(_look(state, processed_time))
+    return _versioned(state, outputs)
+
+
+def _versioned(state: ServiceState, outputs: list[Output]) -> list[Output]:
+    for output in outputs:
+        if not isinstance(output, Decision):
+            output.version = state.version
     return outputs
 
 

@@ -56,29 +56,37 @@ class Cluster:
     def killed(self, _: datetime) -> Iterator[None]:
         """SIGKILL, and a start on the same data: only where no other test runs beside."""
         self.server.kill()
-        yield
-        self.server.start()
+        try:
+            yield
+        finally:
+            self.server.start()
 
     @contextmanager
     def away(self, _: datetime) -> Iterator[None]:
         """Connections are refused, as after a kill."""
         self.proxy.refuse()
-        yield
-        self.proxy.accept()
+        try:
+            yield
+        finally:
+            self.proxy.accept()
 
     @contextmanager
     def paused(self, _: datetime) -> Iterator[None]:
         """Connections stand and nothing moves."""
         self.proxy.pause()
-        yield
-        self.proxy.resume()
+        try:
+            yield
+        finally:
+            self.proxy.resume()
 
     @contextmanager
     def busy(self, _: datetime) -> Iterator[None]:
         """Every request is answered with 429."""
         self.proxy.answer = _BUSY
-        yield
-        self.proxy.answer = b""
+        try:
+            yield
+        finally:
+            self.proxy.answer = b""
 
     @contextmanager
     def red(self, midnight: datetime) -> Iterator[None]:
@@ -86,10 +94,12 @@ class Cluster:
         nowhere = {"index.routing.allocation.require._name": "nowhere"}
         for name in self.names(midnight):
             self.client.indices.create(index=name, settings=nowhere, wait_for_active_shards="0")
-        yield
-        self.client.indices.put_settings(
-            index=",".join(self.names(midnight)), settings=dict.fromkeys(nowhere)
-        )
+        try:
+            yield
+        finally:
+            self.client.indices.put_settings(
+                index=",".join(self.names(midnight)), settings=dict.fromkeys(nowhere)
+            )
 
     @contextmanager
     def read_only(self, midnight: datetime) -> Iterator[None]:
@@ -97,17 +107,21 @@ class Cluster:
         block = "index.blocks.read_only_allow_delete"
         for name in self.names(midnight):
             self.client.indices.create(index=name, settings={block: True})
-        yield
-        self.client.indices.put_settings(
-            index=",".join(self.names(midnight)), settings={block: None}
-        )
+        try:
+            yield
+        finally:
+            self.client.indices.put_settings(
+                index=",".join(self.names(midnight)), settings={block: None}
+            )
 
     @contextmanager
     def forgetful(self, _: datetime) -> Iterator[None]:
         """Requests are carried out, and their answers are lost."""
         self.proxy.lost_answers = 5
-        yield
-        wait_until(lambda: not self.proxy.lost_answers, what="five answers are lost")
+        try:
+            yield
+        finally:
+            wait_until(lambda: not self.proxy.lost_answers, what="five answers are lost")
 
 
 UNDISTURBED = "no fault"
@@ -207,6 +221,7 @@ def test_every_fault_of_elasticsearch_in_random_order(
     rounds = fault_rounds(20)
     chosen = random.Random(fault_seed)
     days = midnights(fault_seed)
+    run_round(UNDISTURBED, next(days), cluster, kafka_settings, hold_s=0)  # all is up
     took: dict[str, list[float]] = {fault: [] for fault in (UNDISTURBED, *FAULTS)}
     for _ in range(rounds):
         for fault in chosen.sample(list(took), len(took)):
