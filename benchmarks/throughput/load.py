@@ -22,7 +22,7 @@ _IN_FLIGHT = 200
 
 
 class Topic(NamedTuple):
-    """A topic that is filled: what it carries, how Kafka compresses it, whether it is the short one.
+    """A topic that is filled: what it carries, how Kafka compresses it, whether it is a short one.
 
     Slow sides read the short topics, which hold the first events of the long ones.
     """

@@ -115,7 +115,8 @@ def run_line(side: Side, number: int, run: Run) -> str:
     return (
         f"run {number + 1} {side.name}: {run.seconds:.2f} s, CPU {run.cpu_s:.2f} s, "
         f"{run.per_second:,.0f} events/s, "
-        f"second half {run.per_second_when_warm:,.0f}, {run.per_cpu_second:,.0f} events/CPU s{verdict}"
+        f"second half {run.per_second_when_warm:,.0f}, "
+        f"{run.per_cpu_second:,.0f} events/CPU s{verdict}"
     )
 
 
@@ -139,7 +140,7 @@ def as_text(measured: Figures) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     lines = [
-        "| side | topic | events | events/s | second half | events/CPU s | seconds of each run | CPU s | results |",
+        "| side | topic | events | events/s | second half | events/CPU s | seconds | CPU s | equal |",
         "|---|---|---:|---:|---:|---:|---|---|---|",
     ]
     for row in rows:

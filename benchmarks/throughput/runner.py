@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from benchmarks.throughput.results import difference, read_back
 from benchmarks.throughput.sides.common import Key, Task
 
 _TIMEOUT_S = 900
+_MARK = re.compile(r"(first|half|done) (\d+) (\d+)$")
+"""Searched, not matched: Faust writes control codes of a terminal before it."""
 
 
 class Run(NamedTuple):
@@ -146,9 +149,8 @@ def _read_marks(process: subprocess.Popen[str]) -> dict[str, Mark]:
     marks: dict[str, Mark] = {}
     assert process.stdout is not None
     for line in process.stdout:
-        match line.split():
-            case ["first" | "half" | "done" as word, wall_ns, cpu_ns]:
-                marks[word] = Mark(int(wall_ns), int(cpu_ns))
+        if said := _MARK.search(line):
+            marks[said[1]] = Mark(int(said[2]), int(said[3]))
         if "done" in marks:
             break
     return marks

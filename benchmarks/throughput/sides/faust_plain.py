@@ -53,8 +53,11 @@ def application(task: Task, watch: Stopwatch) -> faust.App:
     )
     topic = app.topic(task.topic, key_type=bytes, value_type=bytes, key_serializer="raw",
                       value_serializer="raw")  # fmt: skip
-    table = app.Table("counts", key_type=bytes, value_type=int, default=int,
-                      key_serializer="raw") if task.variant == "count" else {}  # fmt: skip
+    table = (
+        app.Table("counts", key_type=bytes, value_type=int, default=int)
+        if task.variant == "count"
+        else {}
+    )
     handle = _counter(table) if task.variant == "count" else _nothing
 
     @app.agent(topic)

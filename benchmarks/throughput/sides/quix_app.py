@@ -34,6 +34,7 @@ class EventDeserializer(Deserializer):
         self._watch = watch
 
     def __call__(self, value: bytes, _ctx: object) -> Event:
+        """The event in ``value``."""
         self._watch.saw()
         if not self._watch.left:
             self._app.stop()
