@@ -140,7 +140,7 @@ def as_text(measured: Figures) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     lines = [
-        "| side | topic | events | events/s | second half | events/CPU s | seconds | CPU s | equal |",
+        "| side | topic | events | events/s | second half | per CPU s | seconds | CPU s | equal |",
         "|---|---|---:|---:|---:|---:|---|---|---|",
     ]
     for row in rows:

@@ -63,7 +63,7 @@ def _watching(watch: Stopwatch) -> Callable[[list[_Message]], list[_Message]]:
 
 def _by_windows(raw: Stream[_Message]) -> Stream[KafkaSinkMessage]:
     keyed = op.map("decode", raw, _keyed)
-    clock = win.EventClock(_time_of, wait_for_system_duration=timedelta(0))
+    clock = win.EventClock(_time_of, wait_for_system_duration=timedelta(minutes=1))
     windower = win.TumblingWindower(length=timedelta(milliseconds=WINDOW_MS), align_to=_EPOCH)
     counted = win.fold_window("count", keyed, clock, windower, Counts, _add, _merge, ordered=False)
     return op.map("encode", counted.down, _encoded)

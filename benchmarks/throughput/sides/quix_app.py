@@ -33,7 +33,7 @@ class EventDeserializer(Deserializer):
         self._app = app
         self._watch = watch
 
-    def __call__(self, value: bytes, _ctx: object) -> Event:
+    def __call__(self, value: bytes, ctx: object) -> Event:  # noqa: ARG002 - Quix names it
         """The event in ``value``."""
         self._watch.saw()
         if not self._watch.left:
