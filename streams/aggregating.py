@@ -26,6 +26,8 @@ from streams.outlet import Outlet, count_dead_letters
 
 log = structlog.get_logger()
 
+STRETCH_BYTES = 1_000_000
+
 
 class Aggregation:
     """Counts the messages of one kind of telemetry."""
@@ -50,7 +52,8 @@ class Aggregation:
             stretch = list(of_one)
             new = unfenced(stretch, partial(self._last_seq, stretch[0]))
             _tell_duplicates(stretch[0], new.fenced)
-            found += self._counted(new.messages, new.fenced)
+            for part in _cut(new.messages):
+                found += self._counted(part, new.fenced)
             partition = stretch[0].partition
             passed += [
                 (_fence(stretch[0], agent), seq, partition) for agent, seq in new.last_seq.items()
@@ -89,6 +92,17 @@ class Aggregation:
             half = len(messages) // 2
             yield from self._counted(messages[:half], without)
             yield from self._counted(messages[half:], without)
+
+
+def _cut(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Stretches whose partials fit into a message of Kafka: they are smaller than the records."""
+    start = size = 0
+    for number, message in enumerate(messages):
+        if size and size + len(message.value) > STRETCH_BYTES:
+            yield messages[start:number]
+            start, size = number, 0
+        size += len(message.value)
+    yield messages[start:]
 
 
 def _place(message: Message) -> tuple[str, int]:

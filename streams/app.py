@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 APP_NAME = "coalmine-streams"
 HEARTBEAT_S = 0.5
-BATCH_MESSAGES = 64
+BATCH_MESSAGES = 500
 BATCH_WITHIN_S = 0.01
 """How long the first of some messages waits for more: nobody notices, and much is saved."""
 
