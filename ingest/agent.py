@@ -12,7 +12,7 @@ from contracts.clock import Clock
 from contracts.errors import Backpressure
 from contracts.records import HostSample, RecordKind
 from ingest.batch import Batch, build_entry, bytes_of, kind_of
-from ingest.checkpoint import Checkpoint
+from ingest.checkpoint import Checkpoint, take_over
 from ingest.dead_letters import dead_letter
 from ingest.hosts import HostSampler
 from ingest.settings import AgentConfig, BatchSettings
@@ -36,6 +36,8 @@ class Counters:
     entries: int = 0
     pauses: int = 0
     """Times at which reading began to wait because the spool was full."""
+    possible_losses: int = 0
+    """Files whose end was perhaps not read: cut with no copy left, or gone during a stop."""
 
 
 class Agent:
@@ -62,7 +64,7 @@ class Agent:
         self.counters = Counters()
         positions = {p.key: p for p in checkpoint.positions}
         for leftover in spool.recover():
-            positions.update({p.key: p for p in leftover.positions})
+            take_over(positions, leftover.positions)
         self._next_seq = first_seq(checkpoint, spool, clock)
         self._watcher = Watcher(
             [Source(source, host) for source in config.files],
@@ -77,9 +79,10 @@ class Agent:
 
         Never raises for what stands in files. While the spool is full nothing is read.
         """
-        if self._is_full() and not self._flush():
-            return False
         self._look()
+        if self._is_full() and not self._flush():
+            self._watcher.keep_copies()
+            return False
         found = False
         for reading in self._watcher.read():
             found = True
@@ -87,6 +90,7 @@ class Agent:
             if self._is_waiting:
                 break
         self._sample()
+        self.counters.possible_losses = self._watcher.possible_losses
         if self._is_due():
             self._flush()
         return found
@@ -102,8 +106,10 @@ class Agent:
     def _look(self) -> None:
         self._watcher.look()
         opened, gone = self._watcher.take_changes()
+        self._checkpoint.forget(
+            gone
+        )  # first: an opened file may have the inode of one that is gone
         self._checkpoint.note_opened(opened)
-        self._checkpoint.forget(gone)
         if opened or self._checkpoint.is_new:
             # a kill before the first acknowledgement must not choose the starting points anew,
             # and what is rotated away meanwhile is found only if its path is known

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import structlog
 
 from contracts.clock import Clock
-from ingest.files import FileKey, FilePosition, is_same_content, matching_files
+from ingest.files import FileKey, FilePosition, is_excluded, is_same_content, matching_files
 from ingest.rotation import (
+    Families,
     find_by_keys,
     find_copy,
-    is_same_so_far,
+    is_compressed,
+    is_renamed,
     open_plain,
     originals_of,
-    siblings,
 )
 from ingest.settings import StartAt
 from ingest.source import Source
@@ -66,10 +67,13 @@ class Watcher:
         self._by_path = {p.listed or p.path: p.key for p in self._remembered.values()}
         self._by_path |= {p.path: p.key for p in self._remembered.values()}
         self._seen_at = seen_at
+        self._since_ms = 0
         self._is_first_start = seen_at == 0
         self._is_first_look = True
         self._files: dict[FileKey, tuple[Source, TailedFile]] = {}
         self._resting: dict[FileKey, tuple[int, int]] = {}
+        self._families = Families()
+        self._rotated: list[tuple[Source, str]] = []
         self._orphans: list[tuple[Source, FilePosition]] = []
         self._refused: dict[str, float] = {}
         self._waiting = 0
@@ -96,21 +100,22 @@ class Watcher:
         if self._clock.monotonic_s() < self._next_look_s:
             return
         began = time.perf_counter()
-        now_ms = self._clock.now_ms()
+        self._since_ms = self._seen_at - _GRACE_MS
+        self._seen_at = self._clock.now_ms()
         self._waiting = 0
-        listed = self._look_at_globs()
+        self._families.renew()
+        # what is known comes first: a new file may be its copy
+        listed, unknown = self._look_at_globs()
         if self._is_first_look:
-            self._adopt_renamed(listed)
-        self._claim_copies()
-        if self._is_first_look and not self._is_first_start:
-            for source in self._sources:
-                for path in source.known_paths(self._by_path):
-                    self._adopt_rotated(source, path, self._seen_at - _GRACE_MS)
+            self._find_renamed([k for k in self._remembered if k not in listed], is_read=False)
         self._forget_resting(listed)
+        self._claim_copies()
+        for source, path in unknown:
+            self._open(source, path, is_copy_possible=True)
+        self._adopt_all_rotated()
         for key, (_, file) in self._files.items():
             file.is_listed = key in listed
         self._is_first_look = False
-        self._seen_at = now_ms
         if self._waiting:
             log.warning("files_wait_for_a_handle", files=self._waiting, open=len(self._files))
             return
@@ -149,29 +154,34 @@ class Watcher:
         for key in list(self._files):
             self._close(key)
 
-    def _look_at_globs(self) -> set[FileKey]:
+    def _look_at_globs(self) -> tuple[set[FileKey], list[tuple[Source, str]]]:
+        """Keys of all files that the globs find, and those that were never seen."""
         listed: set[FileKey] = set()
+        unknown: list[tuple[Source, str]] = []
         for source in self._sources:
             for path, status in matching_files(source.config.paths, source.config.exclude):
                 key = (status.st_dev, status.st_ino)
-                if key not in listed:
-                    listed.add(key)
+                if key in listed:
+                    continue
+                listed.add(key)
+                if self._by_path.get(path) != key:
+                    self._rotated.append((source, path))
+                if key in self._files or key in self._remembered:
                     self._found(source, path, status)
-        return listed
+                else:
+                    unknown.append((source, path))
+        return listed, unknown
 
     def _found(self, source: Source, path: str, status: os.stat_result) -> None:
         key = (status.st_dev, status.st_ino)
         known = self._files.get(key)
-        previous = self._by_path.get(path)
-        if known is not None and known[1].path != path:
+        if known is None:
+            if self._resting.get(key) != (status.st_size, status.st_mtime_ns):
+                self._open(source, path)
+        elif known[1].path != path:
             log.info("file_renamed", file=known[1].path, to=path)
             known[1].moved_to(path)
-        elif known is None and self._resting.get(key) != (status.st_size, status.st_mtime_ns):
-            self._open(source, path, is_copy_possible=True)
-        if previous not in (None, key):
-            self._adopt_rotated(source, path, self._seen_at - _GRACE_MS)
-        if key in self._files or key in self._resting:
-            self._by_path[path] = key
+        self._by_path[path] = key
 
     def _open(
         self,
@@ -192,10 +202,12 @@ class Watcher:
             return False
         self._refused.pop(path, None)
         status = os.fstat(fd)
-        key = (status.st_dev, status.st_ino)
+        # a compressed file is known by itself, not by the nameless copy that is read
+        own = os.stat(path) if is_compressed(path) else status  # noqa: PTH116 - as in files
+        key = (own.st_dev, own.st_ino)
         remembered = self._remembered.get(key)
-        is_copy = is_copy_possible and remembered is None and self._is_copy(path, fd)
-        if key in self._files or is_copy:
+        is_known = key in self._files or remembered is not None
+        if key in self._files or (is_copy_possible and not is_known and self._is_copy(path, fd)):
             os.close(fd)
             return False
         self._remembered.pop(key, None)
@@ -206,6 +218,7 @@ class Watcher:
             fd,
             source.tail_rules,
             self._clock,
+            key=key,
             listed=listed or (remembered.listed if remembered else "") or path,
             offset=start,
             generation=generation,
@@ -241,7 +254,7 @@ class Watcher:
         """Whether a new file is what copytruncate makes of a followed one before it cuts that."""
         for original in originals_of(path):
             known = self._files.get(self._by_path.get(original, (0, 0)))
-            if known is not None and is_same_so_far(fd, known[1].fd):
+            if known is not None and known[1].is_copied_by(fd):
                 return True
         return False
 
@@ -262,7 +275,7 @@ class Watcher:
         return bool(quiet)
 
     def _forget_resting(self, listed: set[FileKey]) -> None:
-        missing = {key: self._remembered[key] for key in self._resting if key not in listed}
+        missing = [key for key in self._resting if key not in listed]
         for key in missing:
             del self._resting[key]
         self._find_renamed(missing, is_read=True)
@@ -278,13 +291,14 @@ class Watcher:
             block = file.drain() if is_done else file.rest()
             if is_done:
                 log.info("file_closed", file=file.path)
-                self._gone.append(file.key)
+                self._is_gone(file.key)
                 self._close(file.key)
         if block is not None and block.lines:
             yield Reading(source, file, block)
 
     def _follow_copy(self, source: Source, file: TailedFile) -> bool:
         """Copytruncate: the copy has what was not read yet."""
+        self._families.renew()
         was_opened = self._claim(source, file.position(file.emitted))
         log.info("file_truncated", file=file.path, has_copy=was_opened)
         if was_opened:
@@ -294,10 +308,16 @@ class Watcher:
     def _claim(self, source: Source, orphan: FilePosition) -> bool:
         """Go on in the copy of a file that was truncated or is gone, and in what came after it."""
         taken = self._files.keys() | self._remembered.keys()
-        copy = find_copy(orphan, source.config.exclude, taken, self._seen_at - _GRACE_MS)
+        original = orphan.listed or orphan.path
+        family = [
+            (path, status)
+            for relative in (original, *originals_of(original))
+            for path, status in self._families.of(relative)
+            if is_compressed(path) or not is_excluded(path, source.config.exclude)
+        ]
+        copy = find_copy(orphan, family, taken, self._since_ms)
         if copy is None:
             return False
-        original = orphan.listed or orphan.path
         was_opened = self._open(source, copy[0], listed=original, offset=orphan.offset)
         self._adopt_rotated(source, original, copy[1].st_mtime_ns // 1_000_000)
         return was_opened
@@ -308,24 +328,33 @@ class Watcher:
             if not self._claim(source, orphan):
                 self._count_loss(orphan.path)
 
+    def _adopt_all_rotated(self) -> None:
+        """Look beside every path that has another file than before."""
+        rotated, self._rotated = self._rotated, []
+        if self._is_first_look:
+            rotated = [(s, path) for s in self._sources for path in s.known_paths(self._by_path)]
+        for source, path in rotated:
+            self._adopt_rotated(source, path, self._since_ms)
+
     def _count_loss(self, path: str) -> None:
         self.possible_losses += 1
         log.warning("lines_may_be_lost", file=path, reason="cut or gone with no copy")
 
     def _adopt_rotated(self, source: Source, path: str, since_ms: int) -> None:
         """Files that came and were rotated away between two looks: never seen under ``path``."""
-        for sibling, status in siblings(path, source.config.exclude):
+        if self._is_first_start and self._is_first_look:
+            return
+        for sibling, status in self._families.of(path):
             key = (status.st_dev, status.st_ino)
+            if is_excluded(sibling, source.config.exclude):
+                continue
             is_recent = status.st_mtime_ns // 1_000_000 >= since_ms
             if is_recent and key not in self._files and key not in self._remembered:
                 self._open(source, sibling, listed=path, is_copy_possible=status.st_size > 0)
 
-    def _adopt_renamed(self, listed: set[FileKey]) -> None:
-        """Files that were renamed out of the globs while the agent was stopped."""
-        missing = {k: p for k, p in self._remembered.items() if k not in listed}
-        self._find_renamed(missing, is_read=False)
-
-    def _find_renamed(self, missing: dict[FileKey, FilePosition], *, is_read: bool) -> None:
+    def _find_renamed(self, keys: Iterable[FileKey], *, is_read: bool) -> None:
+        """Files that were renamed out of the globs while they were not open."""
+        missing = {key: self._remembered[key] for key in keys}
         directories = {os.path.dirname(p.path) for p in missing.values()}  # noqa: PTH120 - texts throughout
         found = {d: find_by_keys(d, missing.keys()) for d in directories if os.path.isdir(d)}  # noqa: PTH112 - as above
         for key, position in missing.items():
@@ -335,13 +364,18 @@ class Watcher:
             if directory not in found or source is None:
                 continue
             renamed = found[directory].get(key)
-            if renamed is not None:
+            # the inode may be another file's by now
+            if renamed is not None and is_renamed(renamed, position):
                 self._open(source, renamed, listed=listed)
                 continue
-            self._gone.append(key)
+            self._is_gone(key)
             del self._remembered[key]
             if not is_read:
                 self._orphans.append((source, position))
+
+    def _is_gone(self, key: FileKey) -> None:
+        self._gone.append(key)
+        self._opened = [p for p in self._opened if p.key != key]
 
     def _read_failed(self, file: TailedFile, error: OSError) -> None:
         log.warning("file_read_failed", file=file.path, error=error.strerror, retry_s=_RETRY_S)
