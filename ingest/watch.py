@@ -110,6 +110,8 @@ class Watcher:
             self._find_renamed([k for k in self._remembered if k not in listed], is_read=False)
         self._forget_resting(listed)
         self._claim_copies()
+        if unknown or self._rotated:
+            self.keep_copies()
         for source, path in unknown:
             self._open(source, path, is_copy_possible=True)
         self._adopt_all_rotated()
@@ -124,7 +126,7 @@ class Watcher:
         self._next_look_s = self._clock.monotonic_s() + took * 10
 
     def keep_copies(self) -> None:
-        """While reading waits: open the copies of files that are truncated meanwhile."""
+        """Open the copies of files that were truncated, before they are taken for new files."""
         for source, file in list(self._files.values()):
             try:
                 if file.was_truncated():
