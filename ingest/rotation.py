@@ -144,11 +144,13 @@ def continues(path: str, position: FilePosition) -> bool:
         return False
 
 
-def is_renamed(path: str, position: FilePosition) -> bool:
+def goes_on(path: str, position: FilePosition) -> bool:
     """Whether the file at ``path``, which has the inode of ``position``, is still the same file."""
     if position.head_length:
         return continues(path, position)
-    return (position.listed or position.path) in originals_of(path)
+    original = position.listed or position.path
+    is_named_so = path == original or original in originals_of(path)
+    return is_named_so and not is_compressed(path)
 
 
 def open_plain(path: str) -> int:

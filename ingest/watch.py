@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import structlog
 
 from contracts.clock import Clock
-from ingest.files import FileKey, FilePosition, is_excluded, is_same_content, matching_files
+from ingest.files import FileKey, FilePosition, is_excluded, matching_files
 from ingest.rotation import (
     Families,
     find_by_keys,
     find_copy,
+    goes_on,
     is_compressed,
-    is_renamed,
     open_plain,
     originals_of,
 )
@@ -73,13 +73,15 @@ class Watcher:
         self._files: dict[FileKey, tuple[Source, TailedFile]] = {}
         self._resting: dict[FileKey, tuple[int, int]] = {}
         self._families = Families()
-        self._rotated: list[tuple[Source, str]] = []
+        self._rotated: list[tuple[Source, str, int]] = []
+        self._generations: dict[FileKey, int] = {}
         self._orphans: list[tuple[Source, FilePosition]] = []
         self._refused: dict[str, float] = {}
         self._waiting = 0
         self._next_look_s = 0.0
         self._opened: list[FilePosition] = []
         self._gone: list[FileKey] = []
+        self._moved: list[FilePosition] = []
         self._max_open = max(1, _open_files_limit() // 2)
         self.possible_losses = 0
         """Files whose end was perhaps not read: cut with no copy left, or gone during a stop."""
@@ -94,6 +96,11 @@ class Watcher:
         changes = (self._opened, self._gone)
         self._opened, self._gone = [], []
         return changes
+
+    def take_moves(self) -> list[FilePosition]:
+        """Where reading goes on after truncations: true once all that was read is in the spool."""
+        moves, self._moved = self._moved, []
+        return moves
 
     def look(self) -> None:
         """Find new, renamed and vanished files; cheap when called often."""
@@ -167,18 +174,32 @@ class Watcher:
                     continue
                 listed.add(key)
                 if self._by_path.get(path) != key:
-                    self._rotated.append((source, path))
-                if key in self._files or key in self._remembered:
+                    self._rotated.append((source, path, self._since_ms))
+                if self._is_known(source, path, status):
                     self._found(source, path, status)
                 else:
                     unknown.append((source, path))
         return listed, unknown
 
+    def _is_known(self, source: Source, path: str, status: os.stat_result) -> bool:
+        key = (status.st_dev, status.st_ino)
+        remembered = self._remembered.get(key)
+        if remembered is None or self._is_resting(key, status) or goes_on(path, remembered):
+            return remembered is not None or key in self._files
+        # truncated while nobody looked, or another file with the same inode
+        del self._remembered[key]
+        self._orphans.append((source, remembered))
+        self._generations[key] = remembered.generation + 1
+        return False
+
+    def _is_resting(self, key: FileKey, status: os.stat_result) -> bool:
+        return self._resting.get(key) == (status.st_size, status.st_mtime_ns)
+
     def _found(self, source: Source, path: str, status: os.stat_result) -> None:
         key = (status.st_dev, status.st_ino)
         known = self._files.get(key)
         if known is None:
-            if self._resting.get(key) != (status.st_size, status.st_mtime_ns):
+            if not self._is_resting(key, status):
                 self._open(source, path)
         elif known[1].path != path:
             log.info("file_renamed", file=known[1].path, to=path)
@@ -192,6 +213,7 @@ class Watcher:
         *,
         listed: str = "",
         offset: int | None = None,
+        is_in_spool: bool = True,
         is_copy_possible: bool = False,
     ) -> bool:
         if self._clock.monotonic_s() < self._refused.get(path, 0.0) or not self._has_room():
@@ -203,10 +225,9 @@ class Watcher:
             log.warning("file_unreadable", file=path, error=error.strerror, retry_s=_RETRY_S)
             return False
         self._refused.pop(path, None)
-        status = os.fstat(fd)
         # a compressed file is known by itself, not by the nameless copy that is read
-        own = os.stat(path) if is_compressed(path) else status  # noqa: PTH116 - as in files
-        key = (own.st_dev, own.st_ino)
+        status = os.stat(path) if is_compressed(path) else os.fstat(fd)  # noqa: PTH116 - as in files
+        key = (status.st_dev, status.st_ino)
         remembered = self._remembered.get(key)
         is_known = key in self._files or remembered is not None
         if key in self._files or (is_copy_possible and not is_known and self._is_copy(path, fd)):
@@ -214,7 +235,7 @@ class Watcher:
             return False
         self._remembered.pop(key, None)
         self._resting.pop(key, None)
-        start, generation = self._start(source, fd, status, remembered, offset)
+        start, generation = self._start(source, fd, key, remembered, offset)
         file = TailedFile(
             path,
             fd,
@@ -227,7 +248,7 @@ class Watcher:
         )
         self._files[key] = (source, file)
         self._by_path[path] = key
-        self._opened.append(file.position(start))
+        (self._opened if is_in_spool else self._moved).append(file.position(start))
         log.info("file_opened", file=path, offset=start)
         return True
 
@@ -235,22 +256,19 @@ class Watcher:
         self,
         source: Source,
         fd: int,
-        status: os.stat_result,
+        key: FileKey,
         remembered: FilePosition | None,
         offset: int | None,
     ) -> tuple[int, int]:
-        if offset is not None:
-            return offset, 0
         if remembered is not None:
-            if remembered.offset <= status.st_size and is_same_content(fd, remembered):
-                return remembered.offset, remembered.generation
-            # truncated while nobody looked, or another file with the same inode
-            self._orphans.append((source, remembered))
-            return 0, remembered.generation + 1
+            return remembered.offset, remembered.generation
+        generation = self._generations.pop(key, 0)
+        if offset is not None:
+            return offset, generation
         is_old = self._is_first_start and self._is_first_look
         if is_old and source.config.start_at is StartAt.END:
-            return _last_line_start(fd, status.st_size), 0
-        return 0, 0
+            return _last_line_start(fd), generation
+        return 0, generation
 
     def _is_copy(self, path: str, fd: int) -> bool:
         """Whether a new file is what copytruncate makes of a followed one before it cuts that."""
@@ -286,7 +304,7 @@ class Watcher:
         if file.was_truncated() and not self._follow_copy(source, file):
             self._count_loss(file.path)
             yield Reading(source, file, file.drain())
-            file.begin_again()
+            self._begin_again(file)
         block = file.read()
         if block is None:
             is_done = not file.is_listed and file.idle_s >= self._rotate_wait_s
@@ -301,13 +319,17 @@ class Watcher:
     def _follow_copy(self, source: Source, file: TailedFile) -> bool:
         """Copytruncate: the copy has what was not read yet."""
         self._families.renew()
-        was_opened = self._claim(source, file.position(file.emitted))
+        was_opened = self._claim(source, file.position(file.emitted), is_in_spool=False)
         log.info("file_truncated", file=file.path, has_copy=was_opened)
         if was_opened:
-            file.begin_again()
+            self._begin_again(file)
         return was_opened
 
-    def _claim(self, source: Source, orphan: FilePosition) -> bool:
+    def _begin_again(self, file: TailedFile) -> None:
+        file.begin_again()
+        self._moved.append(file.position(0))
+
+    def _claim(self, source: Source, orphan: FilePosition, *, is_in_spool: bool) -> bool:
         """Go on in the copy of a file that was truncated or is gone, and in what came after it."""
         taken = self._files.keys() | self._remembered.keys()
         original = orphan.listed or orphan.path
@@ -320,23 +342,27 @@ class Watcher:
         copy = find_copy(orphan, family, taken, self._since_ms)
         if copy is None:
             return False
-        was_opened = self._open(source, copy[0], listed=original, offset=orphan.offset)
-        self._adopt_rotated(source, original, copy[1].st_mtime_ns // 1_000_000)
+        was_opened = self._open(
+            source, copy[0], listed=original, offset=orphan.offset, is_in_spool=is_in_spool
+        )
+        self._rotated.append((source, original, copy[1].st_mtime_ns // 1_000_000))
         return was_opened
 
     def _claim_copies(self) -> None:
         orphans, self._orphans = self._orphans, []
         for source, orphan in orphans:
-            if not self._claim(source, orphan):
+            if not self._claim(source, orphan, is_in_spool=True):
                 self._count_loss(orphan.path)
 
     def _adopt_all_rotated(self) -> None:
         """Look beside every path that has another file than before."""
         rotated, self._rotated = self._rotated, []
         if self._is_first_look:
-            rotated = [(s, path) for s in self._sources for path in s.known_paths(self._by_path)]
-        for source, path in rotated:
-            self._adopt_rotated(source, path, self._since_ms)
+            for source in self._sources:
+                paths = source.known_paths(self._by_path)
+                rotated += [(source, path, self._since_ms) for path in paths]
+        for source, path, since_ms in rotated:
+            self._adopt_rotated(source, path, since_ms)
 
     def _count_loss(self, path: str) -> None:
         self.possible_losses += 1
@@ -367,7 +393,7 @@ class Watcher:
                 continue
             renamed = found[directory].get(key)
             # the inode may be another file's by now
-            if renamed is not None and is_renamed(renamed, position):
+            if renamed is not None and goes_on(renamed, position):
                 self._open(source, renamed, listed=listed)
                 continue
             self._is_gone(key)
@@ -392,8 +418,9 @@ class Watcher:
             entry[1].close()
 
 
-def _last_line_start(fd: int, size: int) -> int:
+def _last_line_start(fd: int) -> int:
     """Offset after the last newline, so that a line which is being written is read whole."""
+    size = os.fstat(fd).st_size
     start = max(0, size - 64 * 1024)
     tail = os.pread(fd, size - start, start)
     return start + tail.rfind(b"\n") + 1 if b"\n" in tail else size

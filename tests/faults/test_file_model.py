@@ -104,7 +104,7 @@ class FileModel(RuleBasedStateMachine):
         """The beginning of a line."""
         content = self._content(self.folder / name)
         if not content.partial:
-            content.partial = f"{self.next_number}"
+            content.partial = f"{self.next_number:04}"
             self.next_number += 1
             self._put(self.folder / name, content.partial)
 
@@ -128,6 +128,8 @@ class FileModel(RuleBasedStateMachine):
             self._shift(log)
             if not self._is_seen(log):
                 self.moved_unseen.append((log, self.at[log]))
+            elif self._is_held(log) and not self._is_begun(log):
+                self._cut(self.at[log], is_known=False)  # was empty when the agent looked
             copy = self._numbered(log, 1)
             shutil.copyfile(log, copy)
             os.truncate(log, 0)
@@ -265,7 +267,7 @@ class FileModel(RuleBasedStateMachine):
                 number, text = int(content.partial), ""
             else:
                 number = self.next_number
-                text = f"{number}"
+                text = f"{number:04}"
                 self.next_number += 1
             content.partial = ""
             content.lines.append(number)
@@ -307,6 +309,11 @@ class FileModel(RuleBasedStateMachine):
 
     def _is_seen(self, path: Path) -> bool:
         return self._is_held(path) or self._is_known(path)
+
+    def _is_begun(self, path: Path) -> bool:
+        status = path.stat()
+        file = self.rig.agent._watcher._files[status.st_dev, status.st_ino][1]
+        return bool(file.head) and not file.was_truncated()
 
     def _is_known(self, path: Path) -> bool:
         """Whether the next process would remember what the file holds now."""
