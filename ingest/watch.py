@@ -221,20 +221,45 @@ class Watcher:
         try:
             fd = open_plain(path)
         except OSError as error:
-            self._refused[path] = self._clock.monotonic_s() + _RETRY_S
-            log.warning("file_unreadable", file=path, error=error.strerror, retry_s=_RETRY_S)
+            self._refuse(path, error)
             return False
         self._refused.pop(path, None)
+        try:
+            file = self._begin(source, path, fd, listed, offset, is_copy_possible=is_copy_possible)
+        except OSError as error:
+            self._refuse(path, error)
+            file = None
+        if file is None:
+            os.close(fd)
+            return False
+        self._files[file.key] = (source, file)
+        self._by_path[path] = file.key
+        (self._opened if is_in_spool else self._moved).append(file.position(file.emitted))
+        log.info("file_opened", file=path, offset=file.emitted)
+        return True
+
+    def _refuse(self, path: str, error: OSError) -> None:
+        self._refused[path] = self._clock.monotonic_s() + _RETRY_S
+        log.warning("file_unreadable", file=path, error=error.strerror, retry_s=_RETRY_S)
+
+    def _begin(
+        self,
+        source: Source,
+        path: str,
+        fd: int,
+        listed: str,
+        offset: int | None,
+        *,
+        is_copy_possible: bool,
+    ) -> TailedFile | None:
+        """The file ready to be read; None when it is open already, or will be read elsewhere."""
         # a compressed file is known by itself, not by the nameless copy that is read
         status = os.stat(path) if is_compressed(path) else os.fstat(fd)  # noqa: PTH116 - as in files
         key = (status.st_dev, status.st_ino)
         remembered = self._remembered.get(key)
-        is_known = key in self._files or remembered is not None
-        if key in self._files or (is_copy_possible and not is_known and self._is_copy(path, fd)):
-            os.close(fd)
-            return False
-        self._remembered.pop(key, None)
-        self._resting.pop(key, None)
+        is_new = key not in self._files and remembered is None
+        if key in self._files or (is_new and is_copy_possible and self._is_copy(path, fd)):
+            return None
         start, generation = self._start(source, fd, key, remembered, offset)
         file = TailedFile(
             path,
@@ -246,11 +271,9 @@ class Watcher:
             offset=start,
             generation=generation,
         )
-        self._files[key] = (source, file)
-        self._by_path[path] = key
-        (self._opened if is_in_spool else self._moved).append(file.position(start))
-        log.info("file_opened", file=path, offset=start)
-        return True
+        self._remembered.pop(key, None)
+        self._resting.pop(key, None)
+        return file
 
     def _start(
         self,

@@ -27,7 +27,6 @@ ConfigFile = Annotated[Path, typer.Option("--config", dir_okay=False, help="YAML
 def register(app: typer.Typer) -> None:
     """Add the rooms' commands to the application."""
     panel = "Parts of the stack"
-    app.command(epilog="Example: coalmine agent --config agent.yaml", rich_help_panel=panel)(agent)
     app.command(
         epilog="Example: coalmine worker --policies policies/ --state state/worker",
         rich_help_panel=panel,
@@ -37,14 +36,6 @@ def register(app: typer.Typer) -> None:
         alerter
     )
     app.command(epilog="Example: coalmine dashboard --port 8050", rich_help_panel=panel)(dashboard)
-
-
-def agent(config: ConfigFile) -> None:
-    """Ship log files, crash reports and host statistics of this machine to Kafka."""
-    from ingest.app import run  # noqa: PLC0415 - see the module
-
-    journal.configure()
-    run(config)
 
 
 def worker(policies: Policies = None, state: State = _DEFAULT_STATE / "worker") -> None:
@@ -87,5 +78,5 @@ def _made(directory: Path) -> Path:
     return directory.absolute()
 
 
-for _command in (agent, worker, indexer, alerter, dashboard):
+for _command in (worker, indexer, alerter, dashboard):
     _command.__doc__ = f"{_command.__doc__}\n\n{_RUNS}"
