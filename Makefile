@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
 
-.PHONY: help setup check format test demo screenshots bench-evidence evidence-plots bench-kayenta bench-ingest bench-replay bench-real-data lock pins browser clean
+.PHONY: help setup check format test test-faults demo screenshots bench-evidence evidence-plots bench-kayenta bench-ingest bench-replay bench-real-data lock pins browser clean
 
 # Real logs that are no part of this repository: access/ and kafka/ below it
 DATA ?= ../shared/data
@@ -46,6 +46,9 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 test: $(STAMP) browser check  ## Check, then run every test: real servers, a real browser
 	@$(BIN)/pytest $(ARGS)
 
+test-faults: $(STAMP)  ## Run the full form of the fault tests: kills, power cuts, full disks, outages
+	@$(BIN)/pytest tests/faults --faults -m faults $(ARGS)
+
 demo: $(STAMP)  ## See a bad canary being rolled back
 	@$(BIN)/coalmine demo $(ARGS)
 
@@ -55,6 +58,8 @@ screenshots: $(STAMP) browser  ## Take pictures of the dashboard into docs/image
 
 bench-evidence: $(STAMP)  ## Error rates and delays of the evidence, as docs/evidence.md has them
 	@$(BIN)/python benchmarks/evidence.py $(ARGS)
+	@$(BIN)/python benchmarks/kayenta_cases.py $(DATA)/kayenta/classifier_cases.json
+	@$(BIN)/python benchmarks/replay.py
 
 evidence-plots: $(STAMP) browser  ## Draw the plots of docs/evidence.md
 	@$(BIN)/python benchmarks/evidence_plots.py docs/images

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -14,12 +15,14 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, T
 from kafka.errors import CommitFailedError, KafkaError
 
 from alerting import metrics
+from alerting.breaker import Breaker
 from alerting.intake import STAGE, Place, decode, select_endpoints
 from alerting.ledger import KafkaLedger
 from alerting.offsets import OffsetTracker, Partition
 from alerting.outbox import Outbox
-from alerting.pipeline import Parts, build_pipeline
+from alerting.pipeline import Parts
 from alerting.settings import Endpoint, load_endpoints
+from alerting.standing import Standing
 from alerting.transport import HttpTransport
 from alerting.watchdog import StallWatch
 from contracts import journal
@@ -73,11 +76,12 @@ def run(config: Path, health: Address | None = None) -> None:
             signal.signal(number, lambda *_: stop.set())
     _log.info("alerter_starting", endpoints=[e.name for e in endpoints], kafka=settings.bootstrap)
     clock = SystemClock()
-    vitals = Vitals(clock)
+    vitals, standing = Vitals(clock), Standing()
     with serve(health, vitals, metrics.REGISTRY):
-        ledger = _insist(lambda: KafkaLedger(settings, clock), stop)
+        ledger = _insist(lambda: KafkaLedger(settings, clock, standing), stop)
         if ledger is not None:
-            Alerter(endpoints, lambda: _consumer(settings), ledger, clock, vitals).run(stop)
+            consume = partial(_consumer, settings)
+            Alerter(endpoints, consume, ledger, clock, vitals, standing).run(stop)
     _log.info("alerter_stopped")
 
 
@@ -90,6 +94,7 @@ class Alerter:
         ledger: what was delivered.
         clock: the machine's.
         vitals: what tells whether it moves, and can work.
+        standing: which decisions still stand; the ledger adds what it reads back.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class Alerter:
         ledger: KafkaLedger,
         clock: Clock,
         vitals: Vitals,
+        standing: Standing,
     ) -> None:
         self._endpoints = endpoints
         self._make_consumer = make_consumer
@@ -110,13 +116,8 @@ class Alerter:
         self._ledger = ledger
         self._clock = clock
         self._offsets = OffsetTracker()
-        # only the jitter of retries comes from it
-        parts = Parts(clock, HttpTransport(), ledger, Random())  # noqa: S311 - see above
-        stages = build_pipeline(parts)
-        self._outboxes = {
-            endpoint.name: Outbox(endpoint, stages, ledger, clock, self._offsets.settled)
-            for endpoint in endpoints
-        }
+        self._standing = standing
+        self._outboxes = {endpoint.name: self._outbox(endpoint) for endpoint in endpoints}
         self._must_catch_up = True
         self._pulse = vitals.pulse("reading", _LOOP_LIMIT_S)
         self._kafka = Pulse(_SILENT_S, clock)
@@ -169,6 +170,17 @@ class Alerter:
         self._is_member = True
         self._kafka.beat()
         _log.info("alerter_ready", partitions=sorted(number for _, number in partitions))
+
+    def _outbox(self, endpoint: Endpoint) -> Outbox:
+        parts = Parts(
+            clock=self._clock,
+            transport=HttpTransport(),
+            ledger=self._ledger,
+            random=Random(),  # noqa: S311 - only the jitter of retries comes from it
+            standing=self._standing,
+            breaker=Breaker(endpoint.name),
+        )
+        return Outbox(endpoint, parts, self._offsets.settled)
 
     def _pending_s(self) -> float:
         waiting = [outbox.waiting_since for outbox in self._outboxes.values()]
@@ -254,6 +266,7 @@ class Alerter:
             if _insist(lambda: self._ledger.set_aside(letter), stop, self._pulse):
                 self._offsets.settled(place)
             return
+        self._standing.note(decision)
         chosen = select_endpoints(decision, self._endpoints, self._ledger)
         _log.info("decision_taken", decision=decision.id, endpoints=[e.name for e in chosen])
         metrics.DECISIONS.labels(decision.action).inc()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import secrets
 import signal
 import socket
 import threading
@@ -14,6 +16,7 @@ import structlog
 
 from contracts import journal
 from contracts.clock import SystemClock
+from contracts.config import resolve_secret
 from contracts.errors import ConfigError, Fatal
 from contracts.settings import kafka_settings
 from health.address import Address
@@ -23,6 +26,7 @@ from ingest import metrics
 from ingest.agent import Agent
 from ingest.checkpoint import Checkpoint
 from ingest.hosts import HostSampler
+from ingest.redact import redactor_of
 from ingest.settings import AgentConfig, load_agent_config
 from ingest.ship import KafkaSink, Shipper
 from ingest.spool import Spool
@@ -62,7 +66,13 @@ def run(config: Path, health: Address | None = None) -> None:
         if settings.hosts is not None:
             sampler = HostSampler(settings.hosts, host, clock, settings.state_dir)
         agent = Agent(
-            settings, host=host, spool=spool, checkpoint=checkpoint, sampler=sampler, clock=clock
+            settings,
+            host=host,
+            spool=spool,
+            checkpoint=checkpoint,
+            sampler=sampler,
+            clock=clock,
+            redactor=redactor_of(settings.redaction, _redaction_key(settings, config)),
         )
         sink = KafkaSink(kafka, f"coalmine-agent-{settings.agent_id}")
         shipper = Shipper(spool, checkpoint, sink, clock, vitals)
@@ -108,7 +118,25 @@ def _report(event: str, agent: Agent, shipper: Shipper, spool: Spool) -> None:
         shipped_entries=shipper.shipped_entries,
         spool_bytes=spool.size_bytes,
         quarantined=spool.quarantined,
+        redacted=dict(counters.redacted),
     )
+
+
+def _redaction_key(settings: AgentConfig, source: Path) -> bytes:
+    if settings.redaction.key:
+        reference = settings.redaction.key
+        secret = resolve_secret(reference, source=str(source), field="redaction.key")
+        return secret.reveal().encode()
+    path = settings.state_dir / "redaction.key"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        key = secrets.token_hex(32).encode()
+        path.touch(mode=0o600)
+        with path.open("wb") as file:
+            file.write(key)
+            os.fsync(file.fileno())
+        return key
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from contracts import journal
 from health.address import Address
 
 _RUNS = f"Runs until SIGTERM or Ctrl-C. {EXIT_CODES}"
+_STAGE_RUNS = f"{_RUNS[:-1]}, 3 too many dead letters."
 _DEFAULT_STATE = Path("state")
 
 Policies = Annotated[
@@ -120,5 +121,7 @@ def _made(directory: Path) -> Path:
     return directory.absolute()
 
 
-for _command in (agent, worker, indexer, alerter, dashboard):
+for _command in (agent, alerter, dashboard):
     _command.__doc__ = f"{_command.__doc__}\n\n{_RUNS}"
+for _stage in (worker, indexer):
+    _stage.__doc__ = f"{_stage.__doc__}\n\n{_STAGE_RUNS}"

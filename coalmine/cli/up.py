@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from coalmine.cli.output import EXIT_CODES, print_json, say
+from coalmine.cli.output import EXIT_CODES, Exit, print_json, say
 from coalmine.cli.progress import draw
 from coalmine.cli.state import (
     Running,
@@ -211,7 +211,8 @@ def _tell(change: Change) -> None:
     again = f"starts again in {change.wait_s:g} s"
     match change.event:
         case Event.ENDED:
-            say(f"{change.part}: ended with code {change.exit_code}, {again}")
+            why = " (too many dead letters)" if change.exit_code == Exit.DEAD_LETTERS else ""
+            say(f"{change.part}: ended with code {change.exit_code}{why}, {again}")
         case Event.REPLACED:
             say(f"{change.part}: {change.reason}: killed, {again}")
         case Event.UNWELL:
