@@ -29,6 +29,8 @@ REGISTRIES = {
 }
 _NAME = re.compile(r"coalmine_(ingest|streams|alerting|dashboard)_[a-z_]+")
 _UNITS = ("_seconds", "_bytes", "_messages", "_entries", "_decisions")
+_FACTS = ("_waits", "_open")
+"""Endings of gauges that are 0 or 1."""
 
 
 def _declared(registry: CollectorRegistry) -> Iterator[tuple[str, tuple[str, tuple[str, ...]]]]:
@@ -63,7 +65,7 @@ def test_names_follow_the_conventions(part: str) -> None:
         assert _NAME.fullmatch(name), name
         assert name.endswith("_total") == (kind == "counter"), name
         assert kind != "histogram" or name.endswith("_seconds"), name
-        assert kind != "gauge" or name.endswith(_UNITS) or name.endswith("_waits"), name
+        assert kind != "gauge" or name.endswith(_UNITS + _FACTS), name
     for family in REGISTRIES[part].collect():
         assert family.documentation, family.name
 
