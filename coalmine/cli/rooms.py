@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from coalmine.cli.output import EXIT_CODES
+from coalmine.stack.preflight import check_elasticsearch, check_kafka
 from contracts import journal
+from contracts.settings import elasticsearch_settings, kafka_settings
 
 _RUNS = f"Runs until SIGTERM or Ctrl-C. {EXIT_CODES}"
 _DEFAULT_STATE = Path("state")
@@ -44,6 +46,7 @@ def agent(config: ConfigFile) -> None:
     from ingest.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
+    check_kafka(kafka_settings())
     run(config)
 
 
@@ -52,6 +55,7 @@ def worker(policies: Policies = None, state: State = _DEFAULT_STATE / "worker") 
     from streams.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
+    check_kafka(kafka_settings())
     run(policies, _made(state))
 
 
@@ -60,6 +64,8 @@ def indexer(state: State = _DEFAULT_STATE / "indexer") -> None:
     from streams.index.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
+    check_kafka(kafka_settings())
+    check_elasticsearch(elasticsearch_settings())
     run(_made(state))
 
 
@@ -68,6 +74,7 @@ def alerter(config: ConfigFile) -> None:
     from alerting.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
+    check_kafka(kafka_settings())
     run(config)
 
 
@@ -79,6 +86,7 @@ def dashboard(
     from dashboard.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
+    check_elasticsearch(elasticsearch_settings())
     run(host, port)
 
 
