@@ -13,6 +13,7 @@ from contracts.arrow import Record
 from contracts.clock import Clock
 from contracts.errors import Backpressure
 from contracts.records import HostSample, RecordKind
+from ingest import metrics
 from ingest.batch import Batch, build_entry, bytes_of, kind_of
 from ingest.checkpoint import Checkpoint
 from ingest.dead_letters import dead_letter
@@ -82,6 +83,11 @@ class Agent:
             clock,
             rotate_wait_s=float(config.rotate_wait),
         )
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the spool is full, so that files wait."""
+        return self._is_waiting
 
     def step(self) -> bool:
         """One round over all files; True when there was something to read.
@@ -153,7 +159,11 @@ class Agent:
         parsed, crashes = source.parse(file.listed, lines, cut, read_time)
         self._batch.add(source.config.kind.record_kind, parsed.records)
         self._batch.add(RecordKind.CRASHES, crashes)
+        metrics.RECORDS.labels(source.config.kind.record_kind).inc(len(parsed.records))
+        metrics.RECORDS.labels(RecordKind.CRASHES).inc(len(crashes))
+        metrics.IGNORED.inc(parsed.ignored)
         for index, reason, detail in parsed.rejected:
+            metrics.DEAD_LETTERS.labels(metrics.reason_label(reason)).inc()
             start = block.ends[at + index - 1] if at + index else block.start
             self._batch.dead_letters.append(
                 dead_letter(
@@ -185,6 +195,8 @@ class Agent:
         return self._key_blocks.cover(file.key, lines) if self._key_blocks else lines
 
     def _count(self, lines: int, size: int, records: int, rejected: int) -> None:
+        metrics.LINES.inc(lines)
+        metrics.READ_BYTES.inc(size)
         self.counters.lines += lines
         self.counters.bytes_read += size
         self.counters.records += records
@@ -231,6 +243,7 @@ class Agent:
             if not self._is_waiting:
                 log.warning("spool_full", detail=str(full))
                 self.counters.pauses += 1
+                metrics.PAUSES.inc()
             self._is_waiting = True
             return False
         if self._is_waiting:
@@ -245,6 +258,7 @@ class Agent:
     def _refuse(self, record: Record, detail: str) -> Message:
         line = bytes_of(record)
         kind = kind_of(record)
+        metrics.DEAD_LETTERS.labels("value does not fit its column").inc()
         return dead_letter(
             agent=self._agent,
             identity=f"{kind}:{record.time}:{line[:200]!r}",

@@ -20,15 +20,20 @@ from coalmine.stack.ports import LOOPBACK, free_port
 from coalmine.stack.runtime import server_user
 from tests.support.certificates import Authority
 
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 _LISTENERS = """
-listeners=PLAINTEXT://{host}:{port},SASL_SSL://{host}:{secure_port},CONTROLLER://{host}:{inner}
-advertised.listeners=PLAINTEXT://{host}:{port},SASL_SSL://{host}:{secure_port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
-sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256
-listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
-listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listeners=PLAINTEXT://{host}:{port},SASL_SSL://{host}:{secure_port},\
+EXPIRED://{host}:{expired_port},CONTROLLER://{host}:{inner}
+advertised.listeners=PLAINTEXT://{host}:{port},SASL_SSL://{host}:{secure_port},\
+EXPIRED://{host}:{expired_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,EXPIRED:SSL,\
+CONTROLLER:PLAINTEXT
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram}
 listener.name.sasl_ssl.ssl.keystore.type=PEM
 listener.name.sasl_ssl.ssl.keystore.location={pem}
+listener.name.expired.ssl.keystore.type=PEM
+listener.name.expired.ssl.keystore.location={expired}
 """
 
 _SECURITY = """
@@ -43,23 +48,30 @@ xpack.license.self_generated.type: basic
 
 
 class SecureKafka(KafkaServer):
-    """A broker with a further listener: TLS, and SCRAM for those who have a password."""
+    """A broker with two further listeners: TLS and SCRAM, and TLS with an expired certificate."""
 
-    def __init__(self, folder: Path, pem: Path) -> None:
+    def __init__(self, folder: Path, authority: Authority) -> None:
         super().__init__(folder, cache=Cache(cache_directory()), user=server_user())
-        self.secure_port = free_port()
-        self._pem = pem
+        self.secure_port, self.expired_port = free_port(), free_port()
+        self._pems = {
+            "pem": authority.certificate("kafka"),
+            "expired": authority.certificate("expired", days=-1),
+        }
 
     def _configure(self, home: Path) -> Path:
         properties = super()._configure(home)
-        pem = _readable(self._pem, home)
+        files = {name: _readable(pem, home) for name, pem in self._pems.items()}
+        text = _LISTENERS.format(
+            host=LOOPBACK,
+            port=self.port,
+            secure_port=self.secure_port,
+            expired_port=self.expired_port,
+            inner=self._inner_port,
+            scram=_SCRAM,
+            **files,
+        )
         with properties.open("a", encoding="utf-8") as file:
-            file.write(
-                _LISTENERS.format(
-                    host=LOOPBACK, port=self.port, secure_port=self.secure_port,
-                    inner=self._inner_port, pem=pem,
-                )
-            )  # fmt: skip
+            file.write(text)
         return properties
 
     def add_user(self, user: str, password: str) -> None:
@@ -74,9 +86,9 @@ class SecureKafka(KafkaServer):
 class SecureElasticsearch(ElasticsearchServer):
     """A node that speaks TLS only, to users and API keys only."""
 
-    def __init__(self, folder: Path, pem: Path, authority: Authority) -> None:
+    def __init__(self, folder: Path, authority: Authority) -> None:
         super().__init__(folder, cache=Cache(cache_directory()), user=server_user())
-        self._pem = pem
+        self._pem = authority.certificate("elasticsearch")
         self._tls = ssl.create_default_context(cafile=authority.file)
         self.user, self.password = "coalmine", secrets.token_urlsafe(18)
 

@@ -20,10 +20,10 @@ from contracts import topics
 from contracts.records import LogLine, RecordKind
 from contracts.results import Delivery
 from contracts.settings import ElasticsearchSettings, KafkaSettings
-from tests.integration.alerting.conftest import decision_of
 from tests.integration.ingest.agent_process import shipped
 from tests.integration.security.planted import Planted, environment, plant
 from tests.support import dashboard_browser
+from tests.support.alerting import decision_of
 from tests.support.stack import consume, produce, unique
 from tests.support.waiting import wait_until
 
