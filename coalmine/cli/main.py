@@ -16,6 +16,7 @@ _MODULES = (
     "up",
     "doctor",
     "rooms",
+    "dashboard",
     "rollout",
     "check",
     "topics",

@@ -53,7 +53,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: coalmine alerter --config endpoints.yaml", rich_help_panel=panel)(
         alerter
     )
-    app.command(epilog="Example: coalmine dashboard --port 8050", rich_help_panel=panel)(dashboard)
 
 
 def agent(
@@ -64,7 +63,7 @@ def agent(
 
     journal.configure()
     check_kafka(kafka_settings())
-    run(config, _health(health_host, health_port))
+    run(config, health_address(health_host, health_port))
 
 
 def worker(
@@ -78,7 +77,7 @@ def worker(
 
     journal.configure()
     check_kafka(kafka_settings())
-    run(policies, _made(state), _health(health_host, health_port))
+    run(policies, _made(state), health_address(health_host, health_port))
 
 
 def indexer(
@@ -92,7 +91,7 @@ def indexer(
     journal.configure()
     check_kafka(kafka_settings())
     check_elasticsearch(elasticsearch_settings())
-    run(_made(state), _health(health_host, health_port))
+    run(_made(state), health_address(health_host, health_port))
 
 
 def alerter(
@@ -103,24 +102,11 @@ def alerter(
 
     journal.configure()
     check_kafka(kafka_settings())
-    run(config, _health(health_host, health_port))
+    run(config, health_address(health_host, health_port))
 
 
-def dashboard(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8050,
-    health_port: HealthPort = None,
-    health_host: HealthHost = _LOOPBACK,
-) -> None:
-    """Show the health of releases in a browser."""
-    from dashboard.app import run  # noqa: PLC0415 - see the module
-
-    journal.configure()
-    check_elasticsearch(elasticsearch_settings())
-    run(host, port, _health(health_host, health_port))
-
-
-def _health(host: str, port: int | None) -> Address | None:
+def health_address(host: str, port: int | None) -> Address | None:
+    """Where a process tells of its health; None where it was not asked to."""
     return None if port is None else Address(host, port)
 
 
@@ -129,7 +115,7 @@ def _made(directory: Path) -> Path:
     return directory.absolute()
 
 
-for _command in (agent, alerter, dashboard):
+for _command in (agent, alerter):
     _command.__doc__ = f"{_command.__doc__}\n\n{_RUNS}"
 for _stage in (worker, indexer):
     _stage.__doc__ = f"{_stage.__doc__}\n\n{_STAGE_RUNS}"

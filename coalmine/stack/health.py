@@ -16,8 +16,8 @@ import msgspec
 
 from coalmine.stack.cache import Cache, cache_directory
 from coalmine.stack.pins import load_jars, load_pins
-from coalmine.stack.preflight import check_elasticsearch, check_kafka
 from coalmine.stack.ports import LOOPBACK
+from coalmine.stack.preflight import check_elasticsearch, check_kafka
 from coalmine.stack.runtime import java_home, server_user
 from coalmine.stack.watchdog import ask
 from contracts import indices, topics

@@ -11,8 +11,6 @@ import ssl
 import urllib.request
 from pathlib import Path
 
-from kafka import KafkaAdminClient
-
 from coalmine.stack.cache import Cache, cache_directory
 from coalmine.stack.elasticsearch_server import ElasticsearchServer
 from coalmine.stack.kafka_server import KafkaServer
@@ -52,6 +50,7 @@ class SecureKafka(KafkaServer):
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         super().__init__(folder, cache=Cache(cache_directory()), user=server_user())
+        self.authority = authority
         self.secure_port, self.expired_port = free_port(), free_port()
         self._pems = {
             "pem": authority.certificate("kafka"),
@@ -76,6 +75,8 @@ class SecureKafka(KafkaServer):
 
     def add_user(self, user: str, password: str) -> None:
         """Let a user in, by SCRAM."""
+        from kafka import KafkaAdminClient  # noqa: PLC0415 - warns while it is imported
+
         client = KafkaAdminClient(bootstrap_servers=self.address)
         try:
             client.alter_user_scram_credentials([_upsertion(user, password)])
