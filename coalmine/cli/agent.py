@@ -9,8 +9,10 @@ import typer
 
 from coalmine.cli.output import EXIT_CODES, Exit, print_json, print_table, say
 from coalmine.cli.rooms import LOOPBACK, HealthHost, HealthPort, health_address
+from coalmine.stack.preflight import check_kafka
 from contracts import journal
 from contracts.errors import ConfigError
+from contracts.settings import kafka_settings
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", dir_okay=False, help="The agent's YAML file.")
@@ -37,6 +39,7 @@ def agent(
     from ingest.app import run  # noqa: PLC0415 - coalmine --help must not load pyarrow
 
     journal.configure()
+    check_kafka(kafka_settings())
     run(_needed(config), health_address(health_host, health_port))
 
 

@@ -17,6 +17,7 @@ _MODULES = (
     "doctor",
     "agent",
     "rooms",
+    "dashboard",
     "rollout",
     "check",
     "topics",

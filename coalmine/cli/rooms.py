@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from coalmine.cli.output import EXIT_CODES
+from coalmine.stack.preflight import check_elasticsearch, check_kafka
 from contracts import journal
+from contracts.settings import elasticsearch_settings, kafka_settings
 from health.address import Address
 
 _RUNS = f"Runs until SIGTERM or Ctrl-C. {EXIT_CODES}"
@@ -50,7 +52,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: coalmine alerter --config endpoints.yaml", rich_help_panel=panel)(
         alerter
     )
-    app.command(epilog="Example: coalmine dashboard --port 8050", rich_help_panel=panel)(dashboard)
 
 
 def worker(
@@ -63,6 +64,7 @@ def worker(
     from streams.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
+    check_kafka(kafka_settings())
     run(policies, _made(state), health_address(health_host, health_port))
 
 
@@ -75,6 +77,8 @@ def indexer(
     from streams.index.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
+    check_kafka(kafka_settings())
+    check_elasticsearch(elasticsearch_settings())
     run(_made(state), health_address(health_host, health_port))
 
 
@@ -85,24 +89,12 @@ def alerter(
     from alerting.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
+    check_kafka(kafka_settings())
     run(config, health_address(health_host, health_port))
 
 
-def dashboard(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8050,
-    health_port: HealthPort = None,
-    health_host: HealthHost = LOOPBACK,
-) -> None:
-    """Show the health of releases in a browser."""
-    from dashboard.app import run  # noqa: PLC0415 - see the module
-
-    journal.configure()
-    run(host, port, health_address(health_host, health_port))
-
-
 def health_address(host: str, port: int | None) -> Address | None:
-    """Where a process tells of its health, if it does."""
+    """Where a process tells of its health; None where it was not asked to."""
     return None if port is None else Address(host, port)
 
 
@@ -111,7 +103,7 @@ def _made(directory: Path) -> Path:
     return directory.absolute()
 
 
-for _command in (alerter, dashboard):
+for _command in (alerter,):
     _command.__doc__ = f"{_command.__doc__}\n\n{_RUNS}"
 for _stage in (worker, indexer):
     _stage.__doc__ = f"{_stage.__doc__}\n\n{_STAGE_RUNS}"
