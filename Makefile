@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
 
-.PHONY: help setup check format test demo screenshots bench-evidence evidence-plots bench-kayenta bench-ingest bench-replay bench-real-data lock pins browser clean
+.PHONY: help setup check format test test-faults demo screenshots bench-evidence evidence-plots bench-kayenta bench-ingest bench-replay bench-real-data lock pins browser clean
 
 # Real logs that are no part of this repository: access/ and kafka/ below it
 DATA ?= ../shared/data
@@ -45,6 +45,9 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 
 test: $(STAMP) browser check  ## Check, then run every test: real servers, a real browser
 	@$(BIN)/pytest $(ARGS)
+
+test-faults: $(STAMP)  ## Run the full form of the fault tests: kills, power cuts, full disks, outages
+	@$(BIN)/pytest tests/faults --faults -m faults $(ARGS)
 
 demo: $(STAMP)  ## See a bad canary being rolled back
 	@$(BIN)/coalmine demo $(ARGS)

@@ -6,6 +6,7 @@ keyword arguments of the client libraries, so that no room builds them twice.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from contracts.config import Secret
+from contracts.dead_letter_limit import DeadLetterLimit
 from contracts.errors import ConfigError
 
 _SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -126,6 +128,35 @@ def elasticsearch_settings(environment: Mapping[str, str] | None = None) -> Elas
         api_key=Secret(env.get("COALMINE_ELASTICSEARCH_API_KEY", "")),
         ca_file=_file(env, "COALMINE_ELASTICSEARCH_CA_FILE"),
     )
+
+
+def dead_letter_limit(environment: Mapping[str, str] | None = None) -> DeadLetterLimit:
+    """How much a stage may set aside before it stops: ``COALMINE_DEADLETTERS_CONSECUTIVE`` records
+    in a row, or more than ``COALMINE_DEADLETTERS_SHARE`` of the last ``_OF_LAST``; 0 for no limit.
+
+    Raises:
+        ConfigError: not a number, or a share above 1.
+    """
+    env = os.environ if environment is None else environment
+    default = DeadLetterLimit()
+    return DeadLetterLimit(
+        share=_number(env, "COALMINE_DEADLETTERS_SHARE", default.share, most=1.0),
+        of_last=int(_number(env, "COALMINE_DEADLETTERS_OF_LAST", default.of_last, least=1)),
+        consecutive=int(_number(env, "COALMINE_DEADLETTERS_CONSECUTIVE", default.consecutive)),
+    )
+
+
+def _number(
+    env: Mapping[str, str], name: str, default: float, *, least: float = 0, most: float = 1e9
+) -> float:
+    text = env.get(name, str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise ConfigError(name, f"expected a number from {least:g} to {most:g}", value=text)
+    return value
 
 
 def _file(env: Mapping[str, str], name: str) -> Path | None:

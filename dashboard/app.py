@@ -10,19 +10,25 @@ import structlog
 import uvicorn
 from dash import ClientsideFunction, Dash, Input, Output
 from dash.backends._fastapi import FastAPIDashServer
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from contracts.clock import SystemClock
 from contracts.settings import ElasticsearchSettings, elasticsearch_settings
+from dashboard import metrics
 from dashboard.assets_gzip import PackedAssets
 from dashboard.components.shell import shell
 from dashboard.pages import fleet, rollout
 from dashboard.queries.reader import Reader
+from health.address import Address
+from health.server import serve
+from health.vitals import Vitals
 
 log = structlog.get_logger()
 
 REQUEST_TIMEOUT_S = 2.0
 GRACEFUL_SHUTDOWN_S = 2
+_BEAT_S = 2
+_LOOP_LIMIT_S = 30.0
 _HERE = Path(__file__).parent
 
 _INDEX = """<!DOCTYPE html>
@@ -95,30 +101,57 @@ def build(settings: ElasticsearchSettings) -> Dash:
     return app
 
 
-def run(host: str, port: int) -> None:
+def run(host: str, port: int, health: Address | None = None) -> None:
     """Serve the dashboard until SIGTERM or SIGINT.
 
     Args:
         host: address to listen on.
         port: port to listen on.
+        health: where it tells of its health.
 
     Raises:
         ConfigError: the environment names no usable Elasticsearch.
     """
-    app = build(elasticsearch_settings())
+    settings = elasticsearch_settings()
+    app = build(settings)
     asyncio.run(_warm_up(app))
+    vitals = Vitals()
     config = uvicorn.Config(
-        PackedAssets(app.server),
+        metrics.Measured(PackedAssets(app.server)),
         host=host,
         port=port,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+        callback_notify=_Beat(settings, vitals),
+        timeout_notify=_BEAT_S,
     )
     log.info("dashboard_started", url=f"http://{host}:{port}")
-    uvicorn.Server(config).run()
+    with serve(health, vitals, metrics.REGISTRY):
+        uvicorn.Server(config).run()
     log.info("dashboard_stopped")
+
+
+class _Beat:
+    """Called by the server's loop every few seconds: it moves, and Elasticsearch is asked."""
+
+    def __init__(self, settings: ElasticsearchSettings, vitals: Vitals) -> None:
+        self._client = Elasticsearch(**settings.client_options(), max_retries=0)
+        self._pulse = vitals.pulse("event loop", _LOOP_LIMIT_S)
+        self._answers = False
+        vitals.need("elasticsearch answers", lambda: self._answers)
+
+    async def __call__(self) -> None:
+        self._pulse.beat()
+        self._answers = await asyncio.to_thread(self._ask)
+
+    def _ask(self) -> bool:
+        try:
+            self._client.options(request_timeout=REQUEST_TIMEOUT_S).cluster.health()
+        except (ApiError, TransportError):
+            return False
+        return True
 
 
 async def _warm_up(app: Dash) -> None:

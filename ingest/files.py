@@ -77,44 +77,6 @@ def is_excluded(path: str, exclude: Sequence[str]) -> bool:
     return any(fnmatch.fnmatch(name, e) or fnmatch.fnmatch(path, e) for e in exclude)
 
 
-def siblings(path: str, exclude: Sequence[str]) -> list[tuple[str, os.stat_result]]:
-    """Files beside ``path`` that rotation may have made of it (``app.log.1``, ``app.log-2026``).
-
-    Oldest change first.
-    """
-    directory, name = os.path.split(path)
-    found: list[tuple[str, os.stat_result]] = []
-    stem, _, suffix = name.rpartition(".")
-    try:
-        with os.scandir(directory or ".") as entries:
-            for entry in entries:
-                is_rotated = entry.name.startswith((f"{name}.", f"{name}-", f"{name}_")) or (
-                    bool(stem) and entry.name.startswith(f"{stem}-") and entry.name.endswith(suffix)
-                )
-                if not is_rotated or is_excluded(entry.path, exclude):
-                    continue
-                status = entry.stat()
-                if stat.S_ISREG(status.st_mode):
-                    found.append((entry.path, status))
-    except OSError:
-        return found
-    return sorted(found, key=lambda item: item[1].st_mtime_ns)
-
-
-def find_by_key(directory: str, key: FileKey) -> str | None:
-    """Path of the file in ``directory`` with this device and inode, where it was renamed to."""
-    try:
-        with os.scandir(directory or ".") as entries:
-            for entry in entries:
-                if entry.inode() == key[1]:
-                    status = entry.stat()
-                    if (status.st_dev, status.st_ino) == key and stat.S_ISREG(status.st_mode):
-                        return entry.path
-    except OSError:
-        return None
-    return None
-
-
 def write_durably(path: Path, payload: bytes) -> None:
     """Write a file whole or not at all: temporary name, fsync, rename, fsync of the directory."""
     temporary = path.with_name(path.name + ".tmp")

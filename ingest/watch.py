@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import structlog
 
 from contracts.clock import Clock
-from ingest.files import (
-    FileKey,
-    FilePosition,
-    find_by_key,
-    is_same_content,
-    matching_files,
+from ingest.files import FileKey, FilePosition, is_same_content, matching_files
+from ingest.rotation import (
+    find_by_keys,
+    find_copy,
+    is_same_so_far,
+    open_plain,
+    originals_of,
     siblings,
 )
 from ingest.settings import StartAt
@@ -24,7 +25,6 @@ from ingest.source import Source
 from ingest.tail import Block, TailedFile
 
 _GRACE_MS = 2_000
-_MIN_COPY_HEAD = 64
 _RETRY_S = 5.0
 
 log = structlog.get_logger()
@@ -69,11 +69,16 @@ class Watcher:
         self._is_first_start = seen_at == 0
         self._is_first_look = True
         self._files: dict[FileKey, tuple[Source, TailedFile]] = {}
+        self._resting: dict[FileKey, tuple[int, int]] = {}
+        self._orphans: list[tuple[Source, FilePosition]] = []
         self._refused: dict[str, float] = {}
+        self._waiting = 0
         self._next_look_s = 0.0
         self._opened: list[FilePosition] = []
         self._gone: list[FileKey] = []
-        _raise_open_files_limit()
+        self._max_open = max(1, _open_files_limit() // 2)
+        self.possible_losses = 0
+        """Files whose end was perhaps not read: cut with no copy left, or gone during a stop."""
 
     @property
     def open_files(self) -> int:
@@ -91,35 +96,46 @@ class Watcher:
         if self._clock.monotonic_s() < self._next_look_s:
             return
         began = time.perf_counter()
-        listed: set[FileKey] = set()
         now_ms = self._clock.now_ms()
-        for source in self._sources:
-            for path, status in matching_files(source.config.paths, source.config.exclude):
-                key = (status.st_dev, status.st_ino)
-                if key not in listed:
-                    listed.add(key)
-                    self._found(source, path, key)
+        self._waiting = 0
+        listed = self._look_at_globs()
         if self._is_first_look:
             self._adopt_renamed(listed)
+        self._claim_copies()
+        if self._is_first_look and not self._is_first_start:
             for source in self._sources:
                 for path in source.known_paths(self._by_path):
-                    self._adopt_rotated(source, path)
+                    self._adopt_rotated(source, path, self._seen_at - _GRACE_MS)
+        self._forget_resting(listed)
         for key, (_, file) in self._files.items():
             file.is_listed = key in listed
         self._is_first_look = False
         self._seen_at = now_ms
+        if self._waiting:
+            log.warning("files_wait_for_a_handle", files=self._waiting, open=len(self._files))
+            return
         # many files make a look slow: then look less often, at most a tenth of the time
         took = time.perf_counter() - began
         self._next_look_s = self._clock.monotonic_s() + took * 10
 
+    def keep_copies(self) -> None:
+        """While reading waits: open the copies of files that are truncated meanwhile."""
+        for source, file in list(self._files.values()):
+            try:
+                if file.was_truncated():
+                    self._follow_copy(source, file)
+            except OSError as error:
+                self._read_failed(file, error)
+
     def read(self) -> Iterator[Reading]:
         """One round over all files: what each one's next bytes complete."""
-        for key, (source, file) in list(self._files.items()):
+        for source, file in list(self._files.values()):
+            if self._refused.get(file.path, 0.0) > self._clock.monotonic_s():
+                continue
             try:
                 yield from self._read_one(source, file)
             except OSError as error:
-                log.warning("file_read_failed", file=file.path, error=error.strerror)
-                self._close(key)
+                self._read_failed(file, error)
 
     def drain(self) -> Iterator[Reading]:
         """Joined records that still wait for a next line; half lines stay for the next start."""
@@ -133,37 +149,57 @@ class Watcher:
         for key in list(self._files):
             self._close(key)
 
-    def _found(self, source: Source, path: str, key: FileKey) -> None:
+    def _look_at_globs(self) -> set[FileKey]:
+        listed: set[FileKey] = set()
+        for source in self._sources:
+            for path, status in matching_files(source.config.paths, source.config.exclude):
+                key = (status.st_dev, status.st_ino)
+                if key not in listed:
+                    listed.add(key)
+                    self._found(source, path, status)
+        return listed
+
+    def _found(self, source: Source, path: str, status: os.stat_result) -> None:
+        key = (status.st_dev, status.st_ino)
         known = self._files.get(key)
         previous = self._by_path.get(path)
-        if known is None:
-            self._open(source, path)
-        elif known[1].path != path:
+        if known is not None and known[1].path != path:
             log.info("file_renamed", file=known[1].path, to=path)
-            known[1].path = path
+            known[1].moved_to(path)
+        elif known is None and self._resting.get(key) != (status.st_size, status.st_mtime_ns):
+            self._open(source, path, is_copy_possible=True)
         if previous not in (None, key):
-            self._adopt_rotated(source, path)
-        self._by_path[path] = key
+            self._adopt_rotated(source, path, self._seen_at - _GRACE_MS)
+        if key in self._files or key in self._resting:
+            self._by_path[path] = key
 
     def _open(
-        self, source: Source, path: str, *, listed: str = "", offset: int | None = None
-    ) -> None:
-        if self._clock.monotonic_s() < self._refused.get(path, 0.0):
-            return
+        self,
+        source: Source,
+        path: str,
+        *,
+        listed: str = "",
+        offset: int | None = None,
+        is_copy_possible: bool = False,
+    ) -> bool:
+        if self._clock.monotonic_s() < self._refused.get(path, 0.0) or not self._has_room():
+            return False
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = open_plain(path)
         except OSError as error:
             self._refused[path] = self._clock.monotonic_s() + _RETRY_S
             log.warning("file_unreadable", file=path, error=error.strerror, retry_s=_RETRY_S)
-            return
+            return False
         self._refused.pop(path, None)
         status = os.fstat(fd)
-        if (status.st_dev, status.st_ino) in self._files:
+        key = (status.st_dev, status.st_ino)
+        remembered = self._remembered.get(key)
+        is_copy = is_copy_possible and remembered is None and self._is_copy(path, fd)
+        if key in self._files or is_copy:
             os.close(fd)
-            return
-        remembered = self._remembered.pop((status.st_dev, status.st_ino), None)
-        if remembered is not None and not is_same_content(fd, remembered):
-            remembered = None  # the inode was used again
+            return False
+        self._remembered.pop(key, None)
+        self._resting.pop(key, None)
         start, generation = self._start(source, fd, status, remembered, offset)
         file = TailedFile(
             path,
@@ -174,10 +210,11 @@ class Watcher:
             offset=start,
             generation=generation,
         )
-        self._files[file.key] = (source, file)
-        self._by_path[path] = file.key
+        self._files[key] = (source, file)
+        self._by_path[path] = key
         self._opened.append(file.position(start))
         log.info("file_opened", file=path, offset=start)
+        return True
 
     def _start(
         self,
@@ -190,17 +227,51 @@ class Watcher:
         if offset is not None:
             return offset, 0
         if remembered is not None:
-            if remembered.offset <= status.st_size:
+            if remembered.offset <= status.st_size and is_same_content(fd, remembered):
                 return remembered.offset, remembered.generation
+            # truncated while nobody looked, or another file with the same inode
+            self._orphans.append((source, remembered))
             return 0, remembered.generation + 1
         is_old = self._is_first_start and self._is_first_look
         if is_old and source.config.start_at is StartAt.END:
             return _last_line_start(fd, status.st_size), 0
         return 0, 0
 
+    def _is_copy(self, path: str, fd: int) -> bool:
+        """Whether a new file is what copytruncate makes of a followed one before it cuts that."""
+        for original in originals_of(path):
+            known = self._files.get(self._by_path.get(original, (0, 0)))
+            if known is not None and is_same_so_far(fd, known[1].fd):
+                return True
+        return False
+
+    def _has_room(self) -> bool:
+        if len(self._files) < self._max_open:
+            return True
+        quiet = [(f.idle_s, k) for k, (_, f) in self._files.items() if f.is_listed and f.is_at_rest]
+        for _, key in sorted(quiet)[-self._max_open // 4 :]:
+            file = self._files[key][1]
+            status = os.fstat(file.fd)
+            self._remembered[key] = file.position(file.emitted)
+            self._resting[key] = (status.st_size, status.st_mtime_ns)
+            if file.was_truncated() or status.st_size != file.emitted:
+                self._resting[key] = (-1, -1)  # changed just now: the next look opens it again
+            self._close(key)
+        if not quiet:
+            self._waiting += 1
+        return bool(quiet)
+
+    def _forget_resting(self, listed: set[FileKey]) -> None:
+        missing = {key: self._remembered[key] for key in self._resting if key not in listed}
+        for key in missing:
+            del self._resting[key]
+        self._find_renamed(missing, is_read=True)
+
     def _read_one(self, source: Source, file: TailedFile) -> Iterator[Reading]:
-        if file.was_truncated():
-            yield from self._truncated(source, file)
+        if file.was_truncated() and not self._follow_copy(source, file):
+            self._count_loss(file.path)
+            yield Reading(source, file, file.drain())
+            file.begin_again()
         block = file.read()
         if block is None:
             is_done = not file.is_listed and file.idle_s >= self._rotate_wait_s
@@ -212,64 +283,77 @@ class Watcher:
         if block is not None and block.lines:
             yield Reading(source, file, block)
 
-    def _truncated(self, source: Source, file: TailedFile) -> Iterator[Reading]:
-        copy = self._find_copy(source, file)
-        log.info("file_truncated", file=file.path, copy=copy)
+    def _follow_copy(self, source: Source, file: TailedFile) -> bool:
+        """Copytruncate: the copy has what was not read yet."""
+        was_opened = self._claim(source, file.position(file.emitted))
+        log.info("file_truncated", file=file.path, has_copy=was_opened)
+        if was_opened:
+            file.begin_again()
+        return was_opened
+
+    def _claim(self, source: Source, orphan: FilePosition) -> bool:
+        """Go on in the copy of a file that was truncated or is gone, and in what came after it."""
+        taken = self._files.keys() | self._remembered.keys()
+        copy = find_copy(orphan, source.config.exclude, taken, self._seen_at - _GRACE_MS)
         if copy is None:
-            yield Reading(source, file, file.drain())
-        else:
-            # copytruncate: the copy has what was not read yet
-            self._open(source, copy, listed=file.listed, offset=file.emitted)
-        file.begin_again()
+            return False
+        original = orphan.listed or orphan.path
+        was_opened = self._open(source, copy[0], listed=original, offset=orphan.offset)
+        self._adopt_rotated(source, original, copy[1].st_mtime_ns // 1_000_000)
+        return was_opened
 
-    def _find_copy(self, source: Source, file: TailedFile) -> str | None:
-        head = file.head
-        if len(head) < _MIN_COPY_HEAD:
-            return None
-        for path, status in reversed(siblings(file.path, source.config.exclude)):
-            key = (status.st_dev, status.st_ino)
-            is_candidate = key not in self._files and status.st_size >= file.emitted
-            if is_candidate and _begins_with(path, head):
-                return path
-        return None
+    def _claim_copies(self) -> None:
+        orphans, self._orphans = self._orphans, []
+        for source, orphan in orphans:
+            if not self._claim(source, orphan):
+                self._count_loss(orphan.path)
 
-    def _adopt_rotated(self, source: Source, path: str) -> None:
+    def _count_loss(self, path: str) -> None:
+        self.possible_losses += 1
+        log.warning("lines_may_be_lost", file=path, reason="cut or gone with no copy")
+
+    def _adopt_rotated(self, source: Source, path: str, since_ms: int) -> None:
         """Files that came and were rotated away between two looks: never seen under ``path``."""
-        if self._is_first_start and self._is_first_look:
-            return
-        since_ms = self._seen_at - _GRACE_MS
         for sibling, status in siblings(path, source.config.exclude):
             key = (status.st_dev, status.st_ino)
             is_recent = status.st_mtime_ns // 1_000_000 >= since_ms
             if is_recent and key not in self._files and key not in self._remembered:
-                self._open(source, sibling, listed=path)
+                self._open(source, sibling, listed=path, is_copy_possible=status.st_size > 0)
 
     def _adopt_renamed(self, listed: set[FileKey]) -> None:
         """Files that were renamed out of the globs while the agent was stopped."""
-        for key, position in list(self._remembered.items()):
-            if key in listed:
+        missing = {k: p for k, p in self._remembered.items() if k not in listed}
+        self._find_renamed(missing, is_read=False)
+
+    def _find_renamed(self, missing: dict[FileKey, FilePosition], *, is_read: bool) -> None:
+        directories = {os.path.dirname(p.path) for p in missing.values()}  # noqa: PTH120 - texts throughout
+        found = {d: find_by_keys(d, missing.keys()) for d in directories if os.path.isdir(d)}  # noqa: PTH112 - as above
+        for key, position in missing.items():
+            directory = os.path.dirname(position.path)  # noqa: PTH120 - as above
+            listed = position.listed or position.path
+            source = next((s for s in self._sources if s.had(listed)), None)
+            if directory not in found or source is None:
                 continue
-            directory = os.path.dirname(position.path)  # noqa: PTH120 - texts throughout
-            renamed = find_by_key(directory, key)
-            found_as = position.listed or position.path
-            source = next((s for s in self._sources if s.had(found_as)), None)
-            if renamed is not None and source is not None:
-                self._open(source, renamed, listed=found_as)
-            elif renamed is None and os.path.isdir(directory):  # noqa: PTH112 - as above
-                self._gone.append(key)
+            renamed = found[directory].get(key)
+            if renamed is not None:
+                self._open(source, renamed, listed=listed)
+                continue
+            self._gone.append(key)
+            del self._remembered[key]
+            if not is_read:
+                self._orphans.append((source, position))
+
+    def _read_failed(self, file: TailedFile, error: OSError) -> None:
+        log.warning("file_read_failed", file=file.path, error=error.strerror, retry_s=_RETRY_S)
+        self._refused[file.path] = self._clock.monotonic_s() + _RETRY_S
+        if file.is_listed:  # opened again then, from where it was read to
+            self._remembered[file.key] = file.position(file.emitted)
+            self._close(file.key)
 
     def _close(self, key: FileKey) -> None:
         entry = self._files.pop(key, None)
         if entry is not None:
             entry[1].close()
-
-
-def _begins_with(path: str, head: bytes) -> bool:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - as in files
-            return file.read(len(head)) == head
-    except OSError:
-        return False
 
 
 def _last_line_start(fd: int, size: int) -> int:
@@ -279,7 +363,9 @@ def _last_line_start(fd: int, size: int) -> int:
     return start + tail.rfind(b"\n") + 1 if b"\n" in tail else size
 
 
-def _raise_open_files_limit() -> None:
+def _open_files_limit() -> int:
+    """How many files this process may open, raised as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

@@ -28,6 +28,14 @@ _WARNINGS_OF_OTHERS = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of tests/faults: pytest reads options only from the first conftest it meets."""
+    group = parser.getgroup("faults", "fault tests (make test-faults)")
+    group.addoption("--faults", action="store_true", help="run the full-length fault tests too")
+    group.addoption("--fault-seed", type=int, default=1, help="first seed of the fault tests")
+    group.addoption("--fault-rounds", type=int, help="rounds instead of each test's own number")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors, except those that a library we do not own causes by itself."""
     for line in _WARNINGS_OF_OTHERS:

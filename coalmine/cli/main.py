@@ -19,6 +19,7 @@ _MODULES = (
     "rollout",
     "check",
     "topics",
+    "deadletters",
     "replay",
     "calibrate",
     "power",

@@ -16,7 +16,9 @@ import msgspec
 
 from coalmine.stack.cache import Cache, cache_directory
 from coalmine.stack.pins import load_jars, load_pins
+from coalmine.stack.ports import LOOPBACK
 from coalmine.stack.runtime import java_home, server_user
+from coalmine.stack.watchdog import ask
 from contracts import indices, topics
 from contracts.errors import CoalmineError
 from contracts.settings import ElasticsearchSettings, KafkaSettings
@@ -70,6 +72,22 @@ def examine(
         _browser,
     ]
     return [health for look in looks for health in look()]
+
+
+def process_health(part: str, port: int) -> Health:
+    """What a process of ours says of itself."""
+    found = ask(port, "/readyz")
+    where = f"http://{LOOPBACK}:{port}"
+    if not found.is_heard:
+        fix = "coalmine up replaces it; its log says more"
+        return Health(part, Level.FAIL, f"no answer on {where}", fix)
+    if found.stuck:
+        said = f"stands still: {', '.join(found.stuck)}"
+        return Health(part, Level.FAIL, said, "coalmine up replaces it within a minute")
+    if found.missing:
+        said = f"not ready, waits until {', '.join(found.missing)}"
+        return Health(part, Level.WARN, said, "it goes on by itself; docs/runbooks/own-health.md")
+    return Health(part, Level.OK, f"ready, {where}/metrics")
 
 
 def _python() -> list[Health]:

@@ -36,6 +36,7 @@ _MARKS = {
     DecisionAction.PROMOTE.value: ("promote", GOOD),
     DecisionAction.HOLD.value: ("hold", NEUTRAL),
     DecisionAction.ROLLBACK_VERIFIED.value: ("traffic gone", GOOD),
+    DecisionAction.ABORTED.value: ("aborted", NEUTRAL),
     DecisionAction.ESCALATE.value: ("escalated", CANARY),
 }
 

@@ -31,7 +31,8 @@ _DELIVERY = {
     "delivered": Label("Delivered", "check", "good"),
     "retrying": Label("Retrying", "dots", "warn"),
     "refused": Label("Refused", "stop", "bad"),
-    "expired": Label("Expired", "empty", "idle"),
+    "expired": Label("Expired", "empty", "bad"),
+    "obsolete": Label("Obsolete", "empty", "idle"),
     "exhausted": Label("Gave up", "stop", "bad"),
 }
 _ACTIONS = {
@@ -39,6 +40,7 @@ _ACTIONS = {
     "promote": Label("Promote", "check", "good"),
     "hold": Label("Hold", "pause", "warn"),
     "rollback_verified": Label("Rollback verified", "check", "good"),
+    "aborted": Label("Aborted", "stop", "idle"),
     "escalate": Label("Escalate", "alert", "bad"),
 }
 

@@ -217,6 +217,7 @@ _DECISIONS = {
     "promote": ("Promoted", "check", "good"),
     "hold": ("Put on hold", "pause", "warn"),
     "rollback_verified": ("Traffic gone", "check", "good"),
+    "aborted": ("Aborted", "stop", "idle"),
     "escalate": ("Escalated to people", "alert", "bad"),
 }
 

@@ -17,7 +17,7 @@ from standardwebhooks.webhooks import Webhook
 from contracts.results import DeadLetter, DecisionAction, DeliveryOutcome
 from contracts.settings import KafkaSettings
 from contracts.topics import DEADLETTERS, DECISIONS
-from tests.integration.alerting.conftest import Alerting, Receiver, new_secret
+from tests.support.alerting import Alerting, Receiver, new_secret
 from tests.support.stack import consume, unique
 from tests.support.waiting import wait_until
 
@@ -72,7 +72,7 @@ def test_the_first_attempt_leaves_within_100_ms(
         house.decide()
         wait_until(partial(_has_more_than, tool, number), 30, "the webhook")
         delays_ms.append(tool.hits[-1].at_ms - before_ms)
-    print(f"decision sent to first byte: median {statistics.median(delays_ms)} ms, {delays_ms}")  # noqa: T201 - a figure that reports quote
+    print(f"decision sent to first byte: median {statistics.median(delays_ms)} ms, {delays_ms}")
     assert statistics.median(delays_ms) < 250
 
 

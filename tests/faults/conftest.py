@@ -1,0 +1,57 @@
+"""Fault tests: a short form of each in every run, the full form behind ``--faults``.
+
+A test marked ``faults`` is the full form; it runs with ``--faults`` or ``-m faults``. What a fault
+did is told to ``fault_table``, which prints one table of all faults at the end of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+_ROWS = pytest.StashKey[list[tuple[str, str, str]]]()
+
+FaultTable = Callable[[str, object, str], None]
+"""Takes fault, rounds and result: a row of docs/reliability.md."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the full forms out unless they are asked for."""
+    if config.getoption("--faults") or "faults" in config.getoption("-m"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("faults")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("faults")]
+
+
+@pytest.fixture
+def fault_seed(request: pytest.FixtureRequest) -> int:
+    """The first seed; a test with several rounds counts up from it, and prints what it used."""
+    seed: int = request.config.getoption("--fault-seed")
+    return seed
+
+
+@pytest.fixture
+def fault_rounds(request: pytest.FixtureRequest) -> Callable[[int], int]:
+    """Gives the rounds to run, from the number that the test would run by itself."""
+    asked: int | None = request.config.getoption("--fault-rounds")
+    return lambda own: own if asked is None else asked
+
+
+@pytest.fixture
+def fault_table(request: pytest.FixtureRequest) -> FaultTable:
+    """Notes one row for the table that is printed at the end."""
+    rows = request.config.stash.setdefault(_ROWS, [])
+    return lambda fault, rounds, result: rows.append((fault, str(rounds), result))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """The table, as docs/reliability.md has it."""
+    rows = config.stash.get(_ROWS, [])
+    if rows:
+        terminalreporter.section(f"faults (first seed {config.getoption('--fault-seed')})")
+        for row in [("fault", "rounds", "result"), ("---", "---", "---"), *rows]:
+            terminalreporter.write_line(f"| {' | '.join(row)} |")
