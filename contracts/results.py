@@ -267,6 +267,10 @@ class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
     rollback_verified: bool = False
     drained_at: int | None = None
     """End of the last tick in which the canary had exposures, once the rollback is verified."""
+    folded: dict[str, int] = {}
+    """Kind of label (``route``, ``release``, …) to the events counted as ``other`` because their
+    service has too many such labels.
+    """
     version: int = 0
     """How many messages its service's state had taken in: of two copies the later one counts."""
 
