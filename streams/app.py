@@ -45,12 +45,15 @@ from streams.judge.service import (
 )
 from streams.messages import Message, Sender, aggregate, failures_are_invalid, sender_of
 from streams.state import decode_state, encode_state
+from streams.windows.labels import MAX_SERVICES, fold_services
 
 log = structlog.get_logger()
 
 APP_NAME = "coalmine-streams"
 HEARTBEAT_S = 0.5
 IDLE_AFTER_MS = 1_500
+HOUR_MS = 3_600_000
+SERVICE_REMEMBERED_H = 7 * 24
 _OUTPUT_TOPICS: dict[type[Output], Topic] = {
     Window: topics.WINDOWS,
     Verdict: topics.VERDICTS,
@@ -94,6 +97,9 @@ class Worker:
         self.policies = policies
         self.fences: DurableTable = new_table(app, "fences-v2", partitions=kafka.partitions)
         self.states: DurableTable = new_table(app, "states-v2", partitions=kafka.partitions)
+        self.services: DurableTable = new_table(app, "services", partitions=kafka.partitions)
+        self._full_in: dict[int, int] = {}
+        """Partition to the hour in which it was found to have all the services it may have."""
         self._decoded: dict[bytes, tuple[int, ServiceState]] = {}
         for kind, topic in topics.TELEMETRY.items():
             self._add_agent(f"aggregate_{kind.value}", [topic], self._aggregating(kind))
@@ -140,7 +146,9 @@ class Worker:
                 found = aggregate(kind, message, self.policies.is_stratified)
             await self._publish(topics.DEADLETTERS, ((d.origin, d) for d in found.dead_letters))
             await self._publish(topics.CRASH_GROUPS, ((s.service, s) for s in found.sightings))
-            await self._publish(topics.PARTIALS, ((p.service, p) for p in found.partials))
+            known = {p.service for p in found.partials if await self._knows(p.service, message)}
+            partials = fold_services(found.partials, known)
+            await self._publish(topics.PARTIALS, ((p.service, p) for p in partials))
             await self._pass_fence(fence, sender, message)
             is_bad = found.dead_letters and not found.partials
             return found.dead_letters[-1].reason if is_bad else ""
@@ -151,6 +159,31 @@ class Worker:
         if sender.is_ours:
             partition = message.partition
             await self.fences.put(fence, b"", version=sender.seq, partition=partition)
+
+    async def _knows(self, service: str, message: Message) -> bool:
+        """Whether a service is counted by name; decided before its first partial, and durably."""
+        partition, hour = message.partition, message.timestamp // HOUR_MS
+        key = f"{partition}/{service}".encode()
+        seen = self.services.version_of(key)
+        if seen >= hour:
+            return True
+        is_new = seen < hour - SERVICE_REMEMBERED_H
+        if is_new and service not in self.policies and self._is_full(partition, hour):
+            return False
+        await self.services.put(key, b"", version=hour, partition=partition)
+        return True
+
+    def _is_full(self, partition: int, hour: int) -> bool:
+        if self._full_in.get(partition) == hour:
+            return True
+        own = f"{partition}/".encode()
+        since = hour - SERVICE_REMEMBERED_H
+        keys = [key for key in self.services.own_keys() if key.startswith(own)]
+        if sum(self.services.version_of(key) >= since for key in keys) < MAX_SERVICES:
+            return False
+        log.warning("too_many_services", partition=partition, limit=MAX_SERVICES)
+        self._full_in[partition] = hour
+        return True
 
     # --- judge ---------------------------------------------------------------------------------
 

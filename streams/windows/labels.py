@@ -9,18 +9,20 @@ add up to the counts of all events.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
 
-from contracts.results import Cell, SparseHistogram
+from contracts.results import Cell, Partial, SparseHistogram
 from streams.windows import units
 from streams.windows.tally import Tally
 
 OTHER = "other"
 FORGET_AFTER_MS = 3_600_000
+MAX_SERVICES = 1_000
+"""In one telemetry partition, and within a week."""
 MAX_RELEASES = 100
 LIMITS = {"route": 100, "host": 200, "arm": 20, "event": 50}
 """How many labels of a kind one service may have at a time."""
@@ -81,6 +83,21 @@ class Labels(msgspec.Struct, array_like=True):
                 return False
         seen[label] = max(seen.get(label, 0), at)
         return True
+
+
+def fold_services(partials: Sequence[Partial], known: Container[str]) -> list[Partial]:
+    """The partials of one message; those of services beyond the limit become one of ``other``.
+
+    One, because the judge takes what came from one message once.
+    """
+    kept = [partial for partial in partials if partial.service in known]
+    beyond = [partial for partial in partials if partial.service not in known]
+    if beyond:
+        cells = [cell for partial in beyond for cell in partial.cells]
+        for cell in cells:
+            cell.counts["folded.service"] = events_in(cell)
+        kept.append(msgspec.structs.replace(beyond[0], service=OTHER, cells=cells))
+    return kept
 
 
 def forget_idle(seen: dict[str, int], now: int) -> None:

@@ -11,7 +11,7 @@ from contracts.results import Cell, Partial, Source, SparseHistogram, Verdict, W
 from streams.judge.service import ServiceState, apply_partial
 from streams.state import decode_state, encode_state
 from streams.windows import labels
-from streams.windows.labels import LIMITS, MAX_RELEASES, OTHER
+from streams.windows.labels import LIMITS, MAX_RELEASES, OTHER, fold_services
 from tests.support.partials import Traffic
 
 START = 1_700_000_000_000
@@ -138,3 +138,17 @@ def test_what_is_folded_is_never_a_canary_or_a_baseline() -> None:
     assert {(v.canary, v.baseline) for v in verdicts} == {("1.5.0", "1.4.2")}
     assert verdicts[-1].folded["release"] > 10_000
     assert OTHER in state.releases
+
+
+def test_services_beyond_the_limit_become_one_partial_of_one_service() -> None:
+    """The judge takes one message's partial of a service once: two of ``other`` would be one."""
+    source = Source(topic="t", partition=0, offset=1)
+    partials = [
+        Partial(service=name, source=source, sent_at=1, cells=[cell])
+        for name, cell in zip(("a", "b", "c"), exploding("route")[:3], strict=True)
+    ]
+    kept, other = fold_services(partials, {"b"})
+    assert (kept.service, other.service, len(other.cells)) == ("b", OTHER, 2)
+    assert other.source == source
+    assert [cell.counts["folded.service"] for cell in other.cells] == [3, 3]
+    assert fold_services(partials[1:2], {"b"}) == [kept]
