@@ -14,9 +14,9 @@ from contracts.clock import Clock
 from ingest.files import FileKey, FilePosition, is_excluded, matching_files
 from ingest.rotation import (
     Families,
+    continues,
     find_by_keys,
     find_copy,
-    goes_on,
     is_compressed,
     open_plain,
     originals_of,
@@ -184,13 +184,18 @@ class Watcher:
     def _is_known(self, source: Source, path: str, status: os.stat_result) -> bool:
         key = (status.st_dev, status.st_ino)
         remembered = self._remembered.get(key)
-        if remembered is None or self._is_resting(key, status) or goes_on(path, remembered):
+        if remembered is None or self._is_resting(key, status) or continues(path, remembered):
             return remembered is not None or key in self._files
         # truncated while nobody looked, or another file with the same inode
-        del self._remembered[key]
-        self._orphans.append((source, remembered))
+        self._leave(source, remembered)
         self._generations[key] = remembered.generation + 1
         return False
+
+    def _leave(self, source: Source, position: FilePosition) -> None:
+        """What a position speaks of is elsewhere now, if it had begun at all."""
+        del self._remembered[position.key]
+        if position.head_length:
+            self._orphans.append((source, position))
 
     def _is_resting(self, key: FileKey, status: os.stat_result) -> bool:
         return self._resting.get(key) == (status.st_size, status.st_mtime_ns)
@@ -416,13 +421,14 @@ class Watcher:
                 continue
             renamed = found[directory].get(key)
             # the inode may be another file's by now
-            if renamed is not None and goes_on(renamed, position):
+            if renamed is not None and continues(renamed, position):
                 self._open(source, renamed, listed=listed)
                 continue
             self._is_gone(key)
-            del self._remembered[key]
-            if not is_read:
-                self._orphans.append((source, position))
+            if is_read:
+                del self._remembered[key]
+            else:
+                self._leave(source, position)
 
     def _is_gone(self, key: FileKey) -> None:
         self._gone.append(key)
