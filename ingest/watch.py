@@ -27,6 +27,7 @@ from ingest.tail import Block, TailedFile
 
 _GRACE_MS = 2_000
 _RETRY_S = 5.0
+_MAX_GONE = 10_000
 
 log = structlog.get_logger()
 
@@ -339,7 +340,7 @@ class Watcher:
             block = file.drain() if is_done else file.rest()
             if is_done:
                 log.info("file_closed", file=file.path)
-                self._is_gone(file.key)
+                self._is_gone(file.key, file.generation)
                 self._close(file.key)
         if block is not None and block.lines:
             yield Reading(source, file, block)
@@ -424,15 +425,19 @@ class Watcher:
             if renamed is not None and continues(renamed, position):
                 self._open(source, renamed, listed=listed)
                 continue
-            self._is_gone(key)
+            self._is_gone(key, position.generation)
             if is_read:
                 del self._remembered[key]
             else:
                 self._leave(source, position)
 
-    def _is_gone(self, key: FileKey) -> None:
+    def _is_gone(self, key: FileKey, generation: int) -> None:
         self._gone.append(key)
         self._opened = [p for p in self._opened if p.key != key]
+        # entries that wait in the spool may still speak of it when its inode is used again
+        self._generations[key] = generation + 1
+        if len(self._generations) > _MAX_GONE:
+            del self._generations[next(iter(self._generations))]
 
     def _read_failed(self, file: TailedFile, error: OSError) -> None:
         log.warning("file_read_failed", file=file.path, error=error.strerror, retry_s=_RETRY_S)
