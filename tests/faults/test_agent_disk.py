@@ -120,7 +120,7 @@ def test_a_spool_that_fills_its_disk_frees_it_again(
     made.state = small_disk / "state"
     away = {"COALMINE_KAFKA": "127.0.0.1:1"}
     there, made.environment = made.environment, {**made.environment, **away}
-    lines = 12_000
+    lines = 30_000
     with made.agent() as agent:
         agent.wait_for("agent_started")
         with made.log.open("ab") as file:
