@@ -251,7 +251,7 @@ class Agent:
     def _flush(self) -> bool:
         """Write the batch as one entry; False when the spool is full and the batch stays."""
         if self._batch.is_empty:
-            self._is_waiting = False
+            self._go_on()
             return True
         redacted: Counter[str] = Counter()
         entry = build_entry(
@@ -266,9 +266,7 @@ class Agent:
         except Backpressure as full:
             self._wait(str(full))
             return False
-        if self._is_waiting:
-            log.info("reading_goes_on")
-        self._is_waiting = False
+        self._go_on()
         self._next_seq = entry.last_seq + 1
         self.counters.entries += 1
         self.counters.redacted += redacted
@@ -281,6 +279,11 @@ class Agent:
             self.counters.pauses += 1
             metrics.PAUSES.inc()
         self._is_waiting = True
+
+    def _go_on(self) -> None:
+        if self._is_waiting:
+            log.info("reading_goes_on")
+        self._is_waiting = False
 
     def _refuse(self, record: Record, detail: str) -> Message:
         line = bytes_of(record)

@@ -14,9 +14,9 @@ from contracts.clock import Clock
 from ingest.files import FileKey, FilePosition, is_excluded, matching_files
 from ingest.rotation import (
     Families,
+    continues,
     find_by_keys,
     find_copy,
-    goes_on,
     is_compressed,
     open_plain,
     originals_of,
@@ -27,6 +27,7 @@ from ingest.tail import Block, TailedFile
 
 _GRACE_MS = 2_000
 _RETRY_S = 5.0
+_MAX_GONE = 10_000
 
 log = structlog.get_logger()
 
@@ -184,13 +185,18 @@ class Watcher:
     def _is_known(self, source: Source, path: str, status: os.stat_result) -> bool:
         key = (status.st_dev, status.st_ino)
         remembered = self._remembered.get(key)
-        if remembered is None or self._is_resting(key, status) or goes_on(path, remembered):
+        if remembered is None or self._is_resting(key, status) or continues(path, remembered):
             return remembered is not None or key in self._files
         # truncated while nobody looked, or another file with the same inode
-        del self._remembered[key]
-        self._orphans.append((source, remembered))
+        self._leave(source, remembered)
         self._generations[key] = remembered.generation + 1
         return False
+
+    def _leave(self, source: Source, position: FilePosition) -> None:
+        """What a position speaks of is elsewhere now, if it had begun at all."""
+        del self._remembered[position.key]
+        if position.head_length:
+            self._orphans.append((source, position))
 
     def _is_resting(self, key: FileKey, status: os.stat_result) -> bool:
         return self._resting.get(key) == (status.st_size, status.st_mtime_ns)
@@ -334,7 +340,7 @@ class Watcher:
             block = file.drain() if is_done else file.rest()
             if is_done:
                 log.info("file_closed", file=file.path)
-                self._is_gone(file.key)
+                self._is_gone(file.key, file.generation)
                 self._close(file.key)
         if block is not None and block.lines:
             yield Reading(source, file, block)
@@ -416,17 +422,22 @@ class Watcher:
                 continue
             renamed = found[directory].get(key)
             # the inode may be another file's by now
-            if renamed is not None and goes_on(renamed, position):
+            if renamed is not None and continues(renamed, position):
                 self._open(source, renamed, listed=listed)
                 continue
-            self._is_gone(key)
-            del self._remembered[key]
-            if not is_read:
-                self._orphans.append((source, position))
+            self._is_gone(key, position.generation)
+            if is_read:
+                del self._remembered[key]
+            else:
+                self._leave(source, position)
 
-    def _is_gone(self, key: FileKey) -> None:
+    def _is_gone(self, key: FileKey, generation: int) -> None:
         self._gone.append(key)
         self._opened = [p for p in self._opened if p.key != key]
+        # entries that wait in the spool may still speak of it when its inode is used again
+        self._generations[key] = generation + 1
+        if len(self._generations) > _MAX_GONE:
+            del self._generations[next(iter(self._generations))]
 
     def _read_failed(self, file: TailedFile, error: OSError) -> None:
         log.warning("file_read_failed", file=file.path, error=error.strerror, retry_s=_RETRY_S)
