@@ -158,6 +158,7 @@ class Judging:
         self, state: ServiceState, new: Sequence[Partial | RolloutCommand]
     ) -> list[Output]:
         policy, now = self._policies[state.service], _now_ms()
+        folded = dict(state.labels.folded)
         outputs: list[Output] = []
         for one in new:
             if isinstance(one, Partial):
@@ -165,6 +166,8 @@ class Judging:
                 outputs += apply_partial(state, one, policy, processed_time=now)
             else:
                 outputs += apply_command(state, one, policy, processed_time=now)
+        for kind, events in state.labels.folded.items():
+            metrics.FOLDED.labels(kind).inc(events - folded.get(kind, 0))
         return outputs
 
     def _state(self, service: bytes) -> ServiceState:
