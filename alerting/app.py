@@ -127,6 +127,7 @@ class Alerter:
             outbox.pulse = vitals.pulse(f"endpoint {name}", limit_s)
         vitals.need("kafka answers", lambda: self._is_member and not self._kafka.is_stuck)
         metrics.PENDING.set_function(self._offsets.pending)
+        metrics.PENDING_SECONDS.set_function(self._pending_s)
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; what is under way then is sent again after the next start."""
@@ -180,6 +181,11 @@ class Alerter:
             breaker=Breaker(endpoint.name),
         )
         return Outbox(endpoint, parts, self._offsets.settled)
+
+    def _pending_s(self) -> float:
+        waiting = [outbox.waiting_since for outbox in self._outboxes.values()]
+        since = min((made for made in waiting if made is not None), default=None)
+        return 0.0 if since is None else (self._clock.now_ms() - since) / 1000
 
     def _join(self) -> None:
         self._consumer = self._make_consumer()

@@ -22,6 +22,11 @@ PENDING = Gauge(
     "Decisions that some endpoint is still to be told of.",
     registry=REGISTRY,
 )
+PENDING_SECONDS = Gauge(
+    "coalmine_alerting_pending_seconds",
+    "Age of the oldest decision that some endpoint is still to be told of.",
+    registry=REGISTRY,
+)
 LAG_MESSAGES = Gauge(
     "coalmine_alerting_lag_messages", "Decisions that wait to be read.", registry=REGISTRY
 )

@@ -53,6 +53,13 @@ class Outbox:
         self._jobs: dict[str, _Job] = {}
         self._changed = threading.Condition()
 
+    @property
+    def waiting_since(self) -> int | None:
+        """When the oldest decision that is under way was made, epoch milliseconds."""
+        with self._changed:
+            made = [job.notice.decision.processed_time for job in self._jobs.values()]
+        return min(made, default=None)
+
     def put(self, decision: Decision, place: Place) -> None:
         """Take a decision on; the same decision twice is one job."""
         with self._changed:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class CoalmineError(Exception):
-    """Root of every error that Coalmine raises on purpose."""
+    """Root of every error that Coalmine raises on purpose; ``exit_code`` is the command's."""
+
+    exit_code = 1
 
 
 class Backpressure(CoalmineError):
@@ -27,6 +29,8 @@ class TooManyDeadLetters(Fatal):
         found: what was seen, in words, for example ``10000 records in a row``.
         reason: that of the last dead letter.
     """
+
+    exit_code = 3
 
     def __init__(self, stage: str, found: str, reason: str) -> None:
         super().__init__(
@@ -63,6 +67,8 @@ class ConfigError(CoalmineError):
         value: what was found.
         expected: what was expected, in words.
     """
+
+    exit_code = 2
 
     def __init__(
         self,

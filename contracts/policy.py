@@ -197,6 +197,10 @@ class Policies:
 
     def __init__(self, by_service: Mapping[str, Policy] | None = None) -> None:
         self._by_service = {"*": Policy(), **(by_service or {})}
+        self.units = frozenset(
+            metric.unit for policy in self._by_service.values() for metric in policy.metrics
+        )
+        """What any policy counts by; nothing else need be counted."""
 
     def __getitem__(self, service: str) -> Policy:
         """The policy that this service is judged by."""

@@ -82,6 +82,8 @@ class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     tick: int
     release: str
     host: str = ""
+    agent: str = ""
+    """The shipping agent, or ``topic/partition`` for foreign messages: whose watermark moves."""
     arm: str = ""
     last: int
     """Latest event time in this cell."""
@@ -98,23 +100,36 @@ class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     """
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a partial comes from: one message of one telemetry partition."""
+class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a partial comes from: a stretch of messages of one telemetry partition."""
 
     topic: str
     partition: int
     offset: int
+    """Offset of the last message."""
+    first: int = -1
+    """Offset of the first one; by default the same."""
+    without: tuple[int, ...] = ()
+    """Offsets between them that were fenced or set aside: they are no part of it."""
+
+    @property
+    def place(self) -> str:
+        """``topic/partition``."""
+        return f"{self.topic}/{self.partition}"
+
+    @property
+    def start(self) -> int:
+        """Offset of the first message."""
+        return self.offset if self.first < 0 else self.first
 
 
 class Partial(msgspec.Struct, kw_only=True, rename=_ECS):
-    """Everything one telemetry message says about one service; the judge adds partials up.
+    """Everything a stretch of telemetry messages says about one service; the judge adds them up.
 
     Without a ``source`` it is a heartbeat: nothing came for a while, so what is pending is judged.
     """
 
     service: str
-    agent: str = ""
-    """The shipping agent, or ``topic/partition`` for a foreign message: whose watermark moves."""
     source: Source | None = None
     sent_at: int
     cells: list[Cell] = []
@@ -137,6 +152,8 @@ class Window(msgspec.Struct, kw_only=True, rename=_ECS):
     part: str
     counts: dict[str, int]
     histograms: dict[str, SparseHistogram]
+    version: int = 0
+    """How many messages its service's state had taken in: of two copies the later one counts."""
 
 
 class RelativeRisk(msgspec.Struct, kw_only=True):
@@ -265,6 +282,8 @@ class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
     rollback_verified: bool = False
     drained_at: int | None = None
     """End of the last tick in which the canary had exposures, once the rollback is verified."""
+    version: int = 0
+    """How many messages its service's state had taken in: of two copies the later one counts."""
 
 
 class DecisionAction(StrEnum):

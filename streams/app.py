@@ -1,75 +1,48 @@
-"""The stream worker: thin Faust agents that move messages between topics and the pure cores.
+"""The stream worker: thin Faust agents that move messages between topics and the stages.
 
-One stream agent per topic, never more than one in flight per partition, and always in this order:
+One stream agent per kind of message, one batch of messages in flight, and always in this order:
 results acknowledged by Kafka, then the table (fence or state), then the offset. A crash anywhere
-in between repeats the message; the fence of the next stage makes the repetition count once.
+in between repeats messages; the fence of the next stage makes the repetition count once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import faust
-import msgspec
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from contracts import arrow, topics
+from contracts import topics
 from contracts.dead_letter_limit import DeadLetterCount, DeadLetterLimit
-from contracts.dead_letters import dead_letter
-from contracts.errors import CoalmineError, Fatal, InvalidRecord
+from contracts.errors import CoalmineError, Fatal
 from contracts.policy import Policies, load_policies
-from contracts.records import RecordKind
-from contracts.results import (
-    Decision,
-    Partial,
-    RolloutCommand,
-    Source,
-    Verdict,
-    Window,
-)
 from contracts.settings import KafkaSettings, dead_letter_limit, kafka_settings
 from contracts.topics import Topic
 from health.address import Address
 from health.server import serve
 from streams import metrics
-from streams.durable import DurableApp, DurableTable, new_app, new_table
-from streams.judge.service import (
-    Output,
-    ServiceState,
-    apply_command,
-    apply_partial,
-    is_duplicate,
-    late_records,
-)
+from streams.aggregating import Aggregation
+from streams.durable import DurableApp, batches, new_app, new_table
+from streams.judging import Judging
 from streams.lag import Lag
 from streams.liveness import HANDLING_LIMIT_S, Liveness
-from streams.messages import STAGE, Message, Sender, aggregate, sender_of
-from streams.state import decode_state, encode_state
+from streams.messages import Message
+from streams.outlet import Outlet, raw_topic
+from streams.reread import Rereader
 
 log = structlog.get_logger()
 
 APP_NAME = "coalmine-streams"
 HEARTBEAT_S = 0.5
-IDLE_AFTER_MS = 1_500
-_OUTPUT_TOPICS: dict[type[Output], Topic] = {
-    Window: topics.WINDOWS,
-    Verdict: topics.VERDICTS,
-    Decision: topics.DECISIONS,
-}
-
-
-def raw_topic(app: DurableApp, *names: str) -> Any:  # noqa: ANN401 - Faust has no types
-    """Topics whose keys and values stay bytes."""
-    return app.topic(
-        *names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-    )
+BATCH_MESSAGES = 500
+BATCH_WITHIN_S = 0.01
+"""How long the first of some messages waits for more: nobody notices, and much is saved."""
 
 
 def message_of(event: Any) -> Message:  # noqa: ANN401 - Faust has no types
@@ -86,8 +59,8 @@ def message_of(event: Any) -> Message:  # noqa: ANN401 - Faust has no types
     )
 
 
-Handler = Callable[[Message], Awaitable[str]]
-"""Does all that a message asks for; returns why it was set aside, or nothing."""
+Handler = Callable[[Sequence[Message]], Awaitable[list[str]]]
+"""Does all that messages ask for; returns the reasons of those that were set aside."""
 
 
 class Worker:
@@ -97,204 +70,51 @@ class Worker:
         self, app: DurableApp, kafka: KafkaSettings, policies: Policies, limit: DeadLetterLimit
     ) -> None:
         self.app = app
-        self.limit = limit
-        self.policies = policies
-        self.fences: DurableTable = new_table(app, "fences", partitions=kafka.partitions)
-        self.states: DurableTable = new_table(app, "states", partitions=kafka.partitions)
-        self._decoded: dict[bytes, tuple[bytes, ServiceState]] = {}
+        self._limit = limit
+        fences = new_table(app, "fences-v2", partitions=kafka.partitions)
+        states = new_table(app, "states-v2", partitions=kafka.partitions)
+        outlet = Outlet(app)
         for kind, topic in topics.TELEMETRY.items():
-            self._add_agent(f"aggregate_{kind.value}", [topic], self._aggregating(kind))
-        self._add_agent("judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], self._judge)
-        app.timer(HEARTBEAT_S)(self._beat)
+            stage = Aggregation(kind, fences, outlet, policies)
+            self._add_agent(f"aggregate_{kind.value}", [topic], stage.handle)
+        judging = Judging(states, outlet, policies, Rereader(kafka))
+        self._add_agent("judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], judging.handle)
+        app.timer(HEARTBEAT_S)(judging.beat)
 
     def _add_agent(self, name: str, sources: list[Topic], handle: Handler) -> None:
         pulse = self.app.vitals.pulse(name, HANDLING_LIMIT_S)
-        count = DeadLetterCount(f"streams.{name}", self.limit)
+        count = DeadLetterCount(f"streams.{name}", self._limit)
 
         async def run(stream: Any) -> None:  # noqa: ANN401 - Faust has no types
-            async for event in stream.events():
+            async for events in batches(stream, BATCH_MESSAGES, BATCH_WITHIN_S):
+                messages = [message_of(event) for event in events]
                 with pulse:
-                    await self._take(name, handle, message_of(event), count)
+                    try:
+                        reasons = await handle(messages)
+                        _count(count, messages, reasons)
+                    except asyncio.CancelledError:
+                        raise
+                    except Exception as error:  # acknowledging them would lose them
+                        log.exception("stream_agent_failed", agent=name, first=messages[0].origin)
+                        await self.app.stop_for_good(error)
 
         channel = raw_topic(self.app, *(topic.name for topic in sources))
         self.app.agent(channel, name=name)(run)
 
-    async def _take(
-        self, name: str, handle: Handler, message: Message, count: DeadLetterCount
-    ) -> None:
-        try:
-            if reason := await self._handled(handle, name, message):
-                count.bad(reason)
-            else:
-                count.good()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # acknowledging it would lose the event
-            log.exception("stream_agent_failed", agent=name, origin=message.origin)
-            await self.app.stop_for_good(error)
+
+def _count(count: DeadLetterCount, messages: Sequence[Message], reasons: Sequence[str]) -> None:
+    """Count what was done and what was set aside.
+
+    Raises:
+        TooManyDeadLetters: that was too much.
+    """
+    for message in messages:
         metrics.MESSAGES.labels(message.topic).inc()
         metrics.LAG.handled(message)
-
-    async def _handled(self, handle: Handler, name: str, message: Message) -> str:
-        try:
-            return await handle(message)
-        except InvalidRecord as error:
-            await self._set_aside(error, name, message)
-            return error.reason
-
-    # --- aggregate -----------------------------------------------------------------------------
-
-    def _aggregating(self, kind: RecordKind) -> Handler:
-        async def handle(message: Message) -> str:
-            sender = sender_of(message)
-            fence = f"{message.topic}/{sender.agent}".encode()
-            if sender.is_ours and sender.seq <= int(self.fences.data.get(fence) or -1):
-                log.info("duplicate_batch_fenced", agent=sender.agent, seq=sender.seq)
-                metrics.DUPLICATES.labels("aggregate").inc()
-                return ""
-            with _failures_are_invalid(message):
-                found = aggregate(kind, message, self.policies.is_stratified)
-            await self._publish(topics.DEADLETTERS, ((d.origin, d) for d in found.dead_letters))
-            await self._publish(topics.CRASH_GROUPS, ((s.service, s) for s in found.sightings))
-            await self._publish(topics.PARTIALS, ((p.service, p) for p in found.partials))
-            await self._pass_fence(fence, sender, message)
-            metrics.RECORDS.labels(kind).inc(found.records)
-            for letter in found.dead_letters:
-                metrics.DEAD_LETTERS.labels(STAGE, metrics.reason_label(letter.reason)).inc()
-            is_bad = found.dead_letters and not found.partials
-            return found.dead_letters[-1].reason if is_bad else ""
-
-        return handle
-
-    async def _pass_fence(self, fence: bytes, sender: Sender, message: Message) -> None:
-        if sender.is_ours:
-            await self.fences.put(fence, b"%d" % sender.seq, partition=message.partition)
-
-    # --- judge ---------------------------------------------------------------------------------
-
-    async def _judge(self, message: Message) -> str:
-        partial, command = _decode_judged(message)
-        service = partial.service if partial else command.service if command else ""
-        state = self._taken_state(service.encode())
-        policy = self.policies[service]
-        now = time.time_ns() // 1_000_000
-        if partial is not None:
-            if partial.source is not None and is_duplicate(state, partial.source):
-                log.info("duplicate_partial_fenced", origin=message.origin)
-                metrics.DUPLICATES.labels("judge").inc()
-                return ""
-            late = late_records(state, partial)
-            with _failures_are_invalid(message):
-                outputs = apply_partial(state, partial, policy, processed_time=now)
-            metrics.LATE_RECORDS.inc(late)
-        else:
-            assert command is not None
-            with _failures_are_invalid(message):
-                outputs = apply_command(state, command, policy, processed_time=now)
-        for output in outputs:
-            if isinstance(output, Decision):
-                log.info("decided", decision=output.id, reason=output.reason)
-        for kind, topic in _OUTPUT_TOPICS.items():
-            await self._publish(topic, ((o.service, o) for o in outputs if isinstance(o, kind)))
-        await self._keep(service.encode(), state, message)
-        _count(outputs)
-        return ""
-
-    def _state(self, service: bytes) -> ServiceState:
-        """The state in the table; decoded anew only when the table's value is not our own."""
-        stored: bytes | None = self.states.data.get(service)
-        if stored is None:
-            return ServiceState(service=service.decode())
-        known = self._decoded.get(service)
-        if known is None or known[0] is not stored:
-            known = self._decoded[service] = (stored, decode_state(stored))
-        return known[1]
-
-    def _taken_state(self, service: bytes) -> ServiceState:
-        """The state, to be changed: if that is cut short, the table's value is decoded anew."""
-        state = self._state(service)
-        self._decoded.pop(service, None)
-        return state
-
-    async def _keep(self, service: bytes, state: ServiceState, message: Message) -> None:
-        encoded = encode_state(state)
-        await self.states.put(service, encoded, partition=message.partition)
-        self._decoded[service] = (encoded, state)
-
-    async def _beat(self) -> None:
-        """Tell services that have gone quiet that what is pending may be judged and written.
-
-        All services of the table are looked at, not only those heard since the start: a worker that
-        was killed may have left something pending.
-        """
-        now = time.time_ns() // 1_000_000
-        states = [self._state(service) for service in list(self.states.data)]
-        quiet = [
-            Partial(service=state.service, sent_at=now)
-            for state in states
-            if state.is_pending and now - state.heard_at >= IDLE_AFTER_MS
-        ]
-        await self._publish(topics.PARTIALS, ((p.service, p) for p in quiet))
-
-    # --- results -------------------------------------------------------------------------------
-
-    async def _publish(self, topic: Topic, results: Iterable[tuple[str, msgspec.Struct]]) -> None:
-        """Send all, then wait until Kafka has all."""
-        channel = raw_topic(self.app, topic.name)
-        sent = [
-            await channel.send(key=key.encode(), value=msgspec.json.encode(result))
-            for key, result in results
-        ]
-        for future in sent:
-            await future
-
-    async def _set_aside(self, error: InvalidRecord, stage: str, message: Message) -> None:
-        letter = dead_letter(
-            error,
-            stage=f"streams.{stage}",
-            origin=message.origin,
-            payload=message.value,
-            time=message.timestamp,
-            schema=message.headers.get(arrow.SCHEMA_HEADER, b"").decode("utf-8", "replace"),
-        )
-        log.warning("record_set_aside", origin=message.origin, reason=error.reason)
-        await self._publish(topics.DEADLETTERS, [(letter.origin, letter)])
-        metrics.DEAD_LETTERS.labels(letter.stage, metrics.reason_label(error.reason)).inc()
-
-
-def _count(outputs: Iterable[Output]) -> None:
-    for output in outputs:
-        if isinstance(output, Verdict):
-            metrics.LOOKS.labels(output.outcome).inc()
-            metrics.VERDICT_SECONDS.observe((output.processed_time - output.time) / 1000)
-        elif isinstance(output, Decision):
-            metrics.DECISIONS.labels(output.action).inc()
-
-
-def _decode_judged(message: Message) -> tuple[Partial | None, RolloutCommand | None]:
-    try:
-        if message.topic == topics.PARTIALS.name:
-            partial = msgspec.json.decode(message.value, type=Partial)
-            sender = sender_of(message)
-            if sender.is_ours:
-                # replayed out of the dead letters: its source's fence has passed it long ago
-                partial.source = Source(topic=sender.agent, partition=0, offset=sender.seq)
-            return partial, None
-        return None, msgspec.json.decode(message.value, type=RolloutCommand)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRecord("not a known document", str(error)) from error
-
-
-@contextlib.contextmanager
-def _failures_are_invalid(message: Message) -> Iterator[None]:
-    """What a pure core cannot work on it never will: a dead letter, where a crash would repeat."""
-    try:
-        yield
-    except (InvalidRecord, MemoryError):
-        raise
-    except Exception as error:
-        log.exception("core_failed", origin=message.origin)
-        raise InvalidRecord("failed", repr(error)) from error
+    for reason in reasons:
+        count.bad(reason)
+    for _ in range(len(messages) - len(reasons)):
+        count.good()
 
 
 def run(policies: Path | None, state_dir: Path, health: Address | None = None) -> None:

@@ -55,6 +55,8 @@ def search(
                 source={"includes": fields} if fields else None,
                 ignore_unavailable=True,
                 allow_no_indices=True,
+                # what a red shard would leave out must not look as if it were not there
+                allow_partial_search_results=False,
                 track_total_hits=False,
             )
     except ApiError as error:

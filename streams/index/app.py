@@ -28,12 +28,13 @@ from contracts.settings import (
     elasticsearch_settings,
 )
 from health.address import Address
-from streams.app import message_of, raw_topic, run_app
-from streams.durable import DurableApp, new_app
+from streams.app import message_of, run_app
+from streams.durable import DurableApp, batches, new_app
 from streams.index import metrics
 from streams.index.documents import TOPICS, Document, documents_of
 from streams.index.writer import Writer, delete_expired, ensure_templates
-from streams.messages import Message
+from streams.messages import Message, failures_are_invalid
+from streams.outlet import raw_topic
 
 log = structlog.get_logger()
 
@@ -86,7 +87,7 @@ class Indexer:
 
     async def _index(self, stream: Any) -> None:  # noqa: ANN401 - Faust has no types
         await self.has_templates.wait()
-        async for events in stream.take_events(BATCH_MESSAGES, within=BATCH_WITHIN_S):
+        async for events in batches(stream, BATCH_MESSAGES, BATCH_WITHIN_S):
             try:
                 with self.pulse:
                     await self._write([message_of(event) for event in events])
@@ -100,7 +101,8 @@ class Indexer:
         documents: list[Document] = []
         for message in messages:
             try:
-                documents += documents_of(message)
+                with failures_are_invalid(message):
+                    documents += documents_of(message)
             except InvalidRecord as error:
                 schema = message.headers.get(arrow.SCHEMA_HEADER, b"").decode("utf-8", "replace")
                 await self._set_aside(_letter(error, message.origin, message.value, schema=schema))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -70,6 +70,8 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Everything the judge remembers of one service."""
 
     service: str
+    version: int = 0
+    """How many messages were applied."""
     fences: dict[str, int] = {}
     """``topic/partition`` to the last offset that was applied."""
     watermarks: dict[str, int] = {}
@@ -100,9 +102,18 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return bool(self.ticks) or is_draining or any(w.is_dirty for w in self.windows)
 
 
-def is_duplicate(state: ServiceState, source: Source) -> bool:
-    """Whether this source was applied before (its partition's fence has passed it)."""
-    return source.offset <= state.fences.get(_fence(source), -1)
+def unknown_from(fences: Mapping[str, int], source: Source) -> int | None:
+    """Offset of the first message of a stretch that was not applied before; ``None`` if all were.
+
+    After a crash messages are read again, and may be cut into other stretches than before: of such
+    a stretch the beginning is known.
+
+    Args:
+        fences: ``topic/partition`` to the last offset that was applied.
+        source: the stretch.
+    """
+    fence = fences.get(source.place, -1)
+    return None if source.offset <= fence else max(source.start, fence + 1)
 
 
 def late_records(state: ServiceState, partial: Partial) -> int:
@@ -120,16 +131,17 @@ def apply_partial(
 
     Args:
         state: changed in place.
-        partial: not a duplicate (see ``is_duplicate``).
+        partial: not applied before (see ``unknown_from``).
         policy: of this service.
         processed_time: epoch milliseconds, stamped on verdicts and decisions.
 
     Returns:
         Windows, verdicts and decisions to publish, in order.
     """
+    state.version += 1
     if partial.source is None:
-        return _apply_heartbeat(state, partial, policy, processed_time)
-    state.fences[_fence(partial.source)] = partial.source.offset
+        return _versioned(state, _apply_heartbeat(state, partial, policy, processed_time))
+    state.fences[partial.source.place] = partial.source.offset
     state.heard_at = partial.sent_at
     for cell in partial.cells:
         _add_cell(state, cell, partial, policy)
@@ -141,7 +153,7 @@ def apply_partial(
     outputs = list(_judge(state, _closed_to(state, policy), processed_time))
     if state.judged_to > judged_before:
         outputs.extend(_written_windows(state, policy))
-    return outputs
+    return _versioned(state, outputs)
 
 
 def apply_command(
@@ -150,6 +162,7 @@ def apply_command(
     """Open or end a rollout on request; the same command id twice is one request."""
     if command.id in state.commands:
         return []
+    state.version += 1
     state.commands = [*state.commands[1 - _COMMANDS_REMEMBERED :], command.id]
     outputs: list[Output] = []
     if _has_open_rollout(state) and state.rollout is not None:
@@ -165,6 +178,13 @@ def apply_command(
         opened_at = max(state.high_watermark, state.judged_to) or command.time
         _open(state, policy, canary=command.canary, baseline=baseline, opened_at=opened_at)
         outputs.extend(_look(state, processed_time))
+    return _versioned(state, outputs)
+
+
+def _versioned(state: ServiceState, outputs: list[Output]) -> list[Output]:
+    for output in outputs:
+        if not isinstance(output, Decision):
+            output.version = state.version
     return outputs
 
 
@@ -187,21 +207,17 @@ def _apply_heartbeat(
 # --- counting ----------------------------------------------------------------------------------
 
 
-def _fence(source: Source) -> str:
-    return f"{source.topic}/{source.partition}"
-
-
 def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy) -> None:
     release = state.releases.get(cell.release)
     if release is None:
         release = ReleaseState(first_seen=cell.last, last_seen=cell.last)
         state.releases[cell.release] = release
     release.last_seen = max(release.last_seen, cell.last)
-    release.agents[partial.agent] = max(release.agents.get(partial.agent, 0), cell.last)
+    release.agents[cell.agent] = max(release.agents.get(cell.agent, 0), cell.last)
     release.exposures += cell.counts.get(policy.metrics[0].of, 0)
     if cell.first_bad is not None:
         release.first_bad = min(cell.first_bad, release.first_bad or cell.first_bad)
-    state.watermarks[partial.agent] = max(state.watermarks.get(partial.agent, 0), cell.last)
+    state.watermarks[cell.agent] = max(state.watermarks.get(cell.agent, 0), cell.last)
     if cell.tick + TICK_MS > state.judged_to:
         of_tick = state.ticks.setdefault(cell.tick, {})
         of_tick.setdefault(cell.release, Arm()).add_cell(cell)

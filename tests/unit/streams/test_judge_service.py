@@ -25,7 +25,7 @@ from contracts.results import (
     Window,
 )
 from streams.judge.audit import audit
-from streams.judge.service import Output, ServiceState, apply_command, apply_partial, is_duplicate
+from streams.judge.service import Output, ServiceState, apply_command, apply_partial, unknown_from
 from streams.state import decode_state, encode_state
 from tests.support.partials import Traffic
 
@@ -43,7 +43,7 @@ class Judge:
 
     def hear(self, partial: Partial) -> list[Output]:
         """Apply one partial unless it is a duplicate."""
-        if partial.source and is_duplicate(self.state, partial.source):
+        if partial.source and unknown_from(self.state.fences, partial.source) is None:
             return []
         said = apply_partial(self.state, partial, self.policy, processed_time=partial.sent_at)
         self.state = decode_state(encode_state(self.state))
@@ -413,11 +413,16 @@ def _late_crashes(rate: float) -> list[Partial]:
             offset += 1
             tick = traffic.start + at * 1000
             count = int(traffic.random.binomial(200, 0.02 * factor))
-            cell = Cell(tick=tick, release=release, last=tick, counts={"crash": count})
+            cell = Cell(
+                tick=tick,
+                release=release,
+                agent=f"phones-{release}",
+                last=tick,
+                counts={"crash": count},
+            )
             partials.append(
                 Partial(
                     service="checkout",
-                    agent=f"phones-{release}",
                     source=Source(topic="coalmine.crashes", partition=0, offset=offset),
                     sent_at=traffic.start + second * 1000,
                     cells=[cell],

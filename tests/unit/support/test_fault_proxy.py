@@ -30,12 +30,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Connections break here on purpose."""
+
+
 @pytest.fixture
 def proxy() -> Iterator[FaultProxy]:
     """A proxy before a small HTTP server."""
     _Handler.served = 0
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with FaultProxy(f"127.0.0.1:{server.server_address[1]}") as proxy:
         yield proxy
