@@ -37,7 +37,7 @@ def end(house: Alerting, decision: Decision, action: DecisionAction) -> None:
 def test_a_rollback_is_not_sent_once_its_rollout_has_ended(
     alerting: Callable[..., Alerting], receiver: Callable[[Any], Receiver]
 ) -> None:
-    """Whether it ended under the alerter's eyes or while the alerter was dead, and the tool down."""
+    """Neither when it ended under the alerter's eyes, nor when it ended while that was dead."""
     answer = Tool()
     tool = receiver(answer)
     house = alerting({"url": tool.url, "retry": {"delays": ["1s"]}})
