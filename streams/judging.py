@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from contracts import topics
-from contracts.errors import InvalidRecord
+from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.policy import Policies
 from contracts.results import Decision, Partial, RolloutCommand, Source, Verdict, Window
 from contracts.topics import Topic
@@ -187,7 +187,7 @@ def _decode(message: Message) -> Partial | RolloutCommand:
         if message.topic != topics.PARTIALS.name:
             return msgspec.json.decode(message.value, type=RolloutCommand)
         partial = msgspec.json.decode(message.value, type=Partial)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidRecord("not a known document", str(error)) from error
     sender = sender_of(message)
     if sender.is_ours:
