@@ -98,6 +98,7 @@ class Judging:
         self._decoded.pop(service.encode(), None)  # cut short, it is decoded anew
         try:
             outputs = self._applied(state, new)
+            encoded = encode_state(state)  # what cannot be kept must not be told either
         except MemoryError:
             raise
         except Exception as error:
@@ -110,7 +111,7 @@ class Judging:
         await self._outlet.publish(
             (_OUTPUT_TOPICS[type(output)], output.service, output) for output in outputs
         )
-        await self._keep(service.encode(), state, heard[-1][0])
+        await self._keep(service.encode(), state, encoded, heard[-1][0])
         _count(outputs)
         return []
 
@@ -175,10 +176,10 @@ class Judging:
             known = self._decoded[service] = (version, decode_state(stored))
         return known[1]
 
-    async def _keep(self, service: bytes, state: ServiceState, message: Message) -> None:
-        await self._states.put(
-            service, encode_state(state), version=state.version, partition=message.partition
-        )
+    async def _keep(
+        self, service: bytes, state: ServiceState, encoded: bytes, message: Message
+    ) -> None:
+        await self._states.put(service, encoded, version=state.version, partition=message.partition)
         self._decoded[service] = (state.version, state)
 
 
