@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from benchmarks.throughput.results import difference, read_back
 from benchmarks.throughput.sides.common import Key, Task
 
 _TIMEOUT_S = 900
+_END_TIMEOUT_S = 20
 _MARK = re.compile(r"(first|half|done) (\d+) (\d+)$")
 """Searched, not matched: Faust writes control codes of a terminal before it."""
 
@@ -95,7 +97,8 @@ def run(
         state=str(broker.state_dir / prefix),
     )
     try:
-        marks = _marks([*wrap, *_command(side, broker.state_dir), *map(str, task)], broker, core)
+        pinned = [*wrap, "taskset", "-c", str(core), *_command(side, broker.state_dir)]
+        marks = _marks([*pinned, *map(str, task)], broker)
         found = read_back(broker, results, side.results)
     finally:
         broker.remove_topics(prefix)
@@ -119,12 +122,12 @@ def _command(side: Side, build: Path) -> list[str]:
     return [python, "-m", f"benchmarks.throughput.sides.{side.program.value}"]
 
 
-def _marks(command: list[str], broker: Broker, core: int) -> dict[str, Mark]:
+def _marks(command: list[str], broker: Broker) -> dict[str, Mark]:
     """Run until the side says that it is done, then end it with its children."""
     log = broker.state_dir / "side.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command],
+            command,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -141,7 +144,7 @@ def _marks(command: list[str], broker: Broker, core: int) -> dict[str, Mark]:
             _end(process)
     if "done" not in marks:
         tail = log.read_text(errors="replace")[-3000:]
-        raise SystemExit(f"{' '.join(command[:4])} ended early:\n{tail}")
+        raise SystemExit(f"{command} ended early:\n{tail}")
     return marks
 
 
@@ -157,6 +160,11 @@ def _read_marks(process: subprocess.Popen[str]) -> dict[str, Mark]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
+    """Ask for the end (a profiler then writes what it has), and insist."""
     if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_END_TIMEOUT_S)
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -15,6 +15,7 @@ _MODULES = (
     "demo",
     "up",
     "doctor",
+    "agent",
     "rooms",
     "dashboard",
     "rollout",

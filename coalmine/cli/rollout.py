@@ -266,6 +266,8 @@ def _facts(verdict: dict[str, Any]) -> list[list[str]]:
         ["opened", _when(verdict.get("opened_at"))],
         ["judged to", _when(verdict.get("@timestamp"))],
     ]
+    for kind, events in (verdict.get("folded") or {}).items():
+        facts.append([f"other {kind}s", f"{events} events: too many {kind}s to tell them apart"])
     return facts + [_metric_fact(metric) for metric in verdict.get("metrics", [])]
 
 

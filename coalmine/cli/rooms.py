@@ -37,14 +37,13 @@ HealthPort = Annotated[
 HealthHost = Annotated[
     str, typer.Option(envvar="COALMINE_HEALTH_HOST", help="Address of that port.")
 ]
-_LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 ConfigFile = Annotated[Path, typer.Option("--config", dir_okay=False, help="YAML file.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the rooms' commands to the application."""
     panel = "Parts of the stack"
-    app.command(epilog="Example: coalmine agent --config agent.yaml", rich_help_panel=panel)(agent)
     app.command(
         epilog="Example: coalmine worker --policies policies/ --state state/worker",
         rich_help_panel=panel,
@@ -55,22 +54,11 @@ def register(app: typer.Typer) -> None:
     )
 
 
-def agent(
-    config: ConfigFile, health_port: HealthPort = None, health_host: HealthHost = _LOOPBACK
-) -> None:
-    """Ship log files, crash reports and host statistics of this machine to Kafka."""
-    from ingest.app import run  # noqa: PLC0415 - see the module
-
-    journal.configure()
-    check_kafka(kafka_settings())
-    run(config, health_address(health_host, health_port))
-
-
 def worker(
     policies: Policies = None,
     state: State = _DEFAULT_STATE / "worker",
     health_port: HealthPort = None,
-    health_host: HealthHost = _LOOPBACK,
+    health_host: HealthHost = LOOPBACK,
 ) -> None:
     """Count what each release does and judge its rollout (the Faust worker)."""
     from streams.app import run  # noqa: PLC0415 - see the module
@@ -83,7 +71,7 @@ def worker(
 def indexer(
     state: State = _DEFAULT_STATE / "indexer",
     health_port: HealthPort = None,
-    health_host: HealthHost = _LOOPBACK,
+    health_host: HealthHost = LOOPBACK,
 ) -> None:
     """Copy results from Kafka to Elasticsearch."""
     from streams.index.app import run  # noqa: PLC0415 - see the module
@@ -95,7 +83,7 @@ def indexer(
 
 
 def alerter(
-    config: ConfigFile, health_port: HealthPort = None, health_host: HealthHost = _LOOPBACK
+    config: ConfigFile, health_port: HealthPort = None, health_host: HealthHost = LOOPBACK
 ) -> None:
     """Send decisions to the endpoints of a file as signed webhooks."""
     from alerting.app import run  # noqa: PLC0415 - see the module
@@ -115,7 +103,7 @@ def _made(directory: Path) -> Path:
     return directory.absolute()
 
 
-for _command in (agent, alerter):
+for _command in (alerter,):
     _command.__doc__ = f"{_command.__doc__}\n\n{_RUNS}"
 for _stage in (worker, indexer):
     _stage.__doc__ = f"{_stage.__doc__}\n\n{_STAGE_RUNS}"

@@ -47,6 +47,7 @@ def topic_config(topic: Topic) -> dict[str, str]:
         "cleanup.policy": "delete",
         "retention.ms": str(topic.retention_ms),
         "compression.type": topic.compression,
+        "max.message.bytes": str(topic.max_message_bytes),
     }
 
 
