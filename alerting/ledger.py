@@ -19,7 +19,7 @@ from kafka.errors import KafkaError
 from alerting.pipeline import FINAL
 from alerting.standing import Standing
 from contracts.clock import Clock
-from contracts.errors import Recoverable
+from contracts.errors import UNREADABLE, Recoverable
 from contracts.results import DeadLetter, Decision, Delivery, DeliveryOutcome
 from contracts.settings import KafkaSettings
 from contracts.topics import DEADLETTERS, DECISIONS, DELIVERIES
@@ -186,14 +186,14 @@ class KafkaLedger:
     def _note(self, value: bytes | None) -> bool:
         try:
             self._memory.note(msgspec.json.decode(value or b"", type=Delivery))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return False  # not ours: whoever wrote it, it tells nothing of a delivery
         return True
 
     def _note_decision(self, value: bytes | None) -> bool:
         try:
             self._standing.note(msgspec.json.decode(value or b"", type=Decision))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return False  # set aside where it is taken
         return True
 

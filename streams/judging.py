@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from contracts import topics
-from contracts.errors import InvalidRecord
+from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.policy import Policies
 from contracts.results import Decision, Partial, RolloutCommand, Source, Verdict, Window
 from contracts.topics import Topic
@@ -99,6 +99,7 @@ class Judging:
         self._decoded.pop(service.encode(), None)  # cut short, it is decoded anew
         try:
             outputs = self._applied(state, new)
+            encoded = encode_state(state)  # what cannot be kept must not be told either
         except MemoryError:
             raise
         except Exception as error:
@@ -111,7 +112,7 @@ class Judging:
         await self._outlet.publish(
             (_OUTPUT_TOPICS[type(output)], output.service, output) for output in outputs
         )
-        await self._keep(service.encode(), state, heard[-1][0])
+        await self._keep(service.encode(), state, encoded, heard[-1][0])
         _count(outputs)
         return []
 
@@ -181,10 +182,10 @@ class Judging:
             known = self._decoded[service] = (version, decode_state(stored))
         return known[1]
 
-    async def _keep(self, service: bytes, state: ServiceState, message: Message) -> None:
-        await self._states.put(
-            service, encode_state(state), version=state.version, partition=message.partition
-        )
+    async def _keep(
+        self, service: bytes, state: ServiceState, encoded: bytes, message: Message
+    ) -> None:
+        await self._states.put(service, encoded, version=state.version, partition=message.partition)
         self._decoded[service] = (state.version, state)
 
 
@@ -193,7 +194,7 @@ def _decode(message: Message) -> Partial | RolloutCommand:
         if message.topic != topics.PARTIALS.name:
             return msgspec.json.decode(message.value, type=RolloutCommand)
         partial = msgspec.json.decode(message.value, type=Partial)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidRecord("not a known document", str(error)) from error
     sender = sender_of(message)
     if sender.is_ours:

@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from contracts import arrow, foreign
-from contracts.errors import ConfigError, InvalidRecord
+from contracts.errors import UNREADABLE, ConfigError, InvalidRecord
 from contracts.records import Event, RecordKind
 from streams.set_aside import SetAside
 
@@ -114,7 +114,7 @@ def _line_by_line(
 def _record(line: bytes) -> tuple[RecordKind, arrow.Record]:
     try:
         fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidRecord("not json", str(error)) from error
     if not isinstance(fields, dict):
         raise InvalidRecord("not a json object", type(fields).__name__)

@@ -30,8 +30,8 @@ def check_kafka(settings: KafkaSettings) -> None:
 async def _connect(settings: KafkaSettings, address: str) -> None:
     from aiokafka.conn import create_conn  # noqa: PLC0415 - slow to import, needed only here
     from aiokafka.errors import (  # noqa: PLC0415 - see above
-        AuthenticationFailedError,
         KafkaError,
+        SaslAuthenticationFailed,
         UnsupportedSaslMechanismError,
     )
 
@@ -51,7 +51,7 @@ async def _connect(settings: KafkaSettings, address: str) -> None:
         )
     except ssl.SSLError as error:
         raise _distrust(error, f"Kafka at {address}", "COALMINE_KAFKA") from error
-    except (AuthenticationFailedError, UnsupportedSaslMechanismError) as error:
+    except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
         expected = f"Kafka at {address} refuses the user {settings.user!r} or the password: {error}"
         raise ConfigError("COALMINE_KAFKA_USER", expected) from error
     except (KafkaError, OSError, TimeoutError):

@@ -106,7 +106,7 @@ class Gate:
         host = request.headers.get("host", "")
         if self._is_from_proxy(request):
             host = request.headers.get("x-forwarded-host", host)
-        return urlsplit(origin).netloc == host
+        return origin in (f"http://{host}", f"https://{host}")
 
     def _is_from_proxy(self, request: Request) -> bool:
         try:
@@ -199,7 +199,10 @@ def _name_of(host: str) -> str:
     >>> _name_of("localhost:8050"), _name_of("[::1]:8050")
     ('localhost', '::1')
     """
-    return urlsplit(f"//{host}").hostname or "" if host.isprintable() else ""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _page(text: str, status: int) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,8 @@ from dashboard.access.users import Users, hash_password, read_users, write_users
 PASSWORD = "right horse battery"
 _HASH = hash_password(Secret(PASSWORD))
 
-Ask = Callable[..., Awaitable[httpx.Response]]
 
-
-async def behind(
-    scope: MutableMapping[str, Any], _: object, send: Callable[[object], Awaitable[None]]
-) -> None:
+async def behind(scope: Any, _: Any, send: Any) -> None:
     """What the gate lets through to."""
     del scope
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -43,7 +38,7 @@ def users(tmp_path: Path) -> Path:
 
 def client_of(access: Access, host: str = "127.0.0.1", client: str = "127.0.0.1") -> Any:
     """A browser before a gate; cookies stay between its requests."""
-    gate = Gate(behind, Place(host, 8050, access), ManualClock(now_ms=0))  # type: ignore[arg-type]
+    gate: Any = Gate(behind, Place(host, 8050, access), ManualClock(now_ms=0))
     transport = httpx.ASGITransport(app=gate, client=(client, 1234))
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8050")
 
@@ -156,8 +151,7 @@ async def test_pages_of_other_sites_may_not_ask(headers: dict[str, str], status:
 )
 async def test_a_name_that_only_leads_here_is_refused(
     host: str,
-    *,
-    is_open: bool,
+    is_open: bool,  # noqa: FBT001 - a case
     status: int,
 ) -> None:
     """Without a login a site cannot read the dashboard by pointing its own name at loopback."""
