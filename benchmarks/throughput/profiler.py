@@ -22,7 +22,7 @@ from benchmarks.throughput import events as made
 from benchmarks.throughput import load
 from benchmarks.throughput.broker import running_broker
 from benchmarks.throughput.catalogue import SIDES
-from benchmarks.throughput.load import PEERS
+from benchmarks.throughput.load import PEERS, ROOT
 from benchmarks.throughput.runner import run
 
 _RATE_HZ = 500
@@ -71,7 +71,8 @@ def main(
         running_broker(Path(folder), cores[0]) as broker,
     ):
         load.fill(broker, chosen.topic, columns)
-        raw = Path(folder) / "profile.raw"
+        raw = ROOT / "build" / "bench" / f"{side}.raw"
+        raw.parent.mkdir(parents=True, exist_ok=True)
         done = run(
             chosen,
             broker,

@@ -21,6 +21,7 @@ from benchmarks.throughput.events import Counts
 from benchmarks.throughput.load import PEERS, ROOT
 from benchmarks.throughput.results import difference, read_back
 from benchmarks.throughput.sides.common import Key, Task
+from coalmine.stack.server import GUARD
 
 _TIMEOUT_S = 900
 _END_TIMEOUT_S = 20
@@ -135,13 +136,15 @@ def _marks(command: list[str], broker: Broker) -> dict[str, Mark]:
             env={**os.environ, "COALMINE_KAFKA": broker.address, "PYTHONPATH": str(ROOT)},
             start_new_session=True,
         )
-        guard = threading.Timer(_TIMEOUT_S, _end, [process])
-        guard.start()
+        GUARD.watch(process.pid)  # a runner that is killed leaves nothing behind
+        limit = threading.Timer(_TIMEOUT_S, _end, [process])
+        limit.start()
         try:
             marks = _read_marks(process)
         finally:
-            guard.cancel()
+            limit.cancel()
             _end(process)
+            GUARD.forget(process.pid)
     if "done" not in marks:
         tail = log.read_text(errors="replace")[-3000:]
         raise SystemExit(f"{command} ended early:\n{tail}")
