@@ -172,13 +172,15 @@ class Alerter:
         _log.info("alerter_ready", partitions=sorted(number for _, number in partitions))
 
     def _outbox(self, endpoint: Endpoint) -> Outbox:
+        breaker = Breaker(endpoint.name)
+        metrics.CIRCUIT_OPEN.labels(endpoint.name).set_function(lambda: breaker.is_open)
         parts = Parts(
             clock=self._clock,
             transport=HttpTransport(),
             ledger=self._ledger,
             random=Random(),  # noqa: S311 - only the jitter of retries comes from it
             standing=self._standing,
-            breaker=Breaker(endpoint.name),
+            breaker=breaker,
         )
         return Outbox(endpoint, parts, self._offsets.settled)
 

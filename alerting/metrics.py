@@ -42,6 +42,12 @@ DELIVERIES = Counter(
     ["endpoint", "outcome"],
     registry=REGISTRY,
 )
+CIRCUIT_OPEN = Gauge(
+    "coalmine_alerting_circuit_open",
+    "1 while an endpoint has failed so often that it is only probed.",
+    ["endpoint"],
+    registry=REGISTRY,
+)
 ATTEMPT_SECONDS = Histogram(
     "coalmine_alerting_attempt_seconds",
     "Time of one request to an endpoint, answered or not.",

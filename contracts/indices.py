@@ -54,6 +54,7 @@ _VERDICT: dict[str, Any] = {
     "promote_at_log10": _DOUBLE,
     "share": _DOUBLE,
     "rollback_verified": _BOOL,
+    "folded": _STORED,
     "metrics": _STORED,
     "needed": _STORED,
 }

@@ -206,6 +206,10 @@ class Policies:
         """The policy that this service is judged by."""
         return self._by_service.get(service) or self._by_service["*"]
 
+    def __contains__(self, service: str) -> bool:
+        """Whether a service has a policy of its own."""
+        return service in self._by_service
+
     def is_stratified(self, service: str) -> bool:
         """Whether its events are counted route by route."""
         return self[service].stratify_by is StratifyBy.ROUTE

@@ -130,6 +130,8 @@ class Partial(msgspec.Struct, kw_only=True, rename=_ECS):
     """
 
     service: str
+    folded: list[str] = []
+    """Services beyond the limit that this one stands for."""
     source: Source | None = None
     sent_at: int
     cells: list[Cell] = []
@@ -282,6 +284,10 @@ class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
     rollback_verified: bool = False
     drained_at: int | None = None
     """End of the last tick in which the canary had exposures, once the rollback is verified."""
+    folded: dict[str, int] = {}
+    """Kind of label (``route``, ``release``, …) to the events counted as ``other`` because their
+    service has too many such labels.
+    """
     version: int = 0
     """How many messages its service's state had taken in: of two copies the later one counts."""
 

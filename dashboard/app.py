@@ -15,6 +15,10 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 from contracts.clock import SystemClock
 from contracts.settings import ElasticsearchSettings, elasticsearch_settings
 from dashboard import metrics
+from dashboard.access.gate import Gate
+from dashboard.access.headers import SafeHeaders, content_security_policy
+from dashboard.access.settings import Access, Place, check_place
+from dashboard.assets_gzip import App as AsgiApp
 from dashboard.assets_gzip import PackedAssets
 from dashboard.components.shell import shell
 from dashboard.pages import fleet, rollout
@@ -101,28 +105,32 @@ def build(settings: ElasticsearchSettings) -> Dash:
     return app
 
 
-def run(host: str, port: int, health: Address | None = None) -> None:
+def run(host: str, port: int, health: Address | None = None, access: Access | None = None) -> None:
     """Serve the dashboard until SIGTERM or SIGINT.
 
     Args:
         host: address to listen on.
         port: port to listen on.
         health: where it tells of its health.
+        access: who may look; by default everybody on this machine.
 
     Raises:
-        ConfigError: the environment names no usable Elasticsearch.
+        ConfigError: the environment names no usable Elasticsearch, or strangers could look.
     """
+    place = Place(host, port, access or Access())
+    check_place(place)
     settings = elasticsearch_settings()
     app = build(settings)
     asyncio.run(_warm_up(app))
     vitals = Vitals()
     config = uvicorn.Config(
-        metrics.Measured(PackedAssets(app.server)),
+        guarded(app, place),
         host=host,
         port=port,
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the gate believes the proxies it was told of, no others
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
         callback_notify=_Beat(settings, vitals),
         timeout_notify=_BEAT_S,
@@ -131,6 +139,13 @@ def run(host: str, port: int, health: Address | None = None) -> None:
     with serve(health, vitals, metrics.REGISTRY):
         uvicorn.Server(config).run()
     log.info("dashboard_stopped")
+
+
+def guarded(app: Dash, place: Place) -> AsgiApp:
+    """The app behind its gate, with the headers that every answer needs."""
+    policy = content_security_policy(app.csp_hashes())
+    gate = Gate(PackedAssets(app.server), place, SystemClock())
+    return metrics.Measured(SafeHeaders(gate, policy))
 
 
 class _Beat:
@@ -190,6 +205,12 @@ def _join_shell(app: Dash) -> None:
     app.clientside_callback(
         ClientsideFunction("coalmine", "crumbs"),
         Output("crumbs", "children"),
+        Input("_pages_location", "pathname"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("coalmine", "who"),
+        Output("who", "children"),
+        Output("sign-out", "hidden"),
         Input("_pages_location", "pathname"),
     )
     app.clientside_callback(

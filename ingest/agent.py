@@ -15,7 +15,7 @@ from contracts.errors import Backpressure
 from contracts.records import HostSample, RecordKind
 from ingest import metrics
 from ingest.batch import Batch, build_entry, bytes_of, kind_of
-from ingest.checkpoint import Checkpoint
+from ingest.checkpoint import Checkpoint, take_over
 from ingest.dead_letters import dead_letter
 from ingest.hosts import HostSampler
 from ingest.key_blocks import KeyBlocks
@@ -42,7 +42,9 @@ class Counters:
     """Lines in sources of crashes that show no failure."""
     entries: int = 0
     pauses: int = 0
-    """Times at which reading began to wait because the spool was full."""
+    """Times at which reading began to wait because the spool or its disk was full."""
+    possible_losses: int = 0
+    """Files whose end was perhaps not read: cut with no copy left, or gone during a stop."""
     redacted: Counter[str] = field(default_factory=Counter)
     """Secrets that were replaced, by rule."""
 
@@ -71,10 +73,11 @@ class Agent:
         self._clock = clock
         self._batch = Batch()
         self._is_waiting = False
+        self._is_unsaved = False
         self.counters = Counters()
         positions = {p.key: p for p in checkpoint.positions}
         for leftover in spool.recover():
-            positions.update({p.key: p for p in leftover.positions})
+            take_over(positions, leftover.positions)
         self._next_seq = first_seq(checkpoint, spool, clock)
         self._watcher = Watcher(
             [Source(source, host) for source in config.files],
@@ -94,16 +97,22 @@ class Agent:
 
         Never raises for what stands in files. While the spool is full nothing is read.
         """
-        if self._is_full() and not self._flush():
+        can_read = self._look()
+        self._follow_moves()
+        if not can_read or ((self._is_full() or self._is_waiting) and not self._flush()):
+            self._watcher.keep_copies()
+            self._follow_moves()
             return False
-        self._look()
         found = False
         for reading in self._watcher.read():
             found = True
+            self._follow_moves()
             self._take(reading)
             if self._is_waiting:
                 break
+        self._follow_moves()
         self._sample()
+        self.counters.possible_losses = self._watcher.possible_losses
         if self._is_due():
             self._flush()
         return found
@@ -116,15 +125,29 @@ class Agent:
             log.warning("batch_left_unread", records=self._batch.count)
         self._watcher.close()
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Find files; False when it cannot be noted where reading begins in them."""
         self._watcher.look()
         opened, gone = self._watcher.take_changes()
-        self._checkpoint.note_opened(opened)
+        # first what is gone: an opened file may have its inode
         self._checkpoint.forget(gone)
-        if opened or self._checkpoint.is_new:
+        self._checkpoint.note_opened(opened)
+        self._is_unsaved |= bool(opened) or self._checkpoint.is_new
+        if self._is_unsaved:
             # a kill before the first acknowledgement must not choose the starting points anew,
             # and what is rotated away meanwhile is found only if its path is known
-            self._checkpoint.save()
+            try:
+                self._checkpoint.save()
+            except OSError as error:
+                self._wait(f"checkpoint cannot be written: {error.strerror}")
+                return False
+            self._is_unsaved = False
+        return True
+
+    def _follow_moves(self) -> None:
+        """Files that go on elsewhere do so in the same entry as what was read before."""
+        for position in self._watcher.take_moves():
+            self._batch.cover(position, 0, self._clock.monotonic_s())
 
     def _take(self, reading: Reading) -> None:
         """Parse a block piece by piece, so that a batch never exceeds its limit."""
@@ -228,6 +251,7 @@ class Agent:
     def _flush(self) -> bool:
         """Write the batch as one entry; False when the spool is full and the batch stays."""
         if self._batch.is_empty:
+            self._is_waiting = False
             return True
         redacted: Counter[str] = Counter()
         entry = build_entry(
@@ -240,20 +264,23 @@ class Agent:
         try:
             self._spool.append(entry)
         except Backpressure as full:
-            if not self._is_waiting:
-                log.warning("spool_full", detail=str(full))
-                self.counters.pauses += 1
-                metrics.PAUSES.inc()
-            self._is_waiting = True
+            self._wait(str(full))
             return False
         if self._is_waiting:
-            log.info("spool_has_room")
+            log.info("reading_goes_on")
         self._is_waiting = False
         self._next_seq = entry.last_seq + 1
         self.counters.entries += 1
         self.counters.redacted += redacted
         self._batch = Batch()
         return True
+
+    def _wait(self, reason: str) -> None:
+        if not self._is_waiting:
+            log.warning("reading_waits", reason=reason)
+            self.counters.pauses += 1
+            metrics.PAUSES.inc()
+        self._is_waiting = True
 
     def _refuse(self, record: Record, detail: str) -> Message:
         line = bytes_of(record)

@@ -55,6 +55,15 @@ def is_same_content(fd: int, position: FilePosition) -> bool:
     return len(head) == position.head_length and digest(head) == position.head_digest
 
 
+def is_beginning(part: int, whole: int) -> bool:
+    """Whether an open file is what another begins with (its first 64 KiB suffice)."""
+    size = os.fstat(part).st_size
+    if size > os.fstat(whole).st_size:
+        return False
+    length = min(size, 64 * 1024)
+    return os.pread(part, length, 0) == os.pread(whole, length, 0)
+
+
 def matching_files(
     patterns: Sequence[str], exclude: Sequence[str]
 ) -> Iterator[tuple[str, os.stat_result]]:

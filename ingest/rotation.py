@@ -17,11 +17,10 @@ from typing import Any, BinaryIO
 
 import zstandard
 
-from ingest.files import FileKey, FilePosition, digest, is_excluded
+from ingest.files import FileKey, FilePosition, digest
 
 _MIN_HEAD = 64
 """Fewer first bytes do not tell a copy from an old log that began with the same words."""
-_CHUNK = 64 * 1024
 _OPENERS: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
@@ -32,27 +31,50 @@ _OPENERS: dict[str, Callable[..., Any]] = {
 Found = tuple[str, os.stat_result]
 
 
-def siblings(path: str, exclude: Sequence[str]) -> list[Found]:
-    """Files beside ``path`` that rotation may have made of it (``app.log.1``, ``app.log-2026``).
+class Families:
+    """Logs and what rotation made of them, by name (``app.log.1``, ``app.log-2026``).
 
-    Oldest change first.
+    Each folder is listed once, so that many new logs in one folder cost little; ``renew`` before
+    the next question about another moment.
     """
-    found = [(p, status) for p, status in _family(path) if not is_excluded(p, exclude)]
-    return sorted(found, key=lambda item: item[1].st_mtime_ns)
+
+    def __init__(self) -> None:
+        self._folders: dict[str, dict[str, list[str]]] = {}
+
+    def renew(self) -> None:
+        """List folders anew from now on."""
+        self._folders.clear()
+
+    def of(self, original: str) -> list[Found]:
+        """Regular files whose names say that they are rotations of ``original``.
+
+        Oldest change first.
+        """
+        directory = os.path.dirname(original)  # noqa: PTH120 - texts throughout
+        if directory not in self._folders:
+            self._folders[directory] = _by_original(directory)
+        found = []
+        for path in self._folders[directory].get(original, []):
+            try:
+                status = os.stat(path)  # noqa: PTH116 - as above
+            except OSError:
+                continue  # moved on meanwhile
+            if stat.S_ISREG(status.st_mode):
+                found.append((path, status))
+        return sorted(found, key=lambda item: item[1].st_mtime_ns)
 
 
-def compressed_siblings(path: str) -> list[Found]:
-    """Those that were compressed besides, whether or not the source excludes them."""
-    found = [(p, status) for p, status in _family(path) if is_compressed(p)]
-    return sorted(found, key=lambda item: item[1].st_mtime_ns)
-
-
-def is_rotation_of(name: str, original: str) -> bool:
-    """Whether one file name is what rotation may have made of the other."""
-    stem, _, suffix = original.rpartition(".")
-    return name.startswith((f"{original}.", f"{original}-", f"{original}_")) or (
-        bool(stem) and name.startswith(f"{stem}-") and name.endswith(suffix)
-    )
+def _by_original(directory: str) -> dict[str, list[str]]:
+    try:
+        names = os.listdir(directory or ".")  # noqa: PTH208 - as above
+    except OSError:
+        return {}
+    found: dict[str, list[str]] = {}
+    for name in names:
+        path = os.path.join(directory, name)  # noqa: PTH118 - as above
+        for original in set(originals_of(path)):
+            found.setdefault(original, []).append(path)
+    return found
 
 
 def is_compressed(path: str) -> bool:
@@ -78,23 +100,21 @@ def find_by_keys(directory: str, keys: Collection[FileKey]) -> dict[FileKey, str
 
 
 def find_copy(
-    position: FilePosition, exclude: Sequence[str], taken: Collection[FileKey], since_ms: int
+    position: FilePosition, family: Sequence[Found], taken: Collection[FileKey], since_ms: int
 ) -> Found | None:
     """The file that now has what stood in the file of ``position``: a copy, perhaps compressed.
 
     Args:
         position: how far the original was read.
-        exclude: globs of names that are no logs.
+        family: rotations of the original, oldest first.
         taken: files that are known and therefore no unread copies.
         since_ms: a copy with a short beginning counts only if it changed after this.
     """
-    original = position.listed or position.path
-    candidates = [*compressed_siblings(original), *siblings(original, exclude)]
-    for path, status in reversed(candidates):
+    for path, status in reversed(family):
         if (status.st_dev, status.st_ino) in taken:
             continue
         is_recent = status.st_mtime_ns // 1_000_000 >= since_ms
-        if (is_recent or position.head_length >= _MIN_HEAD) and _continues(path, position):
+        if (is_recent or position.head_length >= _MIN_HEAD) and continues(path, position):
             return path, status
     return None
 
@@ -110,10 +130,27 @@ def originals_of(path: str) -> Iterator[str]:
                 yield os.path.join(directory, name[:at] + suffix)  # noqa: PTH118 - as above
 
 
-def is_same_so_far(one: int, other: int) -> bool:
-    """Whether two open files begin with the same bytes, as far as both go (64 KiB suffice)."""
-    length = min(os.fstat(one).st_size, os.fstat(other).st_size, _CHUNK)
-    return os.pread(one, length, 0) == os.pread(other, length, 0)
+def continues(path: str, position: FilePosition) -> bool:
+    """Whether a file begins as remembered and goes at least as far."""
+    try:
+        with _text(path) as file:
+            head = file.read(position.head_length)
+            if not head or digest(head) != position.head_digest:
+                return False
+            if is_compressed(path):  # a seek there stops at the end
+                return file.seek(position.offset) == position.offset
+            return os.fstat(file.fileno()).st_size >= position.offset
+    except (OSError, EOFError, lzma.LZMAError, zstandard.ZstdError):
+        return False
+
+
+def goes_on(path: str, position: FilePosition) -> bool:
+    """Whether the file at ``path``, which has the inode of ``position``, is still the same file."""
+    if position.head_length:
+        return continues(path, position)
+    original = position.listed or position.path
+    is_named_so = path == original or original in originals_of(path)
+    return is_named_so and not is_compressed(path)
 
 
 def open_plain(path: str) -> int:
@@ -131,36 +168,6 @@ def open_plain(path: str) -> int:
             raise OSError(0, f"damaged: {error}") from error
         copy.flush()
         return os.dup(copy.fileno())
-
-
-def _family(path: str) -> Iterator[Found]:
-    directory, name = os.path.split(path)
-    try:
-        with os.scandir(directory or ".") as entries:
-            named = [e for e in entries if is_rotation_of(e.name, name)]
-    except OSError:
-        return
-    for entry in named:
-        try:
-            status = entry.stat()
-        except OSError:
-            continue  # moved on meanwhile
-        if stat.S_ISREG(status.st_mode):
-            yield entry.path, status
-
-
-def _continues(path: str, position: FilePosition) -> bool:
-    """Whether a file begins as remembered and goes at least as far."""
-    try:
-        with _text(path) as file:
-            head = file.read(position.head_length)
-            if not head or digest(head) != position.head_digest:
-                return False
-            if is_compressed(path):  # a seek there stops at the end
-                return file.seek(position.offset) == position.offset
-            return os.fstat(file.fileno()).st_size >= position.offset
-    except (OSError, EOFError, lzma.LZMAError, zstandard.ZstdError):
-        return False
 
 
 def _text(path: str) -> BinaryIO:

@@ -21,9 +21,11 @@ from contracts.settings import KafkaSettings
 from health.vitals import Vitals
 from ingest import metrics
 from ingest.checkpoint import Checkpoint
-from ingest.spool import Entry, Message, Spool
+from ingest.files import FileKey
+from ingest.spool import Entry, Leftover, Message, Spool
 
 _SAVE_EVERY_S = 0.2
+_REREAD_S = 1.0
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
 _DELIVERY_TIMEOUT_S = 15.0
@@ -170,8 +172,9 @@ class Shipper(threading.Thread):
         self._clock = clock
         self._stopping = threading.Event()
         self._abandon = threading.Event()
-        self._acknowledged: list[int] = []
-        self._saved_s = 0.0
+        self._acknowledged: list[Leftover] = []
+        self._next_save_s = 0.0
+        self._can_save = True
         self._sending_since_s: float | None = None
         self.is_failing = False
         """Whether Kafka did not take what was last offered."""
@@ -190,13 +193,13 @@ class Shipper(threading.Thread):
         try:
             while not self._abandon.is_set():
                 self._pulse.beat()
-                entry = self._spool.next_entry(0.1)
+                entry = self._next_entry()
                 if entry is None:
                     self._save()
                     if self._stopping.is_set():
                         break
                 elif entry.last_seq <= self._checkpoint.last_seq:
-                    self._acknowledged.append(entry.seq)  # a crash came between note and deletion
+                    self._acknowledge(entry)  # a crash came between note and deletion
                 else:
                     self._ship(entry)
             self._save()
@@ -220,6 +223,14 @@ class Shipper(threading.Thread):
         self._abandon.set()
         self.join(1.5)
 
+    def _next_entry(self) -> Entry | None:
+        try:
+            return self._spool.next_entry(0.1)
+        except Recoverable as error:
+            log.warning("spool_unreadable", error=str(error))
+            self._abandon.wait(_REREAD_S)
+            return None
+
     def _ship(self, entry: Entry) -> None:
         self._sending_since_s = self._clock.monotonic_s()
         backoff_s = _FIRST_BACKOFF_S
@@ -238,6 +249,8 @@ class Shipper(threading.Thread):
                 self._abandon.wait(backoff_s)
                 backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
             except InvalidRecord as error:
+                # its lines are set aside with it, not read again
+                self._checkpoint.advance(entry.positions, entry.last_seq)
                 self._spool.quarantine(entry.seq, str(error))
                 self._sending_since_s = None
                 return
@@ -254,17 +267,56 @@ class Shipper(threading.Thread):
         for message in entry.messages:
             metrics.SENT_BATCHES.labels(message.topic).inc()
         self._checkpoint.advance(entry.positions, entry.last_seq)
-        self._acknowledged.append(entry.seq)
+        self._acknowledge(entry)
         self.shipped_entries += 1
         self.shipped_records += entry.records
-        if self._clock.monotonic_s() - self._saved_s >= _SAVE_EVERY_S:
+        if self._clock.monotonic_s() >= self._next_save_s:
             self._save()
+
+    def _acknowledge(self, entry: Entry) -> None:
+        self._acknowledged.append(Leftover(entry.seq, entry.last_seq, entry.positions))
 
     def _save(self) -> None:
         """Positions first, then the entries go: a crash in between sends them once more."""
         if not self._acknowledged:
             return
-        self._checkpoint.save()
-        self._spool.remove(self._acknowledged)
-        self._acknowledged = []
-        self._saved_s = self._clock.monotonic_s()
+        began_s = self._clock.monotonic_s()
+        try:
+            self._checkpoint.save()
+            self._spool.remove([done.seq for done in self._acknowledged])
+        except OSError as error:
+            self._make_room(error)
+        else:
+            self._acknowledged = []
+            self._can_save = True
+        # a checkpoint of many files takes long: then it is written less often
+        now_s = self._clock.monotonic_s()
+        self._next_save_s = now_s + max(_SAVE_EVERY_S, 10 * (now_s - began_s))
+
+    def _make_room(self, error: OSError) -> None:
+        """A full disk: delete what can go without the checkpoint, so that it has room again."""
+        if self._can_save:
+            log.warning("checkpoint_unwritable", error=error.strerror)
+        self._can_save = False
+        outdated = superseded(self._acknowledged)
+        try:
+            self._spool.remove(outdated)
+        except OSError:
+            return  # read-only: everything stays for the next try
+        self._acknowledged = [done for done in self._acknowledged if done.seq not in outdated]
+
+
+def superseded(acknowledged: Sequence[Leftover]) -> list[int]:
+    """Entries whose every position is in a later one too: no start needs them any more.
+
+    Args:
+        acknowledged: oldest first.
+    """
+    covered: set[FileKey] = set()
+    outdated = []
+    for done in reversed(acknowledged):
+        keys = {position.key for position in done.positions}
+        if covered and keys <= covered:
+            outdated.append(done.seq)
+        covered |= keys
+    return outdated

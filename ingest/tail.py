@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from contracts.clock import Clock
-from ingest.files import HEAD_BYTES, FileKey, FilePosition, digest, read_head
+from ingest.files import HEAD_BYTES, FileKey, FilePosition, digest, is_beginning, read_head
 from ingest.lines import Lines, LineSplitter
 from ingest.multiline import Joiner, JoinRules
 
@@ -48,6 +48,7 @@ class TailedFile:
         rules: TailRules,
         clock: Clock,
         *,
+        key: FileKey,
         listed: str,
         offset: int,
         generation: int,
@@ -59,7 +60,7 @@ class TailedFile:
         """The same without symbolic links, which may point elsewhere after a stop."""
         self.listed = listed
         """The path by which its source found it first."""
-        self.key: FileKey = (status.st_dev, status.st_ino)
+        self.key = key
         self.is_listed = True
         """Whether the source's globs still find it."""
         self.generation = generation
@@ -121,8 +122,17 @@ class TailedFile:
         seen = (status.st_size, status.st_mtime_ns)
         if seen == self._checked and len(self._head) >= HEAD_BYTES:
             return False
+        if read_head(self.fd, len(self._head)) != self._head:
+            return True
         self._checked = seen
-        return read_head(self.fd, len(self._head)) != self._head
+        return False
+
+    def is_copied_by(self, fd: int) -> bool:
+        """Whether an open file is a copy of this one, perhaps unfinished, made before a cut."""
+        if is_beginning(fd, self.fd):
+            return True
+        head = read_head(fd, len(self._head))
+        return bool(self._head) and self._head.startswith(head) and self.was_truncated()
 
     def begin_again(self) -> None:
         """Go to the start of a file that was truncated; call ``drain`` first, or read the copy."""

@@ -23,18 +23,28 @@ from streams import metrics
 from streams.durable import DurableTable
 from streams.messages import Aggregated, Message, aggregate, refused, unfenced
 from streams.outlet import Outlet, count_dead_letters
+from streams.services import KnownServices
+from streams.windows.labels import fold_services
 
 log = structlog.get_logger()
+
+STRETCH_BYTES = 1_000_000
 
 
 class Aggregation:
     """Counts the messages of one kind of telemetry."""
 
     def __init__(
-        self, kind: RecordKind, fences: DurableTable, outlet: Outlet, policies: Policies
+        self,
+        kind: RecordKind,
+        fences: DurableTable,
+        known: KnownServices,
+        outlet: Outlet,
+        policies: Policies,
     ) -> None:
         self._kind = kind
         self._fences = fences
+        self._known = known
         self._outlet = outlet
         self._policies = policies
 
@@ -50,7 +60,10 @@ class Aggregation:
             stretch = list(of_one)
             new = unfenced(stretch, partial(self._last_seq, stretch[0]))
             _tell_duplicates(stretch[0], new.fenced)
-            found += self._counted(new.messages, new.fenced)
+            for part in _cut(new.messages):
+                found += [
+                    await self._bounded(one, stretch[-1]) for one in self._counted(part, new.fenced)
+                ]
             partition = stretch[0].partition
             passed += [
                 (_fence(stretch[0], agent), seq, partition) for agent, seq in new.last_seq.items()
@@ -67,6 +80,12 @@ class Aggregation:
         count_dead_letters(letters)
         origins = {message.origin for message in messages}
         return [letter.reason for letter in letters if letter.origin in origins]
+
+    async def _bounded(self, found: Aggregated, message: Message) -> Aggregated:
+        """With the services beyond the limit folded into one."""
+        partials = found.partials
+        known = {p.service for p in partials if await self._known.knows(p.service, message)}
+        return found._replace(partials=fold_services(partials, known))
 
     def _last_seq(self, message: Message, agent: str) -> int:
         return self._fences.version_of(_fence(message, agent))
@@ -89,6 +108,17 @@ class Aggregation:
             half = len(messages) // 2
             yield from self._counted(messages[:half], without)
             yield from self._counted(messages[half:], without)
+
+
+def _cut(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Stretches whose partials fit into a message of Kafka: they are smaller than the records."""
+    start = size = 0
+    for number, message in enumerate(messages):
+        if size and size + len(message.value) > STRETCH_BYTES:
+            yield messages[start:number]
+            start, size = number, 0
+        size += len(message.value)
+    yield messages[start:]
 
 
 def _place(message: Message) -> tuple[str, int]:

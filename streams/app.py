@@ -35,12 +35,13 @@ from streams.liveness import HANDLING_LIMIT_S, Liveness
 from streams.messages import Message
 from streams.outlet import Outlet, raw_topic
 from streams.reread import Rereader
+from streams.services import KnownServices
 
 log = structlog.get_logger()
 
 APP_NAME = "coalmine-streams"
 HEARTBEAT_S = 0.5
-BATCH_MESSAGES = 64
+BATCH_MESSAGES = 500
 BATCH_WITHIN_S = 0.01
 """How long the first of some messages waits for more: nobody notices, and much is saved."""
 
@@ -73,9 +74,11 @@ class Worker:
         self._limit = limit
         fences = new_table(app, "fences-v2", partitions=kafka.partitions)
         states = new_table(app, "states-v2", partitions=kafka.partitions)
+        services = new_table(app, "services", partitions=kafka.partitions)
+        known = KnownServices(services, policies)
         outlet = Outlet(app)
         for kind, topic in topics.TELEMETRY.items():
-            stage = Aggregation(kind, fences, outlet, policies)
+            stage = Aggregation(kind, fences, known, outlet, policies)
             self._add_agent(f"aggregate_{kind.value}", [topic], stage.handle)
         judging = Judging(states, outlet, policies, Rereader(kafka))
         self._add_agent("judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], judging.handle)

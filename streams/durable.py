@@ -38,6 +38,7 @@ from contracts.settings import KafkaSettings
 from health.vitals import Vitals
 
 FETCH_MAX_WAIT_MS = 50
+MAX_MESSAGE_BYTES = 8_000_000
 CRASH_WITHIN_S = 5.0
 SESSION_S = 10.0
 """After so long without a heartbeat, Kafka gives a worker's partitions to another."""
@@ -107,10 +108,14 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
         super()._crash(reason)
 
     async def pulse(self) -> None:
-        """Note, again and again, that this process runs: see ``check_lease``."""
-        while True:
-            self._alive_s = time.monotonic()
-            await asyncio.sleep(PULSE_S)
+        """Note, again and again, that this process runs; end it where it stood still too long."""
+        try:
+            while True:
+                self.check_lease()
+                self._alive_s = time.monotonic()
+                await asyncio.sleep(PULSE_S)
+        except Fatal as error:
+            await self.stop_for_good(error)
 
     def check_lease(self) -> None:
         """Refuse to write where this process stood still so long that its partitions were given on.
@@ -203,8 +208,8 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         broker_heartbeat_interval=2.0,
         broker_max_poll_records=500,
         producer_linger_ms=0,
-        producer_max_request_size=8_000_000,
-        consumer_max_fetch_size=8_000_000,
+        producer_max_request_size=MAX_MESSAGE_BYTES,
+        consumer_max_fetch_size=MAX_MESSAGE_BYTES,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
         web_enabled=False,
@@ -223,6 +228,7 @@ def new_table(app: DurableApp, name: str, *, partitions: int) -> DurableTable:
         partitions=partitions,
         key_type=bytes,
         value_type=bytes,
+        extra_topic_configs={"max.message.bytes": MAX_MESSAGE_BYTES},
     )
     added: DurableTable = app.tables.add(table)
     return added

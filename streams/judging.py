@@ -30,6 +30,7 @@ from streams.messages import Message, aggregate, sender_of
 from streams.outlet import Outlet
 from streams.reread import Rereader
 from streams.state import decode_state, encode_state
+from streams.windows.labels import fold_services
 
 log = structlog.get_logger()
 
@@ -122,7 +123,7 @@ class Judging:
         new = []
         for message, one in heard:
             source = one.source if isinstance(one, Partial) else None
-            if source is None:
+            if source is None or not isinstance(one, Partial):
                 new.append(one)
                 continue
             start = unknown_from(fences, source)
@@ -133,11 +134,11 @@ class Judging:
             elif start == source.start:
                 new.append(one)
             else:
-                new.append(await self._rest(one.service, source, start))
+                new.append(await self._rest(one, source, start))
         return new
 
-    async def _rest(self, service: str, source: Source, start: int) -> Partial:
-        """What the messages of a stretch from ``start`` on say about a service."""
+    async def _rest(self, partial: Partial, source: Source, start: int) -> Partial:
+        """What the messages of a partial's stretch say from ``start`` on."""
         log.info("stretch_read_again", place=source.place, start=start, end=source.offset)
         messages = [
             message
@@ -146,10 +147,12 @@ class Judging:
         ]
         kind = _KIND_OF[source.topic]
         found = aggregate(kind, messages, self._policies).partials if messages else []
-        for partial in found:
-            if partial.service == service:
-                return msgspec.structs.replace(partial, source=source)
-        return Partial(service=service, source=source, sent_at=_now_ms())
+        wanted = partial.folded or [partial.service]
+        rest = [one for one in found if one.service in wanted]
+        if partial.folded:
+            rest = fold_services(rest, known=())
+        cells = [cell for one in rest for cell in one.cells]
+        return msgspec.structs.replace(partial, cells=cells)
 
     def _applied(
         self, state: ServiceState, new: Sequence[Partial | RolloutCommand]

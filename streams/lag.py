@@ -17,7 +17,7 @@ class Lag:
 
     The age of the oldest message that waits is not known without reading it. Two bounds are: it
     came after the last one that was handled, and after the last moment at which none waited. The
-    smaller one is what is shown.
+    smaller one is what is shown; until one of them is known, the time since the first look.
 
     Args:
         registry: gets the two gauges.

@@ -32,19 +32,22 @@ class Outlet:
 
     def __init__(self, app: DurableApp) -> None:
         self._app = app
-        self._channels = {topic.name: raw_topic(app, topic.name) for topic in topics.ALL}
+        self._channels: dict[str, Any] = {}
 
     async def publish(self, results: Iterable[tuple[Topic, str, msgspec.Struct]]) -> None:
         """Send each result to its topic under its key; returns when Kafka has all of them."""
         self._app.check_lease()
         sent = [
-            await self._channels[topic.name].send(
-                key=key.encode(), value=msgspec.json.encode(result)
-            )
+            await self._channel(topic).send(key=key.encode(), value=msgspec.json.encode(result))
             for topic, key, result in results
         ]
         for future in sent:
             await future
+
+    def _channel(self, topic: Topic) -> Any:  # noqa: ANN401 - Faust has no types
+        if topic.name not in self._channels:
+            self._channels[topic.name] = raw_topic(self._app, topic.name)
+        return self._channels[topic.name]
 
     async def set_aside(self, error: InvalidRecord, stage: str, message: Message) -> None:
         """Make a whole message a dead letter."""

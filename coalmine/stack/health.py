@@ -17,14 +17,16 @@ import msgspec
 from coalmine.stack.cache import Cache, cache_directory
 from coalmine.stack.pins import load_jars, load_pins
 from coalmine.stack.ports import LOOPBACK
+from coalmine.stack.preflight import check_elasticsearch, check_kafka
 from coalmine.stack.runtime import java_home, server_user
 from coalmine.stack.watchdog import ask
 from contracts import indices, topics
-from contracts.errors import CoalmineError
+from contracts.errors import CoalmineError, ConfigError
 from contracts.settings import ElasticsearchSettings, KafkaSettings
 
 _TIMEOUT_S = 5
 _LITTLE_DISK_BYTES = 2 * 1024**3
+_SECURITY = "docs/security.md lists the variables"
 _START = "start it with coalmine up, or name one with "
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -142,6 +144,10 @@ def _kafka(settings: KafkaSettings, absent: Level) -> list[Health]:
     from kafka.errors import KafkaError  # noqa: PLC0415 - see above
 
     try:
+        check_kafka(settings)
+    except ConfigError as error:
+        return [Health("kafka", Level.FAIL, f"refused: {error}", _SECURITY)]
+    try:
         with closing(
             KafkaAdminClient(
                 **settings.client_options(),
@@ -170,6 +176,10 @@ def topics_health(present: set[str]) -> Health:
 def _elasticsearch(settings: ElasticsearchSettings, absent: Level) -> list[Health]:
     import elasticsearch  # noqa: PLC0415 - slow to import
 
+    try:
+        check_elasticsearch(settings)
+    except ConfigError as error:
+        return [Health("elasticsearch", Level.FAIL, f"refused: {error}", _SECURITY)]
     client = elasticsearch.Elasticsearch(
         **settings.client_options(), request_timeout=_TIMEOUT_S, max_retries=0
     )

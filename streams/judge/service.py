@@ -27,6 +27,7 @@ from contracts.results import (
 )
 from streams.judge import rollout as rollouts
 from streams.judge.rollout import RolloutState
+from streams.windows.labels import MAX_RELEASES, OTHER, Labels, event_of, forget_idle
 from streams.windows.tally import Arm, Tally
 
 TICK_MS = 1000
@@ -39,6 +40,8 @@ KNOWN_AFTER_MS = 5_000
 _COMMANDS_REMEMBERED = 100
 _DETAIL = re.compile(r"(\.bad|\.bytes|\.status\.\w+|@\w+)$|^log\.")
 """Counters that say more of records that another counter has counted."""
+MAX_AGENTS = 200
+"""Beyond so many, those that were silent for an hour are forgotten."""
 
 Output = Window | Verdict | Decision
 
@@ -87,6 +90,7 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Processing time of the last partial that was not a heartbeat."""
     rollout: RolloutState | None = None
     commands: list[str] = []
+    labels: Labels = msgspec.field(default_factory=Labels)
 
     @property
     def high_watermark(self) -> int:
@@ -143,8 +147,12 @@ def apply_partial(
         return _versioned(state, _apply_heartbeat(state, partial, policy, processed_time))
     state.fences[partial.source.place] = partial.source.offset
     state.heard_at = partial.sent_at
+    wanted = {event_of(name) for metric in policy.metrics for name in (metric.of, metric.bad)}
     for cell in partial.cells:
+        _fold_release(state, cell)
+        state.labels.fold(cell, wanted)
         _add_cell(state, cell, partial, policy)
+    _forget_silent_agents(state)
     if policy.autodetect and not _has_open_rollout(state):
         _autodetect(state, policy)
     if state.rollout and not state.rollout.baseline:
@@ -185,6 +193,8 @@ def _versioned(state: ServiceState, outputs: list[Output]) -> list[Output]:
     for output in outputs:
         if not isinstance(output, Decision):
             output.version = state.version
+        if isinstance(output, Verdict):
+            output.folded = dict(state.labels.folded)
     return outputs
 
 
@@ -205,6 +215,29 @@ def _apply_heartbeat(
 
 
 # --- counting ----------------------------------------------------------------------------------
+
+
+def _fold_release(state: ServiceState, cell: Cell) -> None:
+    """A release beyond the limit is counted as ``other``, which is never judged."""
+    if cell.release in state.releases or len(state.releases) < MAX_RELEASES:
+        return
+    judged = {state.rollout.canary, state.rollout.baseline} if state.rollout else set()
+    seen = {n: r.last_seen for n, r in state.releases.items() if n not in judged}
+    kept = dict(seen)
+    forget_idle(kept, max(state.high_watermark, cell.last))
+    for name in seen.keys() - kept.keys():
+        del state.releases[name]
+    if len(state.releases) >= MAX_RELEASES:
+        cell.release = OTHER
+        state.labels.note(cell, "release")
+
+
+def _forget_silent_agents(state: ServiceState) -> None:
+    """Agents come and go with their machines; the watermark is of those that still speak."""
+    if len(state.watermarks) > MAX_AGENTS:
+        forget_idle(state.watermarks, state.high_watermark)
+        for release in state.releases.values():
+            forget_idle(release.agents, state.high_watermark)
 
 
 def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy) -> None:
@@ -363,6 +396,8 @@ def _has_open_rollout(state: ServiceState) -> bool:
 
 def _autodetect(state: ServiceState, policy: Policy) -> None:
     """A release never seen before, beside one that is known and busy, is a canary."""
+    if state.service == OTHER:
+        return
     baseline = _busiest_release(state, policy)
     known = state.releases.get(baseline)
     if known is None or known.exposures < policy.min_exposures:
@@ -372,7 +407,7 @@ def _autodetect(state: ServiceState, policy: Policy) -> None:
             release.first_seen >= known.first_seen + KNOWN_AFTER_MS
         )
         was_last = state.rollout is not None and state.rollout.canary == name
-        if name != baseline and is_new and not was_last:
+        if name not in {baseline, OTHER} and is_new and not was_last:
             opened_at = release.first_seen
             _open(state, policy, canary=name, baseline=baseline, opened_at=opened_at)
             return
@@ -385,7 +420,11 @@ def _busiest_release(state: ServiceState, policy: Policy, besides: str = "") -> 
         lately[window.release] += window.tally.counts.get(policy.metrics[0].of, 0)
     of_all_time = {name: release.exposures for name, release in state.releases.items()}
     for exposures in (lately, of_all_time):
-        candidates = {name: count for name, count in exposures.items() if name != besides and count}
+        candidates = {
+            name: count
+            for name, count in exposures.items()
+            if name not in {besides, OTHER} and count
+        }
         if candidates:
             return max(candidates, key=lambda name: candidates[name])
     return ""

@@ -13,6 +13,7 @@ from contracts.arrow import Record
 from contracts.clock import ManualClock
 from contracts.records import Event, RecordKind
 from contracts.results import DeadLetter
+from contracts.topics import TELEMETRY
 from ingest.agent import Agent
 from ingest.checkpoint import Checkpoint
 from ingest.settings import AgentConfig
@@ -24,12 +25,18 @@ NOW = 1_795_428_000_000
 class Rig:
     """An agent whose spool the test empties, as Kafka's acknowledgements would."""
 
-    def __init__(self, tmp_path: Path, source: Mapping[str, Any], **config: Any) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        source: Mapping[str, Any],
+        clock: ManualClock | None = None,
+        **config: Any,
+    ) -> None:
         defaults = {"paths": [str(tmp_path / "*.log")], "service": "shop", "release": "1"}
         settings = {"agent": "a", "files": [{**defaults, **source}], **config}
         self.config = msgspec.convert(settings, AgentConfig, dec_hook=lambda t, v: t(v))
         self.state = tmp_path / "state"
-        self.clock = ManualClock(now_ms=NOW)
+        self.clock = clock or ManualClock(now_ms=NOW)
         self.entries: list[Entry] = []
         self.start()
 
@@ -72,13 +79,9 @@ class Rig:
         found: list[Record] = []
         last = 0
         for entry in self.entries:
-            for message in entry.messages:
-                headers = dict(message.headers)
-                if message.topic == f"coalmine.{kind}":
-                    seq = int(headers["seq"])
-                    assert seq > last
-                    last = seq
-                    found += arrow.records_from_batch(kind, arrow.decode(kind, message.value))
+            assert entry.seq > last
+            last = entry.last_seq
+            found += records_of(entry, kind)
         return found
 
     def users(self) -> list[str]:
@@ -93,6 +96,12 @@ class Rig:
             for m in entry.messages
             if m.topic == "coalmine.deadletters"
         ]
+
+
+def records_of(entry: Entry, kind: RecordKind) -> list[Record]:
+    """The records of one kind in an entry."""
+    values = [m.value for m in entry.messages if m.topic == TELEMETRY[kind].name]
+    return [r for v in values for r in arrow.records_from_batch(kind, arrow.decode(kind, v))]
 
 
 def line(user: str, padding: int = 60) -> str:

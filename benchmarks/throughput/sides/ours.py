@@ -7,19 +7,21 @@ names, and the handler of a message is followed by a count, so that the runner l
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.throughput.sides.common import Stopwatch, Task, task_from_arguments
 from contracts import topics
+from contracts.dead_letter_limit import DeadLetterLimit
 from contracts.policy import Policies
 from contracts.records import RecordKind
+from contracts.settings import KafkaSettings
 from contracts.topics import Topic
-from streams import app
+from streams import app, metrics
+from streams.durable import DurableApp, new_app
 from streams.messages import Message
 
 _MEASURED = f"aggregate_{RecordKind.EVENTS.value}"
-Handle = Callable[[Message], Awaitable[None]]
 
 
 class MeasuredWorker(app.Worker):
@@ -27,21 +29,23 @@ class MeasuredWorker(app.Worker):
 
     task: Task
 
-    def _add_agent(self, name: str, sources: list[Topic], handle: Handle) -> None:
+    def _add_agent(self, name: str, sources: list[Topic], handle: app.Handler) -> None:
         if name == _MEASURED:
             handle = self._counted(handle)
         elif self.task.variant != "worker":
             return
         super()._add_agent(name, sources, handle)
 
-    def _counted(self, handle: Handle) -> Handle:
+    def _counted(self, handle: app.Handler) -> app.Handler:
         watch = Stopwatch(self.task.messages)
 
-        async def counted(message: Message) -> None:
-            watch.saw()
-            await handle(message)
+        async def counted(messages: Sequence[Message]) -> list[str]:
+            for _ in messages:
+                watch.saw()
+            reasons = await handle(messages)
             if not watch.left:
                 watch.done()
+            return reasons
 
         return counted
 
@@ -55,10 +59,12 @@ def main() -> None:
     task = MeasuredWorker.task = task_from_arguments()
     topics.TELEMETRY[RecordKind.EVENTS] = _rename(topics.EVENTS, task.topic)
     topics.PARTIALS = _rename(topics.PARTIALS, task.results)
-    app.run_app(
-        lambda kafka: MeasuredWorker(app.new_app(task.group, kafka), kafka, Policies()).app,
-        Path(task.state),
-    )
+
+    def build(kafka: KafkaSettings) -> DurableApp:
+        own = new_app(task.group, kafka)
+        return MeasuredWorker(own, kafka, Policies(), DeadLetterLimit()).app
+
+    app.run_app(build, Path(task.state), None, metrics.REGISTRY, metrics.LAG)
 
 
 if __name__ == "__main__":

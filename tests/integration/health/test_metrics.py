@@ -178,7 +178,7 @@ def _line(service: str, release: str, time_ms: int, *, is_bad: bool) -> str:
             "service.version": release,
             "http.response.status_code": 500 if is_bad and release == "2" else 200,
             "duration_ms": 12.5,
-            "user.id": PLANTED,
+            "trace.id": PLANTED,
         }
     )
 
