@@ -49,10 +49,9 @@ def fill(broker: Broker, topic: Topic, columns: Columns) -> None:
     broker.make_topic(topic.name)
     if topic.form == "json":
         _send_lines(broker, topic, events.json_lines(columns))
-    elif topic.form == "mixed":
-        _send_batches(broker, topic, events.mixed_batches(columns))
     else:
-        _send_batches(broker, topic, events.agent_batches(columns))
+        make = events.mixed_batches if topic.form == "mixed" else events.agent_batches
+        _send_batches(broker, topic, make(columns))
 
 
 def _send_batches(broker: Broker, topic: Topic, batches: Iterable[Batch]) -> None:

@@ -85,28 +85,26 @@ def task_from_arguments() -> Task:
 
 
 class Stopwatch:
-    """Tells the runner when the first message was in hand, when half of them were, and the end."""
+    """Tells the runner how far a side is: after the first twentieth, after half, at the end.
+
+    Time counts from the first of them, so that joining a group and fetching ahead do not.
+    """
 
     def __init__(self, messages: int) -> None:
-        self._messages = messages
-        self._half = messages - messages // 2
         self.left = messages
-        """Messages that have not been seen yet."""
+        """Messages that have not been worked on."""
+        self._told = [(messages - messages // 2, "half"), (messages - messages // 20, "first")]
 
-    def saw(self, count: int = 1) -> None:
-        """Call with messages in hand."""
-        before = self.left
-        self.left = before - count
-        if before == self._messages:
-            self._tell("first")
-        if before > self._half >= self.left:
-            self._tell("half")
+    def did(self, count: int = 1) -> None:
+        """Call with the number of messages that were worked on."""
+        self.left -= count
+        while self._told and self.left <= self._told[-1][0]:
+            self._tell(self._told.pop()[1])
 
     def done(self) -> None:
         """Call when Kafka has every result."""
         self._tell("done")
 
-    @staticmethod
-    def _tell(what: str) -> None:
-        sys.stdout.write(f"{what} {time.time_ns()} {time.process_time_ns()}\n")
+    def _tell(self, what: str) -> None:
+        sys.stdout.write(f"{what} {time.time_ns()} {time.process_time_ns()} {self.left}\n")
         sys.stdout.flush()

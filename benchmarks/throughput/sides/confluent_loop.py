@@ -48,8 +48,8 @@ def batches(task: Task, watch: Stopwatch) -> Iterator[list[bytes]]:
     while watch.left:
         messages = consumer.consume(_AT_ONCE, 0.1)
         if messages:
-            watch.saw(len(messages))
             yield [message.value() for message in messages]
+            watch.did(len(messages))
 
 
 def count(values: list[bytes], cells: dict[Key, Counts]) -> None:

@@ -25,7 +25,7 @@ _MEASURED = f"aggregate_{RecordKind.EVENTS.value}"
 
 
 class MeasuredWorker(app.Worker):
-    """A worker that tells when it has the first message, and when it is done with the last."""
+    """A worker that tells how far it is."""
 
     task: Task
 
@@ -40,9 +40,8 @@ class MeasuredWorker(app.Worker):
         watch = Stopwatch(self.task.messages)
 
         async def counted(messages: Sequence[Message]) -> list[str]:
-            for _ in messages:
-                watch.saw()
             reasons = await handle(messages)
+            watch.did(len(messages))
             if not watch.left:
                 watch.done()
             return reasons
