@@ -56,7 +56,7 @@ def test_the_limit_stops_the_worker_with_its_own_exit_code_and_loses_nothing(
     policies: Path,
     tmp_path: Path,
 ) -> None:
-    """Fifty bad messages against a limit of twenty: none is acknowledged, the next worker goes on."""
+    """Fifty bad messages against a limit of twenty: the next worker begins with them."""
     worker.stop()
     log = tmp_path / "limited.log"
     limited = WorkerProcess(
