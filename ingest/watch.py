@@ -28,6 +28,7 @@ from ingest.tail import Block, TailedFile
 _GRACE_MS = 2_000
 _RETRY_S = 5.0
 _MAX_GONE = 10_000
+_CHANGED = (-1, -1)
 
 log = structlog.get_logger()
 
@@ -317,7 +318,7 @@ class Watcher:
             self._remembered[key] = file.position(file.emitted)
             self._resting[key] = (status.st_size, status.st_mtime_ns)
             if file.was_truncated() or status.st_size != file.emitted:
-                self._resting[key] = (-1, -1)  # changed just now: the next look opens it again
+                self._resting[key] = _CHANGED  # just now: the next look opens it again
             self._close(key)
         if not quiet:
             self._waiting += 1
@@ -342,7 +343,7 @@ class Watcher:
                 log.info("file_closed", file=file.path)
                 self._is_gone(file.key, file.generation)
                 self._close(file.key)
-        if block is not None and block.lines:
+        if block is not None:  # without lines it is a part of a long one
             yield Reading(source, file, block)
 
     def _follow_copy(self, source: Source, file: TailedFile) -> bool:
@@ -378,6 +379,8 @@ class Watcher:
         return was_opened
 
     def _claim_copies(self) -> None:
+        if not self._orphans or not self._has_room():
+            return
         orphans, self._orphans = self._orphans, []
         for source, orphan in orphans:
             if not self._claim(source, orphan, is_in_spool=True):
@@ -385,11 +388,13 @@ class Watcher:
 
     def _adopt_all_rotated(self) -> None:
         """Look beside every path that has another file than before."""
-        rotated, self._rotated = self._rotated, []
         if self._is_first_look:
             for source in self._sources:
                 paths = source.known_paths(self._by_path)
-                rotated += [(source, path, self._since_ms) for path in paths]
+                self._rotated += [(source, path, self._since_ms) for path in paths]
+        if not self._rotated or not self._has_room():
+            return
+        rotated, self._rotated = self._rotated, []
         for source, path, since_ms in rotated:
             self._adopt_rotated(source, path, since_ms)
 
@@ -423,7 +428,8 @@ class Watcher:
             renamed = found[directory].get(key)
             # the inode may be another file's by now
             if renamed is not None and continues(renamed, position):
-                self._open(source, renamed, listed=listed)
+                if not self._open(source, renamed, listed=listed):
+                    self._resting[key] = _CHANGED  # the next look tries again
                 continue
             self._is_gone(key, position.generation)
             if is_read:
