@@ -30,12 +30,12 @@ def test_more_files_than_handles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Files that rest are closed to make room; what is written to them later is read from where
     they were left, also after a kill, a rename and a truncation.
     """
-    monkeypatch.setattr("ingest.watch._open_files_limit", lambda: 40)
+    monkeypatch.setattr("ingest.open_files._open_files_limit", lambda: 40)
     users = make_files(tmp_path, 150)
     rig = Rig(tmp_path, {})
     rig.run(8)
     at_first = rig.users()
-    most = rig.agent._watcher.open_files
+    most = len(rig.agent._watcher.followed.files)
     for user in ("3", "77", "149"):
         append(tmp_path / f"{user}.log", f"{user}b")
     rig.run(4)
@@ -77,7 +77,7 @@ def test_100_000_files(
 
     assert sorted(rig.users()) == sorted([*users, "late"])
     result = (
-        f"all read in {took:.0f} s with {rig.agent._watcher.open_files} handles, "
+        f"all read in {took:.0f} s with {len(rig.agent._watcher.followed.files)} handles, "
         f"{grown:.0f} MiB more memory, a late line found after {late:.1f} s of work"
     )
     print(result)
