@@ -73,6 +73,8 @@ def parse(text: str, as_type: type[T], *, source: str) -> T:
         line = mark.line + 1 if mark else None
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(source, f"not valid YAML: {problem}", line=line) from error
+    except RecursionError as error:
+        raise ConfigError(source, "not valid YAML: nested too deeply") from error
     try:
         return msgspec.convert({} if value is None else value, as_type, dec_hook=_decode_value)
     except msgspec.ValidationError as error:
@@ -107,6 +109,16 @@ def resolve_secret(reference: str, *, source: str, field: str) -> Secret:
         raise ConfigError(source, f"secret file cannot be read: {error}", field=field) from error
 
 
+def seconds(text: str) -> Seconds | None:
+    """The duration that a text such as ``10m``, ``1.5s`` or ``500ms`` is; None if it is none.
+
+    >>> seconds("1.5s"), seconds("soon")
+    (1.5, None)
+    """
+    match = _DURATION.fullmatch(text.strip())
+    return Seconds(float(match["number"]) * _SECONDS[match["unit"]]) if match else None
+
+
 def json_schema(as_type: type[Any]) -> dict[str, Any]:
     """JSON Schema of a configuration type, for editors."""
     # msgspec has a hook for types of our own, but none for their default values: lend it one.
@@ -122,8 +134,8 @@ def _decode_value(as_type: type[Any], value: object) -> object:
     if as_type is Seconds:
         if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
             return Seconds(value)
-        if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-            return Seconds(float(match["number"]) * _SECONDS[match["unit"]])
+        if isinstance(value, str) and (duration := seconds(value)) is not None:
+            return duration
         raise ValueError("expected a duration such as 10m, 1.5s or 500ms")
     if as_type is Path and isinstance(value, str):
         return Path(value)

@@ -20,6 +20,7 @@ def dead_letter(
     service: str = "",
     identity: str = "",
     full_length: int | None = None,
+    schema: str = "",
 ) -> DeadLetter:
     """The dead letter of ``payload``; the same stage and origin give the same id, so twice is once.
 
@@ -32,6 +33,7 @@ def dead_letter(
         service: where it is known.
         identity: what tells it apart for ever, where the origin may change (a renamed file).
         full_length: bytes of the whole record, where ``payload`` is only its beginning.
+        schema: what the message's header called the payload.
     """
     kept = payload[:MAX_PAYLOAD_BYTES]
     return DeadLetter(
@@ -44,4 +46,5 @@ def dead_letter(
         service=service,
         payload=base64.b64encode(kept).decode(),
         truncated=len(kept) < (len(payload) if full_length is None else full_length),
+        schema=schema[:200],
     )

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding the bytes of strangers may raise; the last one for what is nested too deeply."""
+
 
 class CoalmineError(Exception):
-    """Root of every error that Coalmine raises on purpose."""
+    """Root of every error that Coalmine raises on purpose; ``exit_code`` is the command's."""
+
+    exit_code = 1
 
 
 class Backpressure(CoalmineError):
@@ -17,6 +24,28 @@ class Recoverable(CoalmineError):
 
 class Fatal(CoalmineError):
     """This process cannot go on: stop it and let the supervisor start it anew."""
+
+
+class TooManyDeadLetters(Fatal):
+    """So much was set aside that the fault is likely our own: stop, before all of it is.
+
+    Args:
+        stage: the part that stops.
+        found: what was seen, in words, for example ``10000 records in a row``.
+        reason: that of the last dead letter.
+    """
+
+    exit_code = 3
+
+    def __init__(self, stage: str, found: str, reason: str) -> None:
+        super().__init__(
+            f"{stage} stopped: {found} became dead letters, the last one for {reason!r}. "
+            "See coalmine deadletters list; COALMINE_DEADLETTERS_CONSECUTIVE and "
+            "COALMINE_DEADLETTERS_SHARE allow more"
+        )
+        self.stage = stage
+        self.found = found
+        self.reason = reason
 
 
 class InvalidRecord(CoalmineError):
@@ -43,6 +72,8 @@ class ConfigError(CoalmineError):
         value: what was found.
         expected: what was expected, in words.
     """
+
+    exit_code = 2
 
     def __init__(
         self,

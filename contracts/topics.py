@@ -19,6 +19,8 @@ class Topic:
     key: str
     retention_ms: int
     compression: str = "producer"
+    max_message_bytes: int = 8_000_000
+    """A partial of many labels, a verdict of many strata: they may be larger than Kafka's 1 MiB."""
 
 
 EVENTS = Topic("coalmine.events", "Arrow batches or JSON of Event", "agent", _DAY_MS)

@@ -13,6 +13,8 @@ import structlog
 
 from contracts.clock import Clock
 from contracts.errors import InvalidRecord, Recoverable
+from health.vitals import Vitals
+from ingest import metrics
 from ingest.checkpoint import Checkpoint
 from ingest.files import FileKey
 from ingest.sink import Sink
@@ -22,6 +24,8 @@ _SAVE_EVERY_S = 0.2
 _REREAD_S = 1.0
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
+_SHIPPING_LIMIT_S = 90.0
+"""A few rounds of one entry, each of which may take its delivery timeout."""
 
 log = structlog.get_logger()
 
@@ -29,8 +33,16 @@ log = structlog.get_logger()
 class Shipper(threading.Thread):
     """Sends entries, notes what is acknowledged, deletes it; for ever, whatever Kafka does."""
 
-    def __init__(self, spool: Spool, checkpoint: Checkpoint, sink: Sink, clock: Clock) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        checkpoint: Checkpoint,
+        sink: Sink,
+        clock: Clock,
+        vitals: Vitals | None = None,
+    ) -> None:
         super().__init__(name="shipper", daemon=True)
+        self._pulse = (vitals or Vitals(clock)).pulse("shipping", _SHIPPING_LIMIT_S)
         self._spool = spool
         self._checkpoint = checkpoint
         self._sink = sink
@@ -40,15 +52,24 @@ class Shipper(threading.Thread):
         self._acknowledged: list[Leftover] = []
         self._next_save_s = 0.0
         self._can_save = True
-        self._is_failing = False
+        self._sending_since_s: float | None = None
+        self.is_failing = False
+        """Whether Kafka did not take what was last offered."""
         self.shipped_entries = 0
         self.shipped_records = 0
         self.failure: BaseException | None = None
+
+    @property
+    def sending_s(self) -> float:
+        """For how long the entry in hand has been offered; 0 where none is."""
+        since_s = self._sending_since_s
+        return 0.0 if since_s is None else self._clock.monotonic_s() - since_s
 
     def run(self) -> None:
         """Thread body."""
         try:
             while not self._abandon.is_set():
+                self._pulse.beat()
                 entry = self._next_entry()
                 if entry is None:
                     self._save()
@@ -62,6 +83,7 @@ class Shipper(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - the main thread ends the process
             self.failure = error
         finally:
+            self._pulse.rest()
             self._sink.close()
 
     def stop(self, timeout_s: float) -> None:
@@ -71,7 +93,7 @@ class Shipper(threading.Thread):
         """
         self._stopping.set()
         deadline_s = self._clock.monotonic_s() + timeout_s
-        while self.is_alive() and not self._is_failing:
+        while self.is_alive() and not self.is_failing:
             if self._clock.monotonic_s() >= deadline_s:
                 break
             self.join(0.1)
@@ -87,16 +109,19 @@ class Shipper(threading.Thread):
             return None
 
     def _ship(self, entry: Entry) -> None:
+        self._sending_since_s = self._clock.monotonic_s()
         backoff_s = _FIRST_BACKOFF_S
         is_first = True
         while not self._abandon.is_set():
+            self._pulse.beat()
             try:
                 self._sink.deliver(entry.messages, self._abandon.is_set)
             except Recoverable as error:
+                metrics.SEND_FAILURES.inc()
                 if is_first:
                     log.warning("kafka_unreachable", error=str(error)[:300], seq=entry.seq)
                 is_first = False
-                self._is_failing = True
+                self.is_failing = True
                 self._save()
                 self._abandon.wait(backoff_s)
                 backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
@@ -104,15 +129,20 @@ class Shipper(threading.Thread):
                 # its lines are set aside with it, not read again
                 self._checkpoint.advance(entry.positions, entry.last_seq)
                 self._spool.quarantine(entry.seq, str(error))
+                self._sending_since_s = None
                 return
             else:
                 if not is_first:
                     log.info("kafka_reachable", seq=entry.seq)
-                self._is_failing = False
+                self.is_failing = False
                 self._note(entry)
                 return
 
     def _note(self, entry: Entry) -> None:
+        self._sending_since_s = None
+        metrics.SENT_ENTRIES.inc()
+        for message in entry.messages:
+            metrics.SENT_BATCHES.labels(message.topic).inc()
         self._checkpoint.advance(entry.positions, entry.last_seq)
         self._acknowledge(entry)
         self.shipped_entries += 1

@@ -114,6 +114,12 @@ class Spool:
             return sum(self._sizes.values())
 
     @property
+    def entries(self) -> int:
+        """Entries that wait, or that Kafka has and that are not deleted yet."""
+        with self._changed:
+            return len(self._sizes)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
         with self._changed:

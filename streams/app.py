@@ -1,66 +1,49 @@
-"""The stream worker: thin Faust agents that move messages between topics and the pure cores.
+"""The stream worker: thin Faust agents that move messages between topics and the stages.
 
-One stream agent per topic, never more than one in flight per partition, and always in this order:
+One stream agent per kind of message, one batch of messages in flight, and always in this order:
 results acknowledged by Kafka, then the table (fence or state), then the offset. A crash anywhere
-in between repeats the message; the fence of the next stage makes the repetition count once.
+in between repeats messages; the fence of the next stage makes the repetition count once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import faust
-import msgspec
 import structlog
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from contracts import topics
-from contracts.dead_letters import dead_letter
-from contracts.errors import InvalidRecord
+from contracts.dead_letter_limit import DeadLetterCount, DeadLetterLimit
+from contracts.errors import CoalmineError, Fatal
 from contracts.policy import Policies, load_policies
-from contracts.records import RecordKind
-from contracts.results import (
-    Decision,
-    Partial,
-    RolloutCommand,
-    Verdict,
-    Window,
-)
-from contracts.settings import KafkaSettings, kafka_settings
+from contracts.settings import KafkaSettings, dead_letter_limit, kafka_settings
 from contracts.topics import Topic
-from streams.durable import DurableApp, DurableTable, new_app, new_table
-from streams.judge.service import (
-    Output,
-    ServiceState,
-    apply_command,
-    apply_partial,
-    is_duplicate,
-)
-from streams.messages import Message, Sender, aggregate, sender_of
-from streams.state import decode_state, encode_state
+from health.address import Address
+from health.server import serve
+from streams import metrics
+from streams.aggregating import Aggregation
+from streams.durable import DurableApp, batches, new_app, new_table
+from streams.judging import Judging
+from streams.lag import Lag
+from streams.liveness import HANDLING_LIMIT_S, Liveness
+from streams.messages import Message
+from streams.outlet import Outlet, raw_topic
+from streams.reread import Rereader
+from streams.services import KnownServices
 
 log = structlog.get_logger()
 
 APP_NAME = "coalmine-streams"
 HEARTBEAT_S = 0.5
-IDLE_AFTER_MS = 1_500
-_OUTPUT_TOPICS: dict[type[Output], Topic] = {
-    Window: topics.WINDOWS,
-    Verdict: topics.VERDICTS,
-    Decision: topics.DECISIONS,
-}
-
-
-def raw_topic(app: DurableApp, *names: str) -> Any:  # noqa: ANN401 - Faust has no types
-    """Topics whose keys and values stay bytes."""
-    return app.topic(
-        *names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-    )
+BATCH_MESSAGES = 500
+BATCH_WITHIN_S = 0.01
+"""How long the first of some messages waits for more: nobody notices, and much is saved."""
 
 
 def message_of(event: Any) -> Message:  # noqa: ANN401 - Faust has no types
@@ -77,173 +60,111 @@ def message_of(event: Any) -> Message:  # noqa: ANN401 - Faust has no types
     )
 
 
+Handler = Callable[[Sequence[Message]], Awaitable[list[str]]]
+"""Does all that messages ask for; returns the reasons of those that were set aside."""
+
+
 class Worker:
     """The stream agents with what they share: producer, tables, policies."""
 
-    def __init__(self, app: DurableApp, kafka: KafkaSettings, policies: Policies) -> None:
-        self.app = app
-        self.policies = policies
-        self.fences: DurableTable = new_table(app, "fences", partitions=kafka.partitions)
-        self.states: DurableTable = new_table(app, "states", partitions=kafka.partitions)
-        self._decoded: dict[bytes, tuple[bytes, ServiceState]] = {}
-        for kind, topic in topics.TELEMETRY.items():
-            self._add_agent(f"aggregate_{kind.value}", [topic], self._aggregating(kind))
-        self._add_agent("judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], self._judge)
-        app.timer(HEARTBEAT_S)(self._beat)
-
-    def _add_agent(
-        self, name: str, sources: list[Topic], handle: Callable[[Message], Awaitable[None]]
+    def __init__(
+        self, app: DurableApp, kafka: KafkaSettings, policies: Policies, limit: DeadLetterLimit
     ) -> None:
+        self.app = app
+        self._limit = limit
+        fences = new_table(app, "fences-v2", partitions=kafka.partitions)
+        states = new_table(app, "states-v2", partitions=kafka.partitions)
+        services = new_table(app, "services", partitions=kafka.partitions)
+        known = KnownServices(services, policies)
+        outlet = Outlet(app)
+        for kind, topic in topics.TELEMETRY.items():
+            stage = Aggregation(kind, fences, known, outlet, policies)
+            self._add_agent(f"aggregate_{kind.value}", [topic], stage.handle)
+        judging = Judging(states, outlet, policies, Rereader(kafka))
+        self._add_agent("judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], judging.handle)
+        app.timer(HEARTBEAT_S)(judging.beat)
+
+    def _add_agent(self, name: str, sources: list[Topic], handle: Handler) -> None:
+        pulse = self.app.vitals.pulse(name, HANDLING_LIMIT_S)
+        count = DeadLetterCount(f"streams.{name}", self._limit)
+
         async def run(stream: Any) -> None:  # noqa: ANN401 - Faust has no types
-            async for event in stream.events():
-                message = message_of(event)
-                try:
-                    await handle(message)
-                except InvalidRecord as error:
-                    await self._set_aside(error, name, message)
-                except asyncio.CancelledError:
-                    raise
-                except Exception as error:  # acknowledging it would lose the event
-                    log.exception("stream_agent_failed", agent=name, origin=message.origin)
-                    await self.app.stop_for_good(error)
+            async for events in batches(stream, BATCH_MESSAGES, BATCH_WITHIN_S):
+                messages = [message_of(event) for event in events]
+                with pulse:
+                    try:
+                        reasons = await handle(messages)
+                        _count(count, messages, reasons)
+                    except asyncio.CancelledError:
+                        raise
+                    except Exception as error:  # acknowledging them would lose them
+                        log.exception("stream_agent_failed", agent=name, first=messages[0].origin)
+                        await self.app.stop_for_good(error)
 
         channel = raw_topic(self.app, *(topic.name for topic in sources))
         self.app.agent(channel, name=name)(run)
 
-    # --- aggregate -----------------------------------------------------------------------------
 
-    def _aggregating(self, kind: RecordKind) -> Callable[[Message], Awaitable[None]]:
-        async def handle(message: Message) -> None:
-            sender = sender_of(message)
-            fence = f"{message.topic}/{sender.agent}".encode()
-            if sender.is_ours and sender.seq <= int(self.fences.data.get(fence) or -1):
-                log.info("duplicate_batch_fenced", agent=sender.agent, seq=sender.seq)
-                return
-            found = aggregate(kind, message, self.policies.is_stratified)
-            await self._publish(topics.DEADLETTERS, ((d.origin, d) for d in found.dead_letters))
-            await self._publish(topics.CRASH_GROUPS, ((s.service, s) for s in found.sightings))
-            await self._publish(topics.PARTIALS, ((p.service, p) for p in found.partials))
-            await self._pass_fence(fence, sender, message)
+def _count(count: DeadLetterCount, messages: Sequence[Message], reasons: Sequence[str]) -> None:
+    """Count what was done and what was set aside.
 
-        return handle
-
-    async def _pass_fence(self, fence: bytes, sender: Sender, message: Message) -> None:
-        if sender.is_ours:
-            await self.fences.put(fence, b"%d" % sender.seq, partition=message.partition)
-
-    # --- judge ---------------------------------------------------------------------------------
-
-    async def _judge(self, message: Message) -> None:
-        partial, command = _decode_judged(message)
-        service = partial.service if partial else command.service if command else ""
-        state = self._taken_state(service.encode())
-        policy = self.policies[service]
-        now = time.time_ns() // 1_000_000
-        if partial is not None:
-            if partial.source is not None and is_duplicate(state, partial.source):
-                log.info("duplicate_partial_fenced", origin=message.origin)
-                return
-            outputs = apply_partial(state, partial, policy, processed_time=now)
-        else:
-            assert command is not None
-            outputs = apply_command(state, command, policy, processed_time=now)
-        for output in outputs:
-            if isinstance(output, Decision):
-                log.info("decided", decision=output.id, reason=output.reason)
-        for kind, topic in _OUTPUT_TOPICS.items():
-            await self._publish(topic, ((o.service, o) for o in outputs if isinstance(o, kind)))
-        await self._keep(service.encode(), state, message)
-
-    def _state(self, service: bytes) -> ServiceState:
-        """The state in the table; decoded anew only when the table's value is not our own."""
-        stored: bytes | None = self.states.data.get(service)
-        if stored is None:
-            return ServiceState(service=service.decode())
-        known = self._decoded.get(service)
-        if known is None or known[0] is not stored:
-            known = self._decoded[service] = (stored, decode_state(stored))
-        return known[1]
-
-    def _taken_state(self, service: bytes) -> ServiceState:
-        """The state, to be changed: if that is cut short, the table's value is decoded anew."""
-        state = self._state(service)
-        self._decoded.pop(service, None)
-        return state
-
-    async def _keep(self, service: bytes, state: ServiceState, message: Message) -> None:
-        encoded = encode_state(state)
-        await self.states.put(service, encoded, partition=message.partition)
-        self._decoded[service] = (encoded, state)
-
-    async def _beat(self) -> None:
-        """Tell services that have gone quiet that what is pending may be judged and written.
-
-        All services of the table are looked at, not only those heard since the start: a worker that
-        was killed may have left something pending.
-        """
-        now = time.time_ns() // 1_000_000
-        states = [self._state(service) for service in list(self.states.data)]
-        quiet = [
-            Partial(service=state.service, sent_at=now)
-            for state in states
-            if state.is_pending and now - state.heard_at >= IDLE_AFTER_MS
-        ]
-        await self._publish(topics.PARTIALS, ((p.service, p) for p in quiet))
-
-    # --- results -------------------------------------------------------------------------------
-
-    async def _publish(self, topic: Topic, results: Iterable[tuple[str, msgspec.Struct]]) -> None:
-        """Send all, then wait until Kafka has all."""
-        channel = raw_topic(self.app, topic.name)
-        sent = [
-            await channel.send(key=key.encode(), value=msgspec.json.encode(result))
-            for key, result in results
-        ]
-        for future in sent:
-            await future
-
-    async def _set_aside(self, error: InvalidRecord, stage: str, message: Message) -> None:
-        letter = dead_letter(
-            error,
-            stage=f"streams.{stage}",
-            origin=message.origin,
-            payload=message.value,
-            time=message.timestamp,
-        )
-        log.warning("record_set_aside", origin=message.origin, reason=error.reason)
-        await self._publish(topics.DEADLETTERS, [(letter.origin, letter)])
+    Raises:
+        TooManyDeadLetters: that was too much.
+    """
+    for message in messages:
+        metrics.MESSAGES.labels(message.topic).inc()
+        metrics.LAG.handled(message)
+    for reason in reasons:
+        count.bad(reason)
+    for _ in range(len(messages) - len(reasons)):
+        count.good()
 
 
-def _decode_judged(message: Message) -> tuple[Partial | None, RolloutCommand | None]:
-    try:
-        if message.topic == topics.PARTIALS.name:
-            return msgspec.json.decode(message.value, type=Partial), None
-        return None, msgspec.json.decode(message.value, type=RolloutCommand)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRecord("not a known document", str(error)) from error
-
-
-def run(policies: Path | None, state_dir: Path) -> None:
+def run(policies: Path | None, state_dir: Path, health: Address | None = None) -> None:
     """Run the worker until SIGTERM or SIGINT.
 
     Args:
         policies: directory of policy files; without one, every service has the default policy.
         state_dir: where Faust keeps its own files.
+        health: where it tells of its health.
 
     Raises:
         ConfigError: a policy or the environment is wrong.
+        TooManyDeadLetters: a stage has set aside too much.
+        Fatal: it cannot go on; its log says why.
     """
     known = load_policies(policies) if policies else Policies()
-    run_app(lambda kafka: Worker(new_app(APP_NAME, kafka), kafka, known).app, state_dir)
+    limit = dead_letter_limit()
+
+    def build(kafka: KafkaSettings) -> DurableApp:
+        return Worker(new_app(APP_NAME, kafka), kafka, known, limit).app
+
+    run_app(build, state_dir, health, metrics.REGISTRY, metrics.LAG)
 
 
-def run_app(build: Callable[[KafkaSettings], DurableApp], state_dir: Path) -> None:
-    """Build a Faust app on a fast event loop and run it as a worker until a signal ends it."""
+def run_app(
+    build: Callable[[KafkaSettings], DurableApp],
+    state_dir: Path,
+    health: Address | None,
+    registry: CollectorRegistry,
+    lag: Lag,
+) -> None:
+    """Build a Faust app on a fast event loop and run it as a worker until a signal ends it.
+
+    Raises:
+        CoalmineError: the app ended by itself, which Faust would report as a success.
+    """
     kafka = kafka_settings()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     app = build(kafka)
     app.conf.datadir = state_dir
     worker = faust.Worker(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
-    with contextlib.suppress(SystemExit):
+    liveness = Liveness(app, loop, lag)
+    loop.call_soon(liveness.start)
+    with serve(health, app.vitals, registry), contextlib.suppress(SystemExit):
         worker.execute_from_commandline()
+    if error := worker.crash_reason or app.crash_reason:
+        if isinstance(error, CoalmineError):
+            raise error
+        raise Fatal(f"stopped by an unexpected error: {error!r}") from error

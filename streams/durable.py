@@ -7,23 +7,44 @@
   one: 50 ms here;
 - after recovery it resumes partitions before it has found their committed offsets, and can lose
   the message that is in a queue meanwhile: ``PromptConsumer.perform_seek`` stops the flow;
+- its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
-  process instead, so that the event comes again.
+  process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
+  it does now and then, the process ends all the same;
+- nothing keeps a worker that was wedged from writing when it wakes, while another one has its
+  partitions: ``check_lease`` ends it, and the versions of ``DurableTable`` and of the documents
+  make what it had already sent harmless.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 import ssl
+import struct
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import faust
 from faust.tables.table import Table
 from faust.transport.drivers import aiokafka as driver
 
+from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
+from health.vitals import Vitals
 
 FETCH_MAX_WAIT_MS = 50
+MAX_MESSAGE_BYTES = 8_000_000
+CRASH_WITHIN_S = 5.0
+SESSION_S = 10.0
+"""After so long without a heartbeat, Kafka gives a worker's partitions to another."""
+LEASE_S = 8.0
+PULSE_S = 0.5
+_VERSION = struct.Struct(">q")
 
 
 class DurableProducer(driver.Producer):  # type: ignore[misc]  # Faust has no types
@@ -66,7 +87,12 @@ class DurableTransport(driver.Transport):  # type: ignore[misc]  # Faust has no 
 
 
 class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
-    """A Faust app on ``DurableTransport``."""
+    """A Faust app on ``DurableTransport``; ``vitals`` tell whether it moves."""
+
+    vitals: Vitals
+
+    _alive_s = math.inf
+    """Monotonic time of the last pulse; before the first one nothing is judged by it."""
 
     def _new_transport(self) -> DurableTransport:
         return DurableTransport(self.conf.broker_consumer, self, loop=self.loop)
@@ -74,60 +100,124 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
     def _new_producer_transport(self) -> DurableTransport:
         return DurableTransport(self.conf.broker_producer, self, loop=self.loop)
 
+    def _crash(self, reason: BaseException) -> None:
+        """Stop as Faust does; where that hangs, end the process: all that counts is in Kafka."""
+        timer = threading.Timer(CRASH_WITHIN_S, _end_process, (reason,))
+        timer.daemon = True
+        timer.start()
+        super()._crash(reason)
+
+    async def pulse(self) -> None:
+        """Note, again and again, that this process runs; end it where it stood still too long."""
+        try:
+            while True:
+                self.check_lease()
+                self._alive_s = time.monotonic()
+                await asyncio.sleep(PULSE_S)
+        except Fatal as error:
+            await self.stop_for_good(error)
+
+    def check_lease(self) -> None:
+        """Refuse to write where this process stood still so long that its partitions were given on.
+
+        Raises:
+            Fatal: it was stopped, or its machine was, and another worker does its work now.
+        """
+        still_s = time.monotonic() - self._alive_s
+        if still_s > LEASE_S:
+            raise Fatal(f"stood still for {still_s:.0f} s: another worker may have taken over")
+
     async def stop_for_good(self, error: BaseException) -> None:
         """End the process without acknowledging the current event; never returns."""
         await self.crash(error)
         await asyncio.Event().wait()
 
 
-class DurableTable(Table):  # type: ignore[misc]  # Faust has no types
-    """A table of bytes whose writes are acknowledged before they count."""
+def _end_process(reason: BaseException) -> None:
+    sys.stderr.write(f"coalmine: {reason}\n")
+    sys.stderr.flush()
+    os._exit(reason.exit_code if isinstance(reason, CoalmineError) else CoalmineError.exit_code)
 
-    async def put(self, key: bytes, value: bytes, *, partition: int) -> None:
+
+class DurableTable(Table):  # type: ignore[misc]  # Faust has no types
+    """A table of bytes whose writes are acknowledged before they count.
+
+    Every value has a version that grows with each write. Of a worker that was wedged, and writes
+    when it wakes, and the worker that took over, the one further on wins, whatever the order in
+    which their records stand in the changelog.
+    """
+
+    async def put(self, key: bytes, value: bytes, *, version: int, partition: int) -> None:
         """Write to the changelog of ``partition``, wait until Kafka has it, then set the key."""
-        sent = self.send_changelog(partition, key, value)
-        await sent
-        self.data[key] = value
+        self.app.check_lease()
+        record = _VERSION.pack(version) + value
+        await self.send_changelog(partition, key, record)
+        self._set(key, record, partition)
+
+    def value_of(self, key: bytes) -> bytes | None:
+        """The value of a key, if it has one."""
+        record: bytes | None = self.data.get(key)
+        return None if record is None else record[_VERSION.size :]
+
+    def version_of(self, key: bytes) -> int:
+        """The version of a key's value; -1 where there is none."""
+        return _version(self.data.get(key))
+
+    def own_keys(self) -> list[bytes]:
+        """The keys whose partitions this worker has; others may linger from before a rebalance."""
+        partitions = {tp.partition for tp in self.app.assignor.assigned_actives()}
+        places = self.data._key_partition.items()  # noqa: SLF001 - no public way
+        return [key for key, partition in places if partition in partitions]
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take in records of the changelog; an older version never replaces a newer one.
+
+        Faust may offer a record of another table after a rebalance: it is left out.
+        """
+        for event in batch:
+            message = event.message
+            key, record = message.key, message.value
+            is_ours = message.topic == self.changelog_topic_name
+            if is_ours and record and _version(record) >= self.version_of(key):
+                self._set(key, record, message.partition)
+
+    def _set(self, key: bytes, record: bytes, partition: int) -> None:
+        self.data[key] = record
+        self.data._key_partition[key] = partition  # noqa: SLF001 - it drops what is given away
+
+
+def _version(record: bytes | None) -> int:
+    return -1 if record is None else int(_VERSION.unpack_from(record)[0])
 
 
 def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
     """A Faust app that is fit for exactly-once counting: see the module's docstring."""
-    credentials = None
-    if kafka.security_protocol != "PLAINTEXT":
-        context = None
-        if kafka.security_protocol.endswith("SSL"):
-            context = ssl.create_default_context(cafile=kafka.ca_file)
-        credentials = (
-            faust.SASLCredentials(
-                username=kafka.user,
-                password=kafka.password.reveal(),
-                mechanism=kafka.sasl_mechanism,
-                ssl_context=context,
-            )
-            if kafka.security_protocol.startswith("SASL")
-            else faust.SSLCredentials(context)
-        )
-    return DurableApp(
+    app = DurableApp(
         name,
         broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
-        broker_credentials=credentials,
+        broker_credentials=_credentials(kafka),
         store="memory://",
+        # tables in memory are read anew from the changelog whoever takes over
+        table_standby_replicas=0,
         topic_partitions=kafka.partitions,
         topic_allow_declare=True,
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=1.0,
-        broker_session_timeout=10.0,
+        broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=2.0,
         broker_max_poll_records=500,
         producer_linger_ms=0,
-        producer_max_request_size=8_000_000,
-        consumer_max_fetch_size=8_000_000,
+        producer_max_request_size=MAX_MESSAGE_BYTES,
+        consumer_max_fetch_size=MAX_MESSAGE_BYTES,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
         web_enabled=False,
         processing_guarantee="at_least_once",
     )
+    app.vitals = Vitals()
+    app.task(app.pulse)
+    return app
 
 
 def new_table(app: DurableApp, name: str, *, partitions: int) -> DurableTable:
@@ -138,6 +228,52 @@ def new_table(app: DurableApp, name: str, *, partitions: int) -> DurableTable:
         partitions=partitions,
         key_type=bytes,
         value_type=bytes,
+        extra_topic_configs={"max.message.bytes": MAX_MESSAGE_BYTES},
     )
     added: DurableTable = app.tables.add(table)
     return added
+
+
+async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[list[Any]]:  # noqa: ANN401 - Faust has no types
+    """Events as they come, up to ``most`` at once, acknowledged when the next ones are asked for.
+
+    Faust's own ``take`` acknowledges also what was cut short by the end of the process.
+    """
+    async for events in stream.noack_take(most, within=within_s):
+        yield events
+        for event in events:
+            await stream.ack(event)
+
+
+def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Keyword arguments of every aiokafka client."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap.split(","),
+        "security_protocol": kafka.security_protocol,
+        "ssl_context": _ssl_context(kafka),
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.user,
+            "sasl_plain_password": kafka.password.reveal(),
+        }
+    return options
+
+
+def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
+    if not kafka.security_protocol.endswith("SSL"):
+        return None
+    return ssl.create_default_context(cafile=kafka.ca_file)
+
+
+def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - Faust has no types
+    if kafka.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=kafka.user,
+            password=kafka.password.reveal(),
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=_ssl_context(kafka),
+        )
+    context = _ssl_context(kafka)
+    return faust.SSLCredentials(context) if context else None

@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from coalmine.cli.output import EXIT_CODES, Exit, print_json, print_table, say
+from coalmine.cli.rooms import LOOPBACK, HealthHost, HealthPort, health_address
+from coalmine.stack.preflight import check_kafka
 from contracts import journal
 from contracts.errors import ConfigError
+from contracts.settings import kafka_settings
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", dir_okay=False, help="The agent's YAML file.")
@@ -24,14 +27,20 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="agent", rich_help_panel="Parts of the stack")
 
 
-def agent(context: typer.Context, config: ConfigFile = None) -> None:
+def agent(
+    context: typer.Context,
+    config: ConfigFile = None,
+    health_port: HealthPort = None,
+    health_host: HealthHost = LOOPBACK,
+) -> None:
     """Ship log files, crash reports and host statistics of this machine to Kafka."""
     if context.invoked_subcommand is not None:
         return
     from ingest.app import run  # noqa: PLC0415 - coalmine --help must not load pyarrow
 
     journal.configure()
-    run(_needed(config))
+    check_kafka(kafka_settings())
+    run(_needed(config), health_address(health_host, health_port))
 
 
 def fsck(

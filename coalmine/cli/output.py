@@ -10,7 +10,7 @@ from enum import IntEnum
 import msgspec
 import typer
 
-from contracts.errors import CoalmineError, ConfigError
+from contracts.errors import CoalmineError
 
 
 class Exit(IntEnum):
@@ -19,6 +19,7 @@ class Exit(IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    DEAD_LETTERS = 3
     STOPPED = 130
 
 
@@ -58,9 +59,6 @@ def plain_errors() -> Iterator[None]:
     """Turns Coalmine's own errors into one sentence on stderr and an exit code."""
     try:
         yield
-    except ConfigError as error:
-        say(f"coalmine: {error}")
-        raise SystemExit(Exit.USAGE) from None
     except CoalmineError as error:
         say(f"coalmine: {error}")
-        raise SystemExit(Exit.FAILED) from None
+        raise SystemExit(error.exit_code) from None

@@ -13,6 +13,7 @@ import typer
 
 from coalmine.cli.output import EXIT_CODES, Exit, print_json, print_table, say
 from coalmine.cli.state import StateDirectory, servers
+from coalmine.stack.preflight import check_kafka
 from contracts import indices, topics
 from contracts.clock import SystemClock
 from contracts.errors import ConfigError, Fatal, Recoverable
@@ -175,6 +176,7 @@ def _send(command: RolloutCommand, settings: KafkaSettings) -> None:
             sent = producer.send(topics.ROLLOUTS.name, value, key=command.service.encode())
             sent.get(timeout=_TIMEOUT_S)
     except KafkaError as error:
+        check_kafka(settings)
         raise Recoverable(f"Kafka at {settings.bootstrap} did not take it: {error}") from error
 
 
@@ -264,6 +266,8 @@ def _facts(verdict: dict[str, Any]) -> list[list[str]]:
         ["opened", _when(verdict.get("opened_at"))],
         ["judged to", _when(verdict.get("@timestamp"))],
     ]
+    for kind, events in (verdict.get("folded") or {}).items():
+        facts.append([f"other {kind}s", f"{events} events: too many {kind}s to tell them apart"])
     return facts + [_metric_fact(metric) for metric in verdict.get("metrics", [])]
 
 

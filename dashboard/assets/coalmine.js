@@ -79,10 +79,15 @@
           why =
             "No new verdict for " +
             seconds((fresh.server_now - fresh.last_look) / 1000 + silent) +
-            ": is the stream worker running?";
+            ": no traffic, or the stream worker or the indexer is behind.";
         if (!why) return [told, "age age-live", "", true];
         const old = age === null ? "Nothing could be read yet." : "Data are " + seconds(age) + " old.";
         return [told, "age age-stale", "STALE · " + why + " " + (fresh.last_look && !fresh.error && silent <= 6 ? "" : old), false];
+      },
+      who: async () => {
+        const answer = await fetch("/whoami");
+        const { user, can_sign_out: can } = answer.ok ? await answer.json() : {};
+        return [user || "", !can];
       },
       crumbs: (pathname) => {
         const parts = /^\/s\/([^/]+)\/r\/([^/]+)$/.exec(pathname || "");

@@ -34,7 +34,7 @@ def register(app: Dash, reader: Reader) -> None:
                 dcc.Interval(id="fleet-tick", interval=1000),
                 dcc.Store(id="fleet-beat"),
                 dcc.Store(id="fleet-seen", data=_mark(found)),
-                dcc.Store(id="fleet-fresh", data=freshness_data(found.freshness, reader)),
+                dcc.Store(id="fleet-fresh", data=_fresh(found, reader)),
                 html.Div(_content(found), id="fleet", className="page"),
             ]
         )
@@ -60,7 +60,7 @@ def register(app: Dash, reader: Reader) -> None:
     )
     async def update(_beat: int, seen: dict[str, Any]) -> tuple[Any, ...]:
         found = await asyncio.to_thread(reader.rollouts)
-        fresh = freshness_data(found.freshness, reader)
+        fresh = _fresh(found, reader)
         now = _mark(found)
         grids = ctx.outputs_list[1]
         kept = [no_update] * len(grids)
@@ -78,6 +78,13 @@ def freshness_data(freshness: Freshness, reader: Reader) -> dict[str, Any]:
         "server_now": reader.clock.now_ms(),
         "error": freshness.error,
     }
+
+
+def _fresh(found: RolloutList, reader: Reader) -> dict[str, Any]:
+    data = freshness_data(found.freshness, reader)
+    if found.last_look_ms is not None:
+        data["last_look"] = found.last_look_ms
+    return data
 
 
 def _kind(found: RolloutList) -> str:

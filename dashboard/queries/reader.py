@@ -10,7 +10,7 @@ import pandas as pd
 from elasticsearch import Elasticsearch
 
 from contracts.clock import Clock
-from contracts.results import Verdict
+from contracts.results import RolloutStatus, Verdict
 from dashboard.queries import crashes, decisions, deliveries, rollouts, verdicts, windows
 from dashboard.queries.cache import Answer, Cache
 from dashboard.queries.elastic import Source, Unavailable
@@ -42,6 +42,15 @@ class RolloutList:
 
     frame: pd.DataFrame | None
     freshness: Freshness
+
+    @property
+    def last_look_ms(self) -> int | None:
+        """When the judge last looked at any open rollout; None where none is open."""
+        if self.frame is None:
+            return None
+        is_open = [RolloutStatus(status).is_open for status in self.frame["status"]]
+        looks = self.frame["processed_time"][is_open]
+        return None if looks.empty else int(looks.max())
 
 
 @dataclass(frozen=True, slots=True)

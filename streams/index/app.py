@@ -10,56 +10,87 @@ import time
 from pathlib import Path
 from typing import Any
 
+import elastic_transport
+import elasticsearch
 import msgspec
 import structlog
 from elasticsearch import AsyncElasticsearch
 
-from contracts import topics
+from contracts import arrow, topics
+from contracts.dead_letter_limit import DeadLetterCount, DeadLetterLimit
 from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord
-from contracts.settings import ElasticsearchSettings, KafkaSettings, elasticsearch_settings
-from streams.app import message_of, raw_topic, run_app
-from streams.durable import DurableApp, new_app
+from contracts.results import DeadLetter
+from contracts.settings import (
+    ElasticsearchSettings,
+    KafkaSettings,
+    dead_letter_limit,
+    elasticsearch_settings,
+)
+from health.address import Address
+from streams.app import message_of, run_app
+from streams.durable import DurableApp, batches, new_app
+from streams.index import metrics
 from streams.index.documents import TOPICS, Document, documents_of
 from streams.index.writer import Writer, delete_expired, ensure_templates
-from streams.messages import Message
+from streams.messages import Message, failures_are_invalid
+from streams.outlet import raw_topic
 
 log = structlog.get_logger()
 
 APP_NAME = "coalmine-index"
 STAGE = "streams.index"
+"""Dead letters of this stage are documents (or messages that give none), not telemetry."""
+REFUSED = "refused by elasticsearch"
 BATCH_MESSAGES = 500
 BATCH_WITHIN_S = 0.1
 RETENTION_EVERY_S = 3600.0
+INDEXING_LIMIT_S = 120.0
+"""Several bulk requests of 30 s; each wait for an Elasticsearch that is away begins it anew."""
 
 
 class Indexer:
     """One stream agent over every topic that is stored."""
 
-    def __init__(self, app: DurableApp, elasticsearch: ElasticsearchSettings) -> None:
+    def __init__(
+        self, app: DurableApp, elasticsearch: ElasticsearchSettings, limit: DeadLetterLimit
+    ) -> None:
         self.app = app
+        self.count = DeadLetterCount(STAGE, limit)
         self.client = AsyncElasticsearch(
             **elasticsearch.client_options(), request_timeout=30, max_retries=0
         )
-        self.writer = Writer(self.client)
+        self.pulse = app.vitals.pulse("index_results", INDEXING_LIMIT_S)
+        self.writer = Writer(self.client, self._wait)
         self.has_templates = asyncio.Event()
         app.agent(raw_topic(app, *TOPICS), name="index_results")(self._index)
         app.task(self._prepare)
         app.timer(RETENTION_EVERY_S)(self._expire)
+
+    async def _wait(self, seconds: float) -> None:
+        self.pulse.beat()
+        metrics.RETRIES.inc()
+        await asyncio.sleep(seconds)
 
     async def _prepare(self) -> None:
         await ensure_templates(self.client)
         self.has_templates.set()
 
     async def _expire(self) -> None:
-        for name in await delete_expired(self.client, time.time_ns() // 1_000_000):
+        try:
+            deleted = await delete_expired(self.client, time.time_ns() // 1_000_000)
+        except (elastic_transport.TransportError, elasticsearch.ApiError) as error:
+            log.warning("elasticsearch_away", waiting_for="retention", error=str(error))
+            return  # the next round deletes it
+        for name in deleted:
             log.info("index_deleted", index=name)
 
     async def _index(self, stream: Any) -> None:  # noqa: ANN401 - Faust has no types
         await self.has_templates.wait()
-        async for events in stream.take_events(BATCH_MESSAGES, within=BATCH_WITHIN_S):
+        async for events in batches(stream, BATCH_MESSAGES, BATCH_WITHIN_S):
             try:
-                await self._write([message_of(event) for event in events])
+                with self.pulse:
+                    await self._write([message_of(event) for event in events])
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # acknowledging the events would lose them
@@ -70,34 +101,61 @@ class Indexer:
         documents: list[Document] = []
         for message in messages:
             try:
-                documents += documents_of(message)
+                with failures_are_invalid(message):
+                    documents += documents_of(message)
             except InvalidRecord as error:
-                await self._set_aside(error, message.origin, message.topic, message.value)
-        for refused in await self.writer.write(documents):
-            cause = InvalidRecord("refused by elasticsearch", refused.reason)
-            body = msgspec.json.encode(refused.document.body)
-            origin = refused.document.origin
-            await self._set_aside(cause, origin, origin.split("/")[0], body)
+                schema = message.headers.get(arrow.SCHEMA_HEADER, b"").decode("utf-8", "replace")
+                await self._set_aside(_letter(error, message.origin, message.value, schema=schema))
+        refusals = await self.writer.write(documents)
+        metrics.DOCUMENTS.inc(len(documents) - len(refusals))
+        for _ in range(len(documents) - len(refusals)):
+            self.count.good()
+        for document, reason in refusals:
+            cause = InvalidRecord(REFUSED, reason)
+            payload = msgspec.json.encode(document)
+            await self._set_aside(_letter(cause, document.origin, payload, identity=document.id))
+        for message in messages:
+            metrics.LAG.handled(message)
 
-    async def _set_aside(
-        self, error: InvalidRecord, origin: str, topic: str, payload: bytes
-    ) -> None:
-        log.warning("record_set_aside", origin=origin, reason=error.reason, detail=error.detail)
-        if topic == topics.DEADLETTERS.name:
-            return  # a dead letter of a dead letter would go round for ever
-        letter = dead_letter(
-            error, stage=STAGE, origin=origin, payload=payload, time=time.time_ns() // 1_000_000
+    async def _set_aside(self, letter: DeadLetter) -> None:
+        metrics.DEAD_LETTERS.labels(metrics.reason_label(letter.reason)).inc()
+        log.warning(
+            "record_set_aside", origin=letter.origin, reason=letter.reason, detail=letter.detail
         )
-        sent = await raw_topic(self.app, topics.DEADLETTERS.name).send(
-            key=letter.origin.encode(), value=msgspec.json.encode(letter)
-        )
-        await sent
+        # a dead letter of a dead letter would go round for ever
+        if not letter.origin.startswith(f"{topics.DEADLETTERS.name}/"):
+            sent = await raw_topic(self.app, topics.DEADLETTERS.name).send(
+                key=letter.origin.encode(), value=msgspec.json.encode(letter)
+            )
+            await sent
+        self.count.bad(letter.reason)
 
 
-def run(state_dir: Path) -> None:
-    """Run the indexer until SIGTERM or SIGINT."""
+def _letter(
+    error: InvalidRecord, origin: str, payload: bytes, *, identity: str = "", schema: str = ""
+) -> DeadLetter:
+    return dead_letter(
+        error,
+        stage=STAGE,
+        origin=origin,
+        payload=payload,
+        time=time.time_ns() // 1_000_000,
+        identity=f"{origin}/{identity}" if identity else "",
+        schema=schema,
+    )
+
+
+def run(state_dir: Path, health: Address | None = None) -> None:
+    """Run the indexer until SIGTERM or SIGINT; ``health`` is where it tells of its health.
+
+    Raises:
+        ConfigError: the environment is wrong.
+        TooManyDeadLetters: too much cannot be stored.
+        Fatal: it cannot go on; its log says why.
+    """
+    limit = dead_letter_limit()
 
     def build(kafka: KafkaSettings) -> DurableApp:
-        return Indexer(new_app(APP_NAME, kafka), elasticsearch_settings()).app
+        return Indexer(new_app(APP_NAME, kafka), elasticsearch_settings(), limit).app
 
-    run_app(build, state_dir)
+    run_app(build, state_dir, health, metrics.REGISTRY, metrics.LAG)

@@ -1,11 +1,12 @@
 """Kafka messages to Elasticsearch documents. Pure: the same message always gives the same ones.
 
-An id is made from the document's own keys and a version from its offset, so writing twice equals
-writing once, and an older copy never replaces a newer one.
+An id is made from the document's own keys, and a version from the judge's own count or else from
+its offset, so writing twice equals writing once, and an older copy never replaces a newer one.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 
 from contracts import indices, topics
 from contracts.arrow import records_from_batch
-from contracts.errors import InvalidRecord
+from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import LogLine, RecordKind
 from contracts.results import (
     CrashGroupSighting,
@@ -25,6 +26,9 @@ from contracts.results import (
     Window,
 )
 from streams.messages import Message, decode_batch, sender_of
+
+MAX_ID_BYTES = 512
+"""Elasticsearch refuses a whole request for one longer id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,13 @@ def documents_of(message: Message) -> list[Document]:
     record_type, places = decode
     try:
         record = msgspec.json.decode(message.value, type=record_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidRecord("not a known document", str(error)) from error
     body = msgspec.to_builtins(record)
+    # a worker that was wedged may have written an older copy behind a newer one
+    version = getattr(record, "version", 0) or message.offset
     return [
-        Document(index, document_id, message.offset, body, message.origin)
+        Document(index, bounded_id(document_id), version, body, message.origin)
         for index, document_id in places(record)
     ]
 
@@ -73,13 +79,26 @@ def _log_documents(message: Message) -> list[Document]:
         documents.append(
             Document(
                 index=indices.LOGS.for_time(line.time),
-                id=f"{sender.agent}:{sender.seq}:{row}",
+                id=bounded_id(f"{sender.agent}:{sender.seq}:{row}"),
                 version=message.offset,
                 body=body,
                 origin=message.origin,
             )
         )
     return documents
+
+
+def bounded_id(text: str) -> str:
+    """An id that Elasticsearch takes: a long one keeps its beginning and a hash of the whole.
+
+    >>> bounded_id("short"), len(bounded_id("é" * 1000).encode()) <= MAX_ID_BYTES
+    ('short', True)
+    """
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) <= MAX_ID_BYTES:
+        return text
+    digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
+    return f"{raw[: MAX_ID_BYTES - len(digest) - 1].decode('utf-8', 'ignore')}#{digest}"
 
 
 Places = list[tuple[str, str]]

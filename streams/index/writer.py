@@ -25,9 +25,13 @@ from streams.index.documents import Document
 log = structlog.get_logger()
 
 MAX_BULK_BYTES = 5_000_000
-FIRST_BACKOFF_S = 0.5
+FIRST_BACKOFF_S = 1.0
+"""Also the shortest: a cluster that does not write is asked at most once a second."""
 LAST_BACKOFF_S = 10.0
+WRITE_WITHIN = "10s"
+"""How long Elasticsearch itself may wait for a shard; longer waits would pile up there."""
 _CONFLICT = 409
+_WHOLE_REQUEST_IS_WRONG = frozenset({400, 413})
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -67,15 +71,20 @@ class Writer:
             refused += newly_refused
             if chunk:
                 log.warning("elasticsearch_not_writing", documents=len(chunk), wait_s=backoff_s)
-                await self._sleep(backoff_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+                await self._sleep(backoff_s * random.uniform(1.0, 1.3))  # noqa: S311 - jitter
                 backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
         return refused
 
     async def _try(self, chunk: list[Document]) -> tuple[list[Document], list[Refused]]:
         """One bulk request: what must be tried again, and what never will be taken."""
         try:
-            answer = await self._client.bulk(operations=_operations(chunk))
-        except (elastic_transport.TransportError, elasticsearch.ApiError) as error:
+            answer = await self._client.bulk(operations=_operations(chunk), timeout=WRITE_WITHIN)
+        except elasticsearch.ApiError as error:
+            if error.status_code in _WHOLE_REQUEST_IS_WRONG:
+                return await self._try_apart(chunk, str(error))
+            log.info("elasticsearch_away", error=str(error)[:300])
+            return chunk, []
+        except elastic_transport.TransportError as error:
             log.info("elasticsearch_away", error=str(error)[:300])
             return chunk, []
         again, refused = [], []
@@ -89,6 +98,17 @@ class Writer:
             else:
                 refused.append(Refused(document, str(result.get("error"))[:1000]))
         return again, refused
+
+    async def _try_apart(
+        self, chunk: list[Document], reason: str
+    ) -> tuple[list[Document], list[Refused]]:
+        """Halves of a chunk that was refused as a whole, until the guilty document is alone."""
+        if len(chunk) == 1:
+            return [], [Refused(chunk[0], reason[:1000])]
+        middle = len(chunk) // 2
+        again, refused = await self._try(chunk[:middle])
+        more_again, more_refused = await self._try(chunk[middle:])
+        return again + more_again, refused + more_refused
 
 
 def _newest(documents: Sequence[Document]) -> list[Document]:

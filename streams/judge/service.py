@@ -8,7 +8,7 @@ a pure step of (state, message) and know neither Kafka nor the clock.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -26,6 +26,7 @@ from contracts.results import (
 )
 from streams.judge import rollout as rollouts
 from streams.judge.rollout import RolloutState
+from streams.windows.labels import MAX_RELEASES, OTHER, Labels, event_of, events_in, forget_idle
 from streams.windows.tally import Arm, Tally
 
 TICK_MS = 1000
@@ -36,6 +37,8 @@ LATE_COUNTS_WITHIN_MS = 30_000
 KNOWN_AFTER_MS = 5_000
 """How much older a baseline must be than the release that autodetection takes for a canary."""
 _COMMANDS_REMEMBERED = 100
+MAX_AGENTS = 200
+"""Beyond so many, those that were silent for an hour are forgotten."""
 
 Output = Window | Verdict | Decision
 
@@ -67,6 +70,8 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Everything the judge remembers of one service."""
 
     service: str
+    version: int = 0
+    """How many messages were applied."""
     fences: dict[str, int] = {}
     """``topic/partition`` to the last offset that was applied."""
     watermarks: dict[str, int] = {}
@@ -82,6 +87,7 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Processing time of the last partial that was not a heartbeat."""
     rollout: RolloutState | None = None
     commands: list[str] = []
+    labels: Labels = msgspec.field(default_factory=Labels)
 
     @property
     def high_watermark(self) -> int:
@@ -97,9 +103,24 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return bool(self.ticks) or is_draining or any(w.is_dirty for w in self.windows)
 
 
-def is_duplicate(state: ServiceState, source: Source) -> bool:
-    """Whether this source was applied before (its partition's fence has passed it)."""
-    return source.offset <= state.fences.get(_fence(source), -1)
+def unknown_from(fences: Mapping[str, int], source: Source) -> int | None:
+    """Offset of the first message of a stretch that was not applied before; ``None`` if all were.
+
+    After a crash messages are read again, and may be cut into other stretches than before: of such
+    a stretch the beginning is known.
+
+    Args:
+        fences: ``topic/partition`` to the last offset that was applied.
+        source: the stretch.
+    """
+    fence = fences.get(source.place, -1)
+    return None if source.offset <= fence else max(source.start, fence + 1)
+
+
+def late_records(state: ServiceState, partial: Partial) -> int:
+    """How many records of a partial come after their tick was judged; ask before applying it."""
+    late = (cell for cell in partial.cells if cell.tick + TICK_MS <= state.judged_to)
+    return sum(map(events_in, late))
 
 
 def apply_partial(
@@ -109,19 +130,24 @@ def apply_partial(
 
     Args:
         state: changed in place.
-        partial: not a duplicate (see ``is_duplicate``).
+        partial: not applied before (see ``unknown_from``).
         policy: of this service.
         processed_time: epoch milliseconds, stamped on verdicts and decisions.
 
     Returns:
         Windows, verdicts and decisions to publish, in order.
     """
+    state.version += 1
     if partial.source is None:
-        return _apply_heartbeat(state, partial, policy, processed_time)
-    state.fences[_fence(partial.source)] = partial.source.offset
+        return _versioned(state, _apply_heartbeat(state, partial, policy, processed_time))
+    state.fences[partial.source.place] = partial.source.offset
     state.heard_at = partial.sent_at
+    wanted = {event_of(name) for metric in policy.metrics for name in (metric.of, metric.bad)}
     for cell in partial.cells:
+        _fold_release(state, cell)
+        state.labels.fold(cell, wanted)
         _add_cell(state, cell, partial, policy)
+    _forget_silent_agents(state)
     if policy.autodetect and not _has_open_rollout(state):
         _autodetect(state, policy)
     if state.rollout and not state.rollout.baseline:
@@ -130,7 +156,7 @@ def apply_partial(
     outputs = list(_judge(state, _closed_to(state, policy), processed_time))
     if state.judged_to > judged_before:
         outputs.extend(_written_windows(state, policy))
-    return outputs
+    return _versioned(state, outputs)
 
 
 def apply_command(
@@ -139,6 +165,7 @@ def apply_command(
     """Open or end a rollout on request; the same command id twice is one request."""
     if command.id in state.commands:
         return []
+    state.version += 1
     state.commands = [*state.commands[1 - _COMMANDS_REMEMBERED :], command.id]
     outputs: list[Output] = []
     if _has_open_rollout(state) and state.rollout is not None:
@@ -146,19 +173,23 @@ def apply_command(
         if not is_abort and command.canary == state.rollout.canary:
             return []
         reason = command.reason or ("Aborted." if is_abort else f"Replaced by {command.canary}.")
-        outputs.append(
-            rollouts.last_word(
-                state.rollout,
-                status=RolloutStatus.ABORTED,
-                reason=reason,
-                processed_time=processed_time,
-            )
+        outputs.extend(
+            rollouts.last_words(state.rollout, reason=reason, processed_time=processed_time)
         )
     if command.action is RolloutCommandAction.START:
         baseline = command.baseline or _busiest_release(state, policy, besides=command.canary)
         opened_at = max(state.high_watermark, state.judged_to) or command.time
         _open(state, policy, canary=command.canary, baseline=baseline, opened_at=opened_at)
         outputs.extend(_look(state, processed_time))
+    return _versioned(state, outputs)
+
+
+def _versioned(state: ServiceState, outputs: list[Output]) -> list[Output]:
+    for output in outputs:
+        if not isinstance(output, Decision):
+            output.version = state.version
+        if isinstance(output, Verdict):
+            output.folded = dict(state.labels.folded)
     return outputs
 
 
@@ -181,8 +212,27 @@ def _apply_heartbeat(
 # --- counting ----------------------------------------------------------------------------------
 
 
-def _fence(source: Source) -> str:
-    return f"{source.topic}/{source.partition}"
+def _fold_release(state: ServiceState, cell: Cell) -> None:
+    """A release beyond the limit is counted as ``other``, which is never judged."""
+    if cell.release in state.releases or len(state.releases) < MAX_RELEASES:
+        return
+    judged = {state.rollout.canary, state.rollout.baseline} if state.rollout else set()
+    seen = {n: r.last_seen for n, r in state.releases.items() if n not in judged}
+    kept = dict(seen)
+    forget_idle(kept, max(state.high_watermark, cell.last))
+    for name in seen.keys() - kept.keys():
+        del state.releases[name]
+    if len(state.releases) >= MAX_RELEASES:
+        cell.release = OTHER
+        state.labels.note(cell, "release")
+
+
+def _forget_silent_agents(state: ServiceState) -> None:
+    """Agents come and go with their machines; the watermark is of those that still speak."""
+    if len(state.watermarks) > MAX_AGENTS:
+        forget_idle(state.watermarks, state.high_watermark)
+        for release in state.releases.values():
+            forget_idle(release.agents, state.high_watermark)
 
 
 def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy) -> None:
@@ -191,11 +241,11 @@ def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy)
         release = ReleaseState(first_seen=cell.last, last_seen=cell.last)
         state.releases[cell.release] = release
     release.last_seen = max(release.last_seen, cell.last)
-    release.agents[partial.agent] = max(release.agents.get(partial.agent, 0), cell.last)
+    release.agents[cell.agent] = max(release.agents.get(cell.agent, 0), cell.last)
     release.exposures += cell.counts.get(policy.metrics[0].of, 0)
     if cell.first_bad is not None:
         release.first_bad = min(cell.first_bad, release.first_bad or cell.first_bad)
-    state.watermarks[partial.agent] = max(state.watermarks.get(partial.agent, 0), cell.last)
+    state.watermarks[cell.agent] = max(state.watermarks.get(cell.agent, 0), cell.last)
     if cell.tick + TICK_MS > state.judged_to:
         of_tick = state.ticks.setdefault(cell.tick, {})
         of_tick.setdefault(cell.release, Arm()).add_cell(cell)
@@ -341,6 +391,8 @@ def _has_open_rollout(state: ServiceState) -> bool:
 
 def _autodetect(state: ServiceState, policy: Policy) -> None:
     """A release never seen before, beside one that is known and busy, is a canary."""
+    if state.service == OTHER:
+        return
     baseline = _busiest_release(state, policy)
     known = state.releases.get(baseline)
     if known is None or known.exposures < policy.min_exposures:
@@ -350,7 +402,7 @@ def _autodetect(state: ServiceState, policy: Policy) -> None:
             release.first_seen >= known.first_seen + KNOWN_AFTER_MS
         )
         was_last = state.rollout is not None and state.rollout.canary == name
-        if name != baseline and is_new and not was_last:
+        if name not in {baseline, OTHER} and is_new and not was_last:
             opened_at = release.first_seen
             _open(state, policy, canary=name, baseline=baseline, opened_at=opened_at)
             return
@@ -363,7 +415,11 @@ def _busiest_release(state: ServiceState, policy: Policy, besides: str = "") -> 
         lately[window.release] += window.tally.counts.get(policy.metrics[0].of, 0)
     of_all_time = {name: release.exposures for name, release in state.releases.items()}
     for exposures in (lately, of_all_time):
-        candidates = {name: count for name, count in exposures.items() if name != besides and count}
+        candidates = {
+            name: count
+            for name, count in exposures.items()
+            if name not in {besides, OTHER} and count
+        }
         if candidates:
             return max(candidates, key=lambda name: candidates[name])
     return ""

@@ -10,7 +10,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from contracts import indices
-from contracts.clock import SystemClock
+from contracts.clock import ManualClock, SystemClock
 from contracts.settings import ElasticsearchSettings
 from dashboard.queries.elastic import Unavailable
 from dashboard.queries.reader import Reader
@@ -106,3 +106,22 @@ def test_away_elasticsearch_is_one_sentence() -> None:
         pytest.raises(Unavailable, match="Elasticsearch does not answer"),
     ):
         fetch_rollouts(client)
+
+
+def test_a_red_shard_is_told_and_not_taken_for_missing_data(store: Elasticsearch) -> None:
+    """Without a shard an answer would be incomplete: the last good one stays, marked as old."""
+    reader = Reader(store, clock := ManualClock(now_ms=1_700_000_000_000))
+    assert not reader.rollouts().freshness.error
+    day = indices.ROLLOUTS.for_time(1_500_000_000_000)
+    nowhere = {"index.routing.allocation.require._name": "nowhere"}
+    store.indices.create(index=day, settings=nowhere, wait_for_active_shards="0")
+    try:
+        clock.advance(60)
+        found = reader.rollouts()
+        assert "Elasticsearch refused a search" in found.freshness.error
+        assert found.frame is not None
+        assert found.freshness.as_of_ms == 1_700_000_000_000
+    finally:
+        store.indices.delete(index=day)
+    clock.advance(60)
+    assert not reader.rollouts().freshness.error

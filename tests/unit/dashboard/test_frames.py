@@ -13,6 +13,7 @@ from dashboard.queries.decisions import COLUMNS as DECISION_COLUMNS
 from dashboard.queries.decisions import decisions_frame
 from dashboard.queries.deliveries import deliveries_frame
 from dashboard.queries.elastic import step_for
+from dashboard.queries.reader import Freshness, RolloutList
 from dashboard.queries.rollouts import COLUMNS, read_verdicts, rollouts_frame
 from dashboard.queries.verdicts import looks_frame, metrics_frame
 from dashboard.queries.windows import add_histograms, bucket_s, counts_frame
@@ -131,3 +132,12 @@ def test_outcomes_survive_the_store() -> None:
     assert verdict.outcome is Outcome.REGRESSED
     assert verdict.status is RolloutStatus.ROLLED_BACK
     assert verdict.rollback_verified
+
+
+def test_the_list_tells_when_the_judge_last_looked_at_anything_open() -> None:
+    """Closed rollouts get no more looks: they say nothing about how far behind the page is."""
+    frame = rollouts_frame(read_verdicts(_of(fleet(NOW), indices.ROLLOUTS)))
+    is_open = frame["status"].isin(["running", "holding", "rolling_back"])
+    assert RolloutList(frame, Freshness(NOW)).last_look_ms == frame[is_open]["processed_time"].max()
+    assert RolloutList(frame[~is_open], Freshness(NOW)).last_look_ms is None
+    assert RolloutList(None, Freshness(0, "away")).last_look_ms is None

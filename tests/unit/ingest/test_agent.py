@@ -256,14 +256,14 @@ def test_a_value_that_fits_no_column(tmp_path: Path) -> None:
 
 def test_long_lines(tmp_path: Path) -> None:
     """A line above the limit is a marked log line, or a dead letter where it cannot be parsed."""
-    text = "E " + "x" * 500
+    text = "E " + "some words " * 50
     (tmp_path / "a.log").write_text(f"{text}\nshort\n", encoding="utf-8")
     plain = Rig(tmp_path, {"kind": "logs", "format": "plain", "max_line_bytes": 100})
     plain.run()
     logs = [r for r in plain.records(RecordKind.LOGS) if isinstance(r, LogLine)]
 
-    assert [r.message for r in logs] == [text[:100], "short"]
-    assert [r.attributes for r in logs] == [{"log.truncated_bytes": "502"}, {}]
+    assert [r.message for r in logs] == [text[:100].rsplit(" ", 1)[0], "short"]
+    assert [r.attributes for r in logs] == [{"log.truncated_bytes": "552"}, {}]
 
 
 def test_long_json_lines(tmp_path: Path) -> None:
@@ -350,3 +350,33 @@ def test_a_full_spool_pauses_reading(tmp_path: Path) -> None:
     assert lines < 20_000
     assert rig.agent.counters.pauses > 0
     assert rig.users() == [str(n) for n in range(20_000)]
+
+
+def test_secrets_do_not_reach_the_spool(tmp_path: Path) -> None:
+    """Neither records nor dead letters hold a secret; how many there were is counted."""
+    secret = "hunter2horse"
+    key = ["-----BEGIN PRIVATE KEY-----", "aB3/" * 16, secret, "-----END PRIVATE KEY-----"]
+    halved = "x " * 10 + f"password={secret}"
+    texts = [f"login password={secret}", halved, *key, "end"]
+    (tmp_path / "a.log").write_text("\n".join([*texts, ""]), encoding="utf-8")
+    bad = [f'{{"time": "token={secret}", "mail": "{secret}@example.com"}}', f"no {secret}@a.com"]
+    (tmp_path / "b.log").write_text("\n".join([*bad, ""]), encoding="utf-8")
+    plain = {"paths": [str(tmp_path / "a.log")], "kind": "logs", "format": "plain"}
+    logs = Rig(tmp_path, plain | {"max_line_bytes": 40, "multiline": {"mode": "none"}})
+    logs.run()
+    events = Rig(tmp_path, {"paths": [str(tmp_path / "b.log")]})
+    events.run()
+    told = [r.message for r in logs.records(RecordKind.LOGS) if isinstance(r, LogLine)]
+    letters = events.letters()
+
+    assert len(told) == 7
+    assert not any("hunter" in message for message in told)
+    assert len(letters) == 2
+    assert not any("hunter" in le.detail or b"hunter" in b64(le.payload) for le in letters)
+    assert logs.agent.counters.redacted == {"password": 1, "private_key": 1}
+    assert events.agent.counters.redacted == {"password": 1, "email": 2}
+
+
+def b64(payload: str) -> bytes:
+    """The bytes of a dead letter."""
+    return base64.b64decode(payload)

@@ -101,6 +101,21 @@ async def test_a_broken_cluster_is_waited_for() -> None:
     assert len(requests) == 3
 
 
+async def test_a_request_that_is_refused_as_a_whole_blames_one_document_only() -> None:
+    """Elasticsearch refuses everything for one id that is too long: the others are stored."""
+
+    def answer(documents: list[dict[str, Any]]) -> web.Response:
+        if any(d["n"] == 2 for d in documents):
+            return web.json_response({"error": "id is too long"}, status=400)
+        return _items([201] * len(documents))
+
+    async with _elasticsearch([answer] * 10) as (writer, requests):
+        refused = await writer.write([_document(n) for n in range(5)])
+    assert [r.document.id for r in refused] == ["id-2"]
+    assert "too long" in refused[0].reason
+    assert len(requests) <= 7
+
+
 async def test_of_two_versions_in_one_batch_only_the_newer_is_sent() -> None:
     """A window that changed three times within a batch is written once."""
     older, newer = _document(1), Document("coalmine-windows-2023.11.14", "id-1", 9, {}, "t/0/9")
@@ -129,6 +144,19 @@ def test_a_window_has_one_id_whatever_its_counts() -> None:
     assert (first.id, first.index) == (second.id, second.index)
     assert first.body["service.name"] == "s"
     assert first.version == 42
+
+
+def test_names_of_any_length_give_an_id_that_elasticsearch_takes() -> None:
+    """A service with a very long name does not stop the storage of all others."""
+    letters = [
+        DeadLetter(id="x" * 600 + end, time=NOW, stage="x", reason="r", origin="1") for end in "ab"
+    ]
+    ids = {
+        documents_of(_message(topics.DEADLETTERS.name, msgspec.json.encode(one)))[0].id
+        for one in letters
+    }
+    assert len(ids) == 2
+    assert all(len(i.encode()) <= 512 for i in ids)
 
 
 def test_log_lines_are_identified_by_agent_sequence_and_row() -> None:

@@ -1,0 +1,148 @@
+"""Labels within bounds: what is beyond them is counted as ``other``, and how much that is.
+
+A service that puts an id into its routes, or a build number that changes with every request, must
+not make the state grow, nor the storage. The first labels of a kind keep their names; one that was
+silent for an hour gives its place to a new one. Nothing is dropped: the counts of all labels still
+add up to the counts of all events.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Sequence
+from functools import lru_cache
+from typing import TypeVar
+
+import msgspec
+
+from contracts.results import Cell, Partial, SparseHistogram
+from streams.windows import units
+from streams.windows.tally import Tally
+
+OTHER = "other"
+FORGET_AFTER_MS = 3_600_000
+MAX_SERVICES = 1_000
+"""In one telemetry partition, and within a week."""
+MAX_RELEASES = 100
+LIMITS = {"route": 100, "host": 200, "arm": 20, "event": 50}
+"""How many labels of a kind one service may have at a time."""
+_FIELDS = {"route": "stratum", "host": "host", "arm": "arm"}
+_OF_OURS = frozenset({"crash", "log", "host", OTHER})
+"""Names that are always known."""
+_SUFFIX = re.compile(r"(?:\.bad|\.bytes|\.duration_ms|\.status\.\w+)?(?:@\w+)?$")
+
+T = TypeVar("T")
+
+
+class Labels(msgspec.Struct, array_like=True):
+    """The labels of one service that are known by name."""
+
+    seen: dict[str, dict[str, int]] = {}
+    """Kind to label to the latest event time it was seen at."""
+    folded: dict[str, int] = {}
+    """Kind to the events that were counted as ``other``, so far."""
+
+    def fold(self, cell: Cell, wanted: Container[str]) -> None:
+        """Rename what is beyond the limits, in place, and count it in ``folded.<kind>``.
+
+        Args:
+            cell: of this service.
+            wanted: names of the events that its policy judges by; they always keep theirs.
+        """
+        for kind, field in _FIELDS.items():
+            label = getattr(cell, field)
+            if label and not self._knows(kind, label, cell.last):
+                setattr(cell, field, OTHER)
+                self.note(cell, kind)
+        self._fold_events(cell, wanted)
+
+    def note(self, cell: Cell, kind: str) -> None:
+        """Count the events of a cell that lost a label."""
+        events = events_in(cell)
+        self.folded[kind] = self.folded.get(kind, 0) + events
+        cell.counts[f"folded.{kind}"] = events
+
+    def _fold_events(self, cell: Cell, wanted: Container[str]) -> None:
+        names = {event_of(name) for name in cell.counts if not name.startswith("folded.")}
+        beyond = {
+            name
+            for name in names - _OF_OURS
+            if name not in wanted and not self._knows("event", name, cell.last)
+        }
+        if beyond:
+            self.note(cell, "event")
+            cell.counts = _renamed(cell.counts, beyond, int.__add__)
+            cell.histograms = _renamed(cell.histograms, beyond, _sum)
+            cell.units = _renamed(cell.units, beyond, units.union)
+
+    def _knows(self, kind: str, label: str, at: int) -> bool:
+        seen = self.seen.setdefault(kind, {})
+        if label not in seen and len(seen) >= LIMITS[kind]:
+            forget_idle(seen, at)
+            if len(seen) >= LIMITS[kind]:
+                return False
+        seen[label] = max(seen.get(label, 0), at)
+        return True
+
+
+def fold_services(partials: Sequence[Partial], known: Container[str]) -> list[Partial]:
+    """The partials of one message; those of services beyond the limit become one of ``other``.
+
+    One, because the judge takes what came from one message once.
+    """
+    kept = [partial for partial in partials if partial.service in known]
+    beyond = [partial for partial in partials if partial.service not in known]
+    if beyond:
+        cells = [cell for partial in beyond for cell in partial.cells]
+        for cell in cells:
+            cell.counts["folded.service"] = events_in(cell)
+        folded = [partial.service for partial in beyond]
+        kept.append(msgspec.structs.replace(beyond[0], service=OTHER, cells=cells, folded=folded))
+    return kept
+
+
+def forget_idle(seen: dict[str, int], now: int) -> None:
+    """Drop the labels that were not seen for an hour of event time."""
+    for label in [one for one, last in seen.items() if last < now - FORGET_AFTER_MS]:
+        del seen[label]
+
+
+def events_in(cell: Cell) -> int:
+    """Records behind a cell's counters.
+
+    >>> events_in(Cell(tick=0, release="1", last=0, counts={"a": 3, "a.bytes": 9, "log.x": 2}))
+    3
+    """
+    counts = cell.counts.items()
+    return sum(n for name, n in counts if event_of(name) == name and not _is_part(name))
+
+
+@lru_cache(maxsize=10_000)
+def event_of(counter: str) -> str:
+    """The event that a counter or histogram is about.
+
+    >>> [event_of(n) for n in ("request", "request.status.500", "page.view.bad@user", "log.error")]
+    ['request', 'request', 'page.view', 'log.error']
+    """
+    return _SUFFIX.sub("", counter, count=1)
+
+
+def _is_part(name: str) -> bool:
+    """Whether a counter counts again what another one has counted."""
+    return name.startswith(("log.", "folded."))
+
+
+def _renamed(items: dict[str, T], beyond: set[str], add: Callable[[T, T], T]) -> dict[str, T]:
+    renamed: dict[str, T] = {}
+    for name, value in items.items():
+        event = event_of(name)
+        kept = OTHER + name[len(event) :] if event in beyond else name
+        renamed[kept] = add(renamed[kept], value) if kept in renamed else value
+    return renamed
+
+
+def _sum(one: SparseHistogram, other: SparseHistogram) -> SparseHistogram:
+    tally = Tally()
+    for histogram in (one, other):
+        tally.add_counts(Cell(tick=0, release="", last=0, histograms={"": histogram}))
+    return tally.histogram("")

@@ -1,0 +1,63 @@
+"""What Elasticsearch must hold of a service, computed from Kafka, and what it does hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from elasticsearch import Elasticsearch
+
+from contracts import topics
+from contracts.errors import InvalidRecord
+from contracts.settings import KafkaSettings
+from streams.index.documents import documents_of
+from streams.messages import Message
+from tests.support.stack import consume
+
+Documents = dict[tuple[str, str], dict[str, Any]]
+"""Index and id to body."""
+
+_TOPICS = (topics.WINDOWS, topics.VERDICTS, topics.DECISIONS)
+
+
+def expected_documents(kafka: KafkaSettings, service: str) -> Documents:
+    """The newest version of every window, verdict, rollout and decision of a service."""
+    newest: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+    for topic in _TOPICS:
+        for found in consume(kafka, topic.name, at_least=0):
+            message = Message(topic.name, found.partition, found.offset, 0, {}, found.value)
+            try:
+                documents = documents_of(message)
+            except InvalidRecord:
+                continue  # poison of another test
+            for document in documents:
+                key = (document.index, document.id)
+                is_ours = document.body["service.name"] == service
+                if is_ours and newest.get(key, (-1, {}))[0] <= document.version:
+                    newest[key] = (document.version, document.body)
+    return {key: body for key, (_, body) in newest.items()}
+
+
+def stored_documents(client: Elasticsearch, service: str, *, refresh: bool = True) -> Documents:
+    """Every document of a service, whatever its kind; a red index would keep a refresh waiting."""
+    if refresh:
+        client.indices.refresh(index="coalmine-*", ignore_unavailable=True)
+    query = {"term": {"service.name": service}}
+    found = client.search(index="coalmine-*", query=query, size=10_000)
+    return {(hit["_index"], hit["_id"]): hit["_source"] for hit in found["hits"]["hits"]}
+
+
+def differences(expected: Documents, stored: Documents) -> dict[str, Any]:
+    """What is missing, too much, or different; empty where both are the same."""
+    changed = [
+        key
+        for key in expected.keys() & stored.keys()
+        if msgspec.json.encode(expected[key], order="sorted")
+        != msgspec.json.encode(stored[key], order="sorted")
+    ]
+    found = {
+        "missing": sorted(expected.keys() - stored.keys()),
+        "too much": sorted(stored.keys() - expected.keys()),
+        "different": sorted(changed),
+    }
+    return {name: keys for name, keys in found.items() if keys}

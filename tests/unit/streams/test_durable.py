@@ -1,0 +1,76 @@
+"""The places where Faust was changed, each by itself; whole workers are killed in tests/faults."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from contracts.errors import Fatal
+from contracts.settings import KafkaSettings
+from streams import durable
+from streams.durable import DurableApp, DurableTable, new_app, new_table
+
+
+@pytest.fixture
+def app() -> DurableApp:
+    """An app that is never started."""
+    return new_app("test", KafkaSettings())
+
+
+@pytest.fixture
+def table(app: DurableApp) -> DurableTable:
+    """Its table; nothing is sent anywhere."""
+    return new_table(app, "states", partitions=2)
+
+
+def record(table: DurableTable, key: bytes, version: int, value: bytes, topic: str = "") -> Any:
+    """One record of the changelog."""
+    raw = durable._VERSION.pack(version) + value
+    topic = topic or table.changelog_topic_name
+    return SimpleNamespace(message=SimpleNamespace(topic=topic, partition=1, key=key, value=raw))
+
+
+def test_what_a_wedged_worker_wrote_behind_its_successor_does_not_count(
+    table: DurableTable,
+) -> None:
+    """The changelog ends with an older value; recovery keeps the newer one."""
+    table.apply_changelog_batch(
+        [record(table, b"s", 7, b"new"), record(table, b"s", 5, b"of the zombie")]
+    )
+    assert (table.version_of(b"s"), table.value_of(b"s")) == (7, b"new")
+    table.apply_changelog_batch([record(table, b"s", 7, b"the same again")])
+    assert table.value_of(b"s") == b"the same again"
+    assert (table.version_of(b"t"), table.value_of(b"t")) == (-1, None)
+
+
+def test_a_record_of_another_table_is_left_out(table: DurableTable) -> None:
+    """Faust applies what it cannot place to the table it applied something to before."""
+    table.apply_changelog_batch([record(table, b"s", 7, b"x", topic="elsewhere")])
+    assert table.value_of(b"s") is None
+
+
+async def test_a_process_that_stood_still_ends_and_writes_nothing(
+    app: DurableApp, table: DurableTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever comes first after it wakes, the write or the pulse."""
+    ended: list[BaseException] = []
+
+    async def note(error: BaseException) -> None:
+        ended.append(error)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app, "stop_for_good", note)
+    monkeypatch.setattr(durable, "PULSE_S", 0.01)
+    pulse = asyncio.create_task(app.pulse())
+    await asyncio.sleep(0.05)
+    app.check_lease()
+    assert not ended
+    app._alive_s -= 2 * durable.LEASE_S
+    with pytest.raises(Fatal, match="stood still for 16 s"):
+        await table.put(b"s", b"x", version=1, partition=0)
+    await asyncio.sleep(0.05)
+    assert "another worker" in str(ended[0])
+    pulse.cancel()
