@@ -128,7 +128,7 @@ class Agent:
     def _look(self) -> bool:
         """Find files; False when it cannot be noted where reading begins in them."""
         self._watcher.look()
-        opened, gone = self._watcher.take_changes()
+        opened, gone = self._watcher.followed.take_changes()
         # first what is gone: an opened file may have its inode
         self._checkpoint.forget(gone)
         self._checkpoint.note_opened(opened)
@@ -146,7 +146,7 @@ class Agent:
 
     def _follow_moves(self) -> None:
         """Files that go on elsewhere do so in the same entry as what was read before."""
-        for position in self._watcher.take_moves():
+        for position in self._watcher.followed.take_moves():
             self._batch.cover(position, 0, self._clock.monotonic_s())
 
     def _take(self, reading: Reading) -> None:
