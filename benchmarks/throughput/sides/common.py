@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import struct
 import sys
 import time
 from typing import NamedTuple
@@ -62,6 +63,19 @@ class Result(Counts, kw_only=True):
     def key(self) -> Key:
         """Service, release, window."""
         return self.service, self.release, self.window
+
+
+LENGTH = struct.Struct(">I")
+"""Before each ``Loaded`` on the loader's stdin: its number of bytes."""
+
+
+class Loaded(msgspec.Struct, array_like=True, gc=False):
+    """A message that the loader writes; ``time`` becomes its timestamp."""
+
+    key: str
+    time: int
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Task(NamedTuple):
