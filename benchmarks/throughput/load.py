@@ -60,7 +60,7 @@ JSON_ZSTD = Topic("json-zstd", Form.JSON, "zstd", is_short=True)
 def fill(broker: Broker, topic: Topic, columns: Columns) -> None:
     """Make the topic and write the events to it."""
     broker.make_topic(topic.name)
-    command = [PEERS, "-m", "benchmarks.throughput.sides.loader"]
+    command = [str(PEERS), "-m", "benchmarks.throughput.sides.loader"]
     given = [broker.address, topic.name, topic.compression, str(topic.together)]
     with subprocess.Popen([*command, *given], stdin=subprocess.PIPE, cwd=ROOT) as loader:
         assert loader.stdin is not None
