@@ -42,8 +42,8 @@ class Topic(NamedTuple):
 
     @property
     def together(self) -> int:
-        """How many messages at most share a batch of Kafka's: our agent sends each by itself."""
-        return 10_000 if self.form is Form.JSON else 1
+        """Messages to a batch of Kafka's: 1,000 events in each form; our agent sends alone."""
+        return events.BATCH if self.form is Form.JSON else 1
 
 
 ARROW = Topic("arrow", Form.AGENT, "zstd")

@@ -35,6 +35,7 @@ def main() -> None:
             "acks": "all",
             "enable.idempotence": True,
             "partitioner": "murmur2",
+            "log_level": 3,
         }
     )
     for message in read():
