@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -13,12 +14,15 @@ import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import CommitFailedError, KafkaError
 
+from alerting import metrics
+from alerting.breaker import Breaker
 from alerting.intake import STAGE, Place, decode, select_endpoints
 from alerting.ledger import KafkaLedger
 from alerting.offsets import OffsetTracker, Partition
 from alerting.outbox import Outbox
-from alerting.pipeline import Parts, build_pipeline
+from alerting.pipeline import Parts
 from alerting.settings import Endpoint, load_endpoints
+from alerting.standing import Standing
 from alerting.transport import HttpTransport
 from alerting.watchdog import StallWatch
 from contracts import journal
@@ -27,6 +31,9 @@ from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord, Recoverable
 from contracts.settings import KafkaSettings, kafka_settings
 from contracts.topics import DECISIONS
+from health.address import Address
+from health.server import serve
+from health.vitals import Pulse, Vitals
 
 _log = structlog.get_logger()
 
@@ -39,14 +46,23 @@ _PATIENCE_S = 2.0
 """How long a consumer may stand still before decisions that wait for it."""
 _IDLE_PATIENCE_S = 3.0
 _IDLE_PATIENCE_LIMIT_S = 300.0
+_LOOP_LIMIT_S = 60.0
+_RECORDING_S = 50.0
+"""What an attempt may take beyond the request itself: its record waits for Kafka."""
+_SILENT_S = 15.0
+"""Kafka counts as away when it was not heard of for so long."""
 _PENDING_LIMIT = 10_000
 """Decisions under way; beyond it none are taken on until some are settled."""
 
 T = TypeVar("T")
 
 
-def run(config: Path) -> None:
+def run(config: Path, health: Address | None = None) -> None:
     """Deliver decisions to the endpoints of ``config`` until SIGTERM or SIGINT.
+
+    Args:
+        config: the endpoints file.
+        health: where it tells of its health.
 
     Raises:
         ConfigError: the file or the environment is wrong; nothing was started.
@@ -60,9 +76,12 @@ def run(config: Path) -> None:
             signal.signal(number, lambda *_: stop.set())
     _log.info("alerter_starting", endpoints=[e.name for e in endpoints], kafka=settings.bootstrap)
     clock = SystemClock()
-    ledger = _insist(lambda: KafkaLedger(settings, clock), stop)
-    if ledger is not None:
-        Alerter(endpoints, lambda: _consumer(settings), ledger, clock).run(stop)
+    vitals, standing = Vitals(clock), Standing()
+    with serve(health, vitals, metrics.REGISTRY):
+        ledger = _insist(lambda: KafkaLedger(settings, clock, standing), stop)
+        if ledger is not None:
+            consume = partial(_consumer, settings)
+            Alerter(endpoints, consume, ledger, clock, vitals, standing).run(stop)
     _log.info("alerter_stopped")
 
 
@@ -74,6 +93,8 @@ class Alerter:
         make_consumer: gives one that is not subscribed yet.
         ledger: what was delivered.
         clock: the machine's.
+        vitals: what tells whether it moves, and can work.
+        standing: which decisions still stand; the ledger adds what it reads back.
     """
 
     def __init__(
@@ -82,6 +103,8 @@ class Alerter:
         make_consumer: Callable[[], Any],
         ledger: KafkaLedger,
         clock: Clock,
+        vitals: Vitals,
+        standing: Standing,
     ) -> None:
         self._endpoints = endpoints
         self._make_consumer = make_consumer
@@ -93,14 +116,18 @@ class Alerter:
         self._ledger = ledger
         self._clock = clock
         self._offsets = OffsetTracker()
-        # only the jitter of retries comes from it
-        parts = Parts(clock, HttpTransport(), ledger, Random())  # noqa: S311 - see above
-        stages = build_pipeline(parts)
-        self._outboxes = {
-            endpoint.name: Outbox(endpoint, stages, ledger, clock, self._offsets.settled)
-            for endpoint in endpoints
-        }
+        self._standing = standing
+        self._outboxes = {endpoint.name: self._outbox(endpoint) for endpoint in endpoints}
         self._must_catch_up = True
+        self._pulse = vitals.pulse("reading", _LOOP_LIMIT_S)
+        self._kafka = Pulse(_SILENT_S, clock)
+        self._is_member = False
+        for name, outbox in self._outboxes.items():
+            limit_s = outbox.endpoint.timeout_s + _RECORDING_S
+            outbox.pulse = vitals.pulse(f"endpoint {name}", limit_s)
+        vitals.need("kafka answers", lambda: self._is_member and not self._kafka.is_stuck)
+        metrics.PENDING.set_function(self._offsets.pending)
+        metrics.PENDING_SECONDS.set_function(self._pending_s)
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; what is under way then is sent again after the next start."""
@@ -111,6 +138,7 @@ class Alerter:
         for thread in threads:
             thread.start()
         while not stop.is_set():
+            self._pulse.beat()
             try:
                 if self._consumer is None:
                     self._join()
@@ -139,7 +167,27 @@ class Alerter:
         for outbox in self._outboxes.values():
             outbox.drop(gone)
         self._must_catch_up = True
+        self._is_member = True
+        self._kafka.beat()
         _log.info("alerter_ready", partitions=sorted(number for _, number in partitions))
+
+    def _outbox(self, endpoint: Endpoint) -> Outbox:
+        breaker = Breaker(endpoint.name)
+        metrics.CIRCUIT_OPEN.labels(endpoint.name).set_function(lambda: breaker.is_open)
+        parts = Parts(
+            clock=self._clock,
+            transport=HttpTransport(),
+            ledger=self._ledger,
+            random=Random(),  # noqa: S311 - only the jitter of retries comes from it
+            standing=self._standing,
+            breaker=breaker,
+        )
+        return Outbox(endpoint, parts, self._offsets.settled)
+
+    def _pending_s(self) -> float:
+        waiting = [outbox.waiting_since for outbox in self._outboxes.values()]
+        since = min((made for made in waiting if made is not None), default=None)
+        return 0.0 if since is None else (self._clock.now_ms() - since) / 1000
 
     def _join(self) -> None:
         self._consumer = self._make_consumer()
@@ -151,6 +199,7 @@ class Alerter:
 
     def _leave(self) -> None:
         """Drop the consumer; the next one reads again what is not committed."""
+        self._is_member = False
         consumer, self._consumer = self._consumer, None
         consumer.close(autocommit=False, timeout_ms=2_000)
 
@@ -167,7 +216,11 @@ class Alerter:
         self._joined_at_s = now_s
         ends = self._consumer.end_offsets(partitions)
         positions = {(p.topic, p.partition): self._consumer.position(p, 100) for p in partitions}
+        self._kafka.beat()
         known = {(p.topic, p.partition): end for p, end in ends.items()}
+        metrics.LAG_MESSAGES.set(
+            sum(known[place] - (position or 0) for place, position in positions.items())
+        )
         if self._watch.is_stalled(positions, known, now_s):
             _log.error("consumer_stalled", positions={str(k): v for k, v in positions.items()})
             self._leave()
@@ -181,8 +234,10 @@ class Alerter:
 
     def _turn(self, stop: threading.Event) -> None:
         batches = self._consumer.poll(timeout_ms=_POLL_MS)
+        if batches:
+            self._kafka.beat()
         if batches and self._must_catch_up:
-            _insist(self._ledger.catch_up, stop)
+            _insist(self._ledger.catch_up, stop, self._pulse)
             self._must_catch_up = False
         for records in batches.values():
             for record in records:
@@ -201,6 +256,7 @@ class Alerter:
             decision = decode(record.value)
         except InvalidRecord as error:
             _log.warning("decision_invalid", origin=str(place), reason=str(error))
+            metrics.DEAD_LETTERS.labels(metrics.reason_label(error.reason)).inc()
             letter = dead_letter(
                 error,
                 stage=STAGE,
@@ -209,11 +265,13 @@ class Alerter:
                 time=self._clock.now_ms(),
             )
             self._offsets.began(place, waits_for=1)
-            if _insist(lambda: self._ledger.set_aside(letter), stop):
+            if _insist(lambda: self._ledger.set_aside(letter), stop, self._pulse):
                 self._offsets.settled(place)
             return
+        self._standing.note(decision)
         chosen = select_endpoints(decision, self._endpoints, self._ledger)
         _log.info("decision_taken", decision=decision.id, endpoints=[e.name for e in chosen])
+        metrics.DECISIONS.labels(decision.action).inc()
         self._offsets.began(place, waits_for=len(chosen))
         for endpoint in chosen:
             self._outboxes[endpoint.name].put(decision, place)
@@ -281,9 +339,13 @@ def _consumer(settings: KafkaSettings) -> Any:  # noqa: ANN401 - untyped library
         raise Recoverable(f"Kafka cannot be reached: {error}") from error
 
 
-def _insist(attempt: Callable[[], T], stop: threading.Event) -> T | None:
+def _insist(
+    attempt: Callable[[], T], stop: threading.Event, pulse: Pulse | None = None
+) -> T | None:
     """The result of ``attempt``, tried until it works; None when stopped before."""
     while not stop.is_set():
+        if pulse is not None:
+            pulse.beat()
         try:
             return attempt()
         except Recoverable as error:

@@ -9,7 +9,7 @@ import msgspec
 
 from alerting.pipeline import Ledger
 from alerting.settings import Endpoint
-from contracts.errors import InvalidRecord
+from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.results import Decision
 
 STAGE = "alerting.decode"
@@ -39,7 +39,7 @@ def decode(value: bytes | None) -> Decision:
         decision = msgspec.json.decode(value, type=Decision)
     except msgspec.ValidationError as error:
         raise InvalidRecord("not a decision", str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidRecord("not json", str(error)) from error
     if not decision.id or not decision.service:
         raise InvalidRecord("not a decision", "expected an id and a service")

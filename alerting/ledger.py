@@ -1,12 +1,14 @@
 """The record of deliveries on ``coalmine.deliveries``: written after each attempt, read at start.
 
 It is what makes a restart safe: what is recorded is not sent again, what is not recorded is sent
-again with the same id. It is read back as far as a decision may live, and no further.
+again with the same id. It is read back as far as a decision may live, and no further; and so are
+the decisions, because one that was overruled meanwhile must not be sent.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,11 +17,12 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from alerting.pipeline import FINAL
+from alerting.standing import Standing
 from contracts.clock import Clock
-from contracts.errors import Recoverable
-from contracts.results import DeadLetter, Delivery
+from contracts.errors import UNREADABLE, Recoverable
+from contracts.results import DeadLetter, Decision, Delivery, DeliveryOutcome
 from contracts.settings import KafkaSettings
-from contracts.topics import DEADLETTERS, DELIVERIES
+from contracts.topics import DEADLETTERS, DECISIONS, DELIVERIES
 
 _log = structlog.get_logger()
 
@@ -27,6 +30,8 @@ LOOK_BACK_MS = 24 * 3_600_000
 """Decisions live for minutes; one that lives longer than this may be sent twice."""
 
 _ACKNOWLEDGED_WITHIN_S = 10
+_BLOCKED_AT_MOST_MS = 5_000
+"""An endpoint's thread that records while Kafka is away has other decisions to send."""
 
 
 class DeliveryMemory:
@@ -35,6 +40,8 @@ class DeliveryMemory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str], tuple[int, int, bool]] = {}
+        self._told: dict[str, int] = {}
+        """Decisions that any endpoint heard of, with the time of it."""
 
     def note(self, delivery: Delivery) -> None:
         """Take one record into account; the order of records does not matter."""
@@ -46,6 +53,8 @@ class DeliveryMemory:
                 max(attempts, delivery.attempt),
                 is_over or delivery.outcome in FINAL,
             )
+            if delivery.outcome is DeliveryOutcome.DELIVERED:
+                self._told[delivery.decision] = delivery.time
 
     def is_settled(self, decision_id: str, endpoint: str) -> bool:
         """See ``Ledger``."""
@@ -57,26 +66,42 @@ class DeliveryMemory:
         with self._lock:
             return self._seen.get((decision_id, endpoint), (0, 0, False))[1]
 
+    def has_reached_anyone(self, decision_id: str) -> bool:
+        """See ``Ledger``."""
+        with self._lock:
+            return decision_id in self._told
+
     def forget_before(self, time_ms: int) -> None:
         """Drop what is older: its decisions have expired."""
         with self._lock:
             self._seen = {key: seen for key, seen in self._seen.items() if seen[0] >= time_ms}
+            self._told = {key: time for key, time in self._told.items() if time >= time_ms}
 
 
 class KafkaLedger:
     """The ledger of production, see ``Ledger``.
 
+    Args:
+        settings: where Kafka is.
+        clock: the machine's.
+        standing: learns, when the ledger is read, which decisions were made.
+
     Raises:
         Recoverable: Kafka cannot be reached.
     """
 
-    def __init__(self, settings: KafkaSettings, clock: Clock) -> None:
+    def __init__(self, settings: KafkaSettings, clock: Clock, standing: Standing) -> None:
         self._options = settings.client_options()
         self._clock = clock
+        self._standing = standing
         self._memory = DeliveryMemory()
         try:
             self._producer = KafkaProducer(
-                **self._options, acks="all", enable_idempotence=True, linger_ms=0
+                **self._options,
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=0,
+                max_block_ms=_BLOCKED_AT_MOST_MS,
             )
         except KafkaError as error:
             raise Recoverable(f"Kafka cannot be reached: {error}") from error
@@ -88,6 +113,14 @@ class KafkaLedger:
     def attempts(self, decision_id: str, endpoint: str) -> int:
         """See ``Ledger``."""
         return self._memory.attempts(decision_id, endpoint)
+
+    def has_reached_anyone(self, decision_id: str) -> bool:
+        """See ``Ledger``."""
+        return self._memory.has_reached_anyone(decision_id)
+
+    def announce(self, decision: Decision) -> None:
+        """See ``Ledger``."""
+        self._send(DECISIONS.name, decision.service, decision)
 
     def record(self, delivery: Delivery) -> None:
         """See ``Ledger``."""
@@ -104,17 +137,19 @@ class KafkaLedger:
         return True
 
     def catch_up(self) -> None:
-        """Read every record of the last day, those of other alerters included.
+        """Read every record and decision of the last day, other alerters' records included.
 
         Raises:
             Recoverable: Kafka cannot be reached.
         """
         since_ms = self._clock.now_ms() - LOOK_BACK_MS
         self._memory.forget_before(since_ms)
+        self._standing.forget_before(since_ms)
         try:
             consumer = KafkaConsumer(**self._options, fetch_max_wait_ms=50)
             try:
-                count = self._read(consumer, since_ms)
+                count = self._read(consumer, DELIVERIES.name, since_ms, self._note)
+                self._read(consumer, DECISIONS.name, since_ms, self._note_decision)
             finally:
                 consumer.close(autocommit=False)
         except KafkaError as error:
@@ -125,9 +160,15 @@ class KafkaLedger:
         """Send what waits, for at most two seconds."""
         self._producer.close(timeout=2)
 
-    def _read(self, consumer: Any, since_ms: int) -> int:  # noqa: ANN401 - untyped library
-        numbers = consumer.partitions_for_topic(DELIVERIES.name) or ()
-        partitions = [TopicPartition(DELIVERIES.name, number) for number in numbers]
+    def _read(
+        self,
+        consumer: Any,  # noqa: ANN401 - untyped library
+        topic: str,
+        since_ms: int,
+        note: Callable[[bytes | None], bool],
+    ) -> int:
+        numbers = consumer.partitions_for_topic(topic) or ()
+        partitions = [TopicPartition(topic, number) for number in numbers]
         if not partitions:
             return 0
         consumer.assign(partitions)
@@ -139,17 +180,24 @@ class KafkaLedger:
         count = 0
         while any(consumer.position(p) < ends[p] for p in partitions):
             for records in consumer.poll(timeout_ms=200).values():
-                count += sum(self._note(record.value) for record in records)
+                count += sum(note(record.value) for record in records)
         return count
 
     def _note(self, value: bytes | None) -> bool:
         try:
             self._memory.note(msgspec.json.decode(value or b"", type=Delivery))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return False  # not ours: whoever wrote it, it tells nothing of a delivery
         return True
 
-    def _send(self, topic: str, key: str, document: Delivery | DeadLetter) -> None:
+    def _note_decision(self, value: bytes | None) -> bool:
+        try:
+            self._standing.note(msgspec.json.decode(value or b"", type=Decision))
+        except UNREADABLE:
+            return False  # set aside where it is taken
+        return True
+
+    def _send(self, topic: str, key: str, document: Delivery | Decision | DeadLetter) -> None:
         value = msgspec.json.encode(document)
         try:
             sent = self._producer.send(topic, value, key=key.encode())

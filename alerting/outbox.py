@@ -1,30 +1,31 @@
 """Notices of one endpoint, each at its time, on a thread of their own.
 
 An endpoint that hangs delays nobody but itself; a decision that waits for its next attempt does
-not hold up the endpoint's other decisions.
+not hold up the endpoint's other decisions, and while its circuit is open they do not wear it out.
+What waits, waits by the monotonic clock: a step of the wall clock delays no rollback.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from alerting.intake import Place
 from alerting.offsets import Partition
-from alerting.pipeline import FINAL, Ledger, Notice, Stage, run_stages
+from alerting.pipeline import FINAL, Notice, Parts, build_pipeline, run_stages
 from alerting.settings import Endpoint
-from contracts.clock import Clock
 from contracts.results import Decision
+from health.vitals import Pulse
 
-_RECORD_AGAIN_MS = 1_000
+_RECORD_AGAIN_S = 1.0
 
 
 @dataclass(slots=True)
 class _Job:
     notice: Notice
+    due_s: float
+    """Monotonic seconds."""
     places: list[Place] = field(default_factory=list)
     """Messages that carry this decision; a decision may be on the topic more than once."""
 
@@ -34,29 +35,30 @@ class Outbox:
 
     Args:
         endpoint: whom it is for.
-        stages: what ``build_pipeline`` gave.
-        ledger: how often this decision was tried before.
-        clock: says what is due.
+        parts: what its pipeline is built of; the clock says what is due, the breaker what waits.
         on_settled: called once for each place whose decision this endpoint is done with.
     """
 
     def __init__(
-        self,
-        endpoint: Endpoint,
-        stages: Sequence[Stage],
-        ledger: Ledger,
-        clock: Clock,
-        on_settled: Callable[[Place], None],
+        self, endpoint: Endpoint, parts: Parts, on_settled: Callable[[Place], None]
     ) -> None:
         self.endpoint = endpoint
-        self._stages = stages
-        self._ledger = ledger
-        self._clock = clock
+        self._stages = build_pipeline(parts)
+        self._ledger = parts.ledger
+        self._clock = parts.clock
+        self._breaker = parts.breaker
         self._on_settled = on_settled
+        self.pulse = Pulse(endpoint.timeout_s, self._clock)
+        """Due to move while an attempt is under way."""
         self._jobs: dict[str, _Job] = {}
-        self._due: list[tuple[int, int, str]] = []
-        self._order = itertools.count()
         self._changed = threading.Condition()
+
+    @property
+    def waiting_since(self) -> int | None:
+        """When the oldest decision that is under way was made, epoch milliseconds."""
+        with self._changed:
+            made = [job.notice.decision.processed_time for job in self._jobs.values()]
+        return min(made, default=None)
 
     def put(self, decision: Decision, place: Place) -> None:
         """Take a decision on; the same decision twice is one job."""
@@ -64,8 +66,9 @@ class Outbox:
             job = self._jobs.get(decision.id)
             if job is None:
                 attempt = self._ledger.attempts(decision.id, self.endpoint.name) + 1
-                job = self._jobs[decision.id] = _Job(Notice(decision, self.endpoint, attempt))
-                self._push(decision.id, self._clock.now_ms())
+                notice = Notice(decision, self.endpoint, attempt)
+                job = self._jobs[decision.id] = _Job(notice, self._clock.monotonic_s())
+                self._changed.notify_all()
             job.places.append(place)
 
     def drop(self, partitions: Iterable[Partition]) -> None:
@@ -84,10 +87,11 @@ class Outbox:
             Seconds until the next one is due; None when none waits.
         """
         with self._changed:
-            decision_id = self._pop_due()
-            job = self._jobs.get(decision_id) if decision_id else None
-        if job is not None:
-            self._keep_or_settle(job, run_stages(self._stages, job.notice))
+            job = self._next()
+            is_due = job is not None and self._due_s(job) <= self._clock.monotonic_s()
+        if job is not None and is_due:
+            with self.pulse:
+                self._keep_or_settle(job, run_stages(self._stages, job.notice))
         with self._changed:
             return self._next_s()
 
@@ -105,38 +109,38 @@ class Outbox:
             self._changed.notify_all()
 
     def _keep_or_settle(self, job: _Job, notice: Notice) -> None:
-        decision_id = notice.decision.id
+        decision, now_s = notice.decision, self._clock.monotonic_s()
         with self._changed:
             if not notice.is_recorded:
-                job.notice = notice
-                self._push(decision_id, self._clock.now_ms() + _RECORD_AGAIN_MS)
+                job.notice, job.due_s = notice, now_s + _RECORD_AGAIN_S
                 return
-            if notice.outcome not in FINAL and notice.retry_at is not None:
-                job.notice = Notice(notice.decision, notice.endpoint, notice.attempt + 1)
-                self._push(decision_id, notice.retry_at)
+            if notice.outcome not in FINAL:
+                attempt = notice.attempt + 1
+                job.notice = Notice(decision, self.endpoint, attempt, reason=notice.reason)
+                job.due_s = now_s + notice.retry_in_s
                 return
-            if self._jobs.get(decision_id) is job:
-                del self._jobs[decision_id]
+            if self._jobs.get(decision.id) is job:
+                del self._jobs[decision.id]
             places = list(job.places)
         for place in places:
             self._on_settled(place)
 
-    def _push(self, decision_id: str, due_ms: int) -> None:
-        heapq.heappush(self._due, (due_ms, next(self._order), decision_id))
-        self._changed.notify_all()
+    def _next(self) -> _Job | None:
+        """The earliest job; of several the one least tried, so that no one is always the probe."""
+        jobs = self._jobs.values()
+        return min(jobs, key=lambda job: (self._due_s(job), job.notice.attempt), default=None)
 
-    def _pop_due(self) -> str | None:
-        self._forget_dropped()
-        if self._due and self._due[0][0] <= self._clock.now_ms():
-            return heapq.heappop(self._due)[2]
-        return None
+    def _due_s(self, job: _Job) -> float:
+        """When a job may go: a retry not before the endpoint's probe, unless it expires earlier."""
+        notice = job.notice
+        if notice.attempt == 1 or notice.outcome is not None:
+            return job.due_s
+        left_s = (notice.decision.expires_at - self._clock.now_ms()) / 1000
+        expires_s = self._clock.monotonic_s() + left_s
+        return max(job.due_s, min(self._breaker.probe_at_s, expires_s))
 
     def _next_s(self) -> float | None:
-        self._forget_dropped()
-        if not self._due:
+        job = self._next()
+        if job is None:
             return None
-        return max(0.0, (self._due[0][0] - self._clock.now_ms()) / 1000)
-
-    def _forget_dropped(self) -> None:
-        while self._due and self._due[0][2] not in self._jobs:
-            heapq.heappop(self._due)
+        return max(0.0, self._due_s(job) - self._clock.monotonic_s())

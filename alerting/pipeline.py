@@ -14,20 +14,27 @@ from typing import Protocol
 
 import structlog
 
+from alerting import metrics
+from alerting.breaker import Breaker
+from alerting.escalation import escalation_of, is_called_for
 from alerting.integrations import PRESETS
 from alerting.integrations.message import Message
-from alerting.retry import delay_s, may_pass
+from alerting.retry import delay_s, may_pass, retry_after_s
 from alerting.settings import Endpoint
 from alerting.signing import signed_headers, webhook_id
+from alerting.standing import Standing
 from alerting.transport import Answer, Request, Transport
 from contracts.clock import Clock
 from contracts.errors import Recoverable
-from contracts.results import Decision, Delivery, DeliveryOutcome
+from contracts.results import Decision, DecisionAction, Delivery, DeliveryOutcome
 
 _log = structlog.get_logger()
 
 FINAL = frozenset(DeliveryOutcome) - {DeliveryOutcome.RETRYING}
 """Outcomes after which an endpoint is not told of this decision again."""
+
+_BODY_KEPT = 64 * 1024
+"""Characters of a body that its record keeps: a record must fit into a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,11 @@ class Notice:
     answer: Answer | None = None
     outcome: DeliveryOutcome | None = None
     reason: str = ""
-    retry_at: int | None = None
-    """Wall time of the next attempt, epoch milliseconds, where the outcome is retrying."""
+    """Why this attempt failed; before it, why the last one did."""
+    overruled_by: DecisionAction | None = None
+    is_circuit_open: bool = False
+    retry_in_s: float = 0.0
+    """Seconds to the next attempt, where the outcome is retrying."""
     is_recorded: bool = False
 
 
@@ -58,6 +68,18 @@ class Ledger(Protocol):
 
     def attempts(self, decision_id: str, endpoint: str) -> int:
         """How many attempts were recorded so far."""
+        ...
+
+    def has_reached_anyone(self, decision_id: str) -> bool:
+        """Whether any endpoint heard of this decision."""
+        ...
+
+    def announce(self, decision: Decision) -> None:
+        """Put a decision of ours on the topic; returns once it is safe.
+
+        Raises:
+            Recoverable: it could not be stored now; offer it again.
+        """
         ...
 
     def record(self, delivery: Delivery) -> None:
@@ -80,12 +102,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the stages need from outside."""
+    """What the stages of one endpoint need from outside; ``breaker`` alone is that endpoint's."""
 
     clock: Clock
     transport: Transport
     ledger: Ledger
     random: Random
+    standing: Standing
+    breaker: Breaker
 
 
 def build_pipeline(parts: Parts) -> tuple[Stage, ...]:
@@ -96,11 +120,13 @@ def build_pipeline(parts: Parts) -> tuple[Stage, ...]:
     """
     return (
         Stage("begin", lambda n: replace(n, started_at=parts.clock.now_ms())),
-        Stage("refuse_stale", _refuse_stale),
+        Stage("refuse_stale", lambda n: _refuse_stale(n, parts.standing)),
         Stage("render", _render),
         Stage("sign", lambda n: _sign(n, parts.clock)),
-        Stage("send", lambda n: _send(n, parts.transport)),
-        Stage("settle", lambda n: _settle(n, parts.clock, parts.random)),
+        Stage("send", lambda n: _send(n, parts.transport, parts.clock)),
+        Stage("settle", lambda n: _settle(n, parts)),
+        # before the record: a crash in between raises it again, under the same id
+        Stage("escalate", lambda n: _escalate(n, parts), sees_endings=True),
         Stage("record", lambda n: _record(n, parts.ledger), sees_endings=True),
     )
 
@@ -109,17 +135,23 @@ def run_stages(stages: Sequence[Stage], notice: Notice) -> Notice:
     """One attempt from its first stage to its record.
 
     A fault of our own in a stage ends this notice, visibly, and never the worker. A notice that
-    comes back with an outcome but unrecorded is given in again: only ``record`` runs then.
+    comes back with an outcome but unrecorded is given in again: only the last stages run then.
     """
     for stage in stages:
         if notice.outcome is None or stage.sees_endings:
-            notice = _run_guarded(stage, notice)
+            try:
+                notice = _run_guarded(stage, notice)
+            except Recoverable as error:
+                _log.warning("record_failed", decision=notice.decision.id, reason=str(error))
+                break
     return notice
 
 
 def _run_guarded(stage: Stage, notice: Notice) -> Notice:
     try:
         return stage.run(notice)
+    except Recoverable:
+        raise
     except Exception as error:  # noqa: BLE001 - logged and recorded: one notice ends, not its worker
         _log.exception("stage_failed", stage=stage.name, decision=notice.decision.id)
         if notice.outcome is not None:
@@ -128,15 +160,22 @@ def _run_guarded(stage: Stage, notice: Notice) -> Notice:
         return replace(notice, outcome=DeliveryOutcome.EXHAUSTED, reason=reason)
 
 
-def _refuse_stale(notice: Notice) -> Notice:
+def _refuse_stale(notice: Notice, standing: Standing) -> Notice:
     """A rollback that comes late hits a release that nobody meant: it is told to people instead."""
+    if later := standing.overruled_by(notice.decision):
+        return replace(
+            notice,
+            outcome=DeliveryOutcome.OBSOLETE,
+            reason=f"overruled: {later.action.value}",
+            overruled_by=later.action,
+        )
     if notice.started_at < notice.decision.expires_at:
         return notice
     was_tried = notice.attempt > 1
     return replace(
         notice,
         outcome=DeliveryOutcome.EXHAUSTED if was_tried else DeliveryOutcome.EXPIRED,
-        reason="decision expired",
+        reason=notice.reason or "decision expired",
     )
 
 
@@ -158,34 +197,69 @@ def _sign(notice: Notice, clock: Clock) -> Notice:
     return replace(notice, request=request)
 
 
-def _send(notice: Notice, transport: Transport) -> Notice:
+def _send(notice: Notice, transport: Transport, clock: Clock) -> Notice:
     assert notice.request is not None, "signed before sent"
-    return replace(notice, answer=transport.send(notice.endpoint, notice.request))
+    left_s = (notice.decision.expires_at - clock.now_ms()) / 1000
+    request = replace(notice.request, within_s=left_s)
+    return replace(notice, answer=transport.send(notice.endpoint, request))
 
 
-def _settle(notice: Notice, clock: Clock, random: Random) -> Notice:
+def _settle(notice: Notice, parts: Parts) -> Notice:
     """What the answer means: delivered, refused for good, to be tried again, or out of time."""
-    answer = notice.answer
+    answer, breaker = notice.answer, parts.breaker
     assert answer is not None, "sent before settled"
     reason = answer.failure or f"http {answer.status}"
-    if answer.status is not None and 200 <= answer.status < 300:
-        return replace(notice, outcome=DeliveryOutcome.DELIVERED)
     if not may_pass(answer):
+        breaker.passed()
+        is_taken = answer.status is not None and 200 <= answer.status < 300
+        if is_taken:
+            return replace(notice, outcome=DeliveryOutcome.DELIVERED, reason="")
         return replace(notice, outcome=DeliveryOutcome.REFUSED, reason=reason)
-    now_ms = clock.now_ms()
-    wait_s = delay_s(notice.endpoint, notice.attempt, answer, random, now_ms)
-    retry_at = now_ms + round(wait_s * 1000)
-    if retry_at >= notice.decision.expires_at:
-        return replace(notice, outcome=DeliveryOutcome.EXHAUSTED, reason=reason)
-    return replace(notice, outcome=DeliveryOutcome.RETRYING, reason=reason, retry_at=retry_at)
+    now_ms = parts.clock.now_ms()
+    tried = max(notice.attempt, breaker.probes + 1)
+    wait_s = delay_s(notice.endpoint, tried, answer, parts.random, now_ms)
+    breaker.failed(reason, parts.clock.monotonic_s(), wait_s)
+    failed = replace(notice, reason=reason, is_circuit_open=breaker.is_open)
+    if now_ms + wait_s * 1000 >= notice.decision.expires_at:
+        return replace(failed, outcome=DeliveryOutcome.EXHAUSTED)
+    if breaker.is_open:  # the probe says when; what the receiver asked for holds anyway
+        wait_s = retry_after_s(answer.retry_after, now_ms)
+    return replace(failed, outcome=DeliveryOutcome.RETRYING, retry_in_s=wait_s)
+
+
+def _escalate(notice: Notice, parts: Parts) -> Notice:
+    """Call people where an endpoint will never hear of this decision.
+
+    Raises:
+        Recoverable: Kafka does not take the call now; nothing is recorded until it does.
+    """
+    decision, ledger = notice.decision, parts.ledger
+    assert notice.outcome is not None, "settled before escalated"
+    if is_called_for(
+        decision,
+        notice.outcome,
+        now_ms=notice.started_at,
+        ended_by=notice.overruled_by,
+        has_reached_anyone=ledger.has_reached_anyone(decision.id),
+    ):
+        why = f"{notice.outcome.value}: {notice.reason}, attempt {notice.attempt}"
+        ledger.announce(escalation_of(decision, notice.endpoint.name, why, notice.started_at))
+    return notice
 
 
 def _record(notice: Notice, ledger: Ledger) -> Notice:
+    """Store how the attempt ended.
+
+    Raises:
+        Recoverable: Kafka does not take it now; but where there will be another attempt, that one
+            does not wait for the record of this one.
+    """
     try:
         ledger.record(delivery_of(notice))
     except Recoverable as error:
+        if notice.outcome is not DeliveryOutcome.RETRYING:
+            raise
         _log.warning("record_failed", decision=notice.decision.id, reason=str(error))
-        return notice
     _report(notice)
     return replace(notice, is_recorded=True)
 
@@ -208,11 +282,13 @@ def delivery_of(notice: Notice) -> Delivery:
         status=answer.status if answer else None,
         reason=notice.reason,
         duration_ms=round(answer.duration_ms, 3) if answer else 0.0,
-        body=notice.message.body.decode() if notice.message else "",
+        body=notice.message.body.decode()[:_BODY_KEPT] if notice.message else "",
+        is_circuit_open=notice.is_circuit_open,
     )
 
 
 def _report(notice: Notice) -> None:
+    metrics.count(notice)
     fields = {
         "decision": notice.decision.id,
         "service": notice.decision.service,
@@ -227,6 +303,8 @@ def _report(notice: Notice) -> None:
         _log.info("delivered", **fields)
     elif notice.outcome is DeliveryOutcome.RETRYING:
         _log.warning("delivery_failed", **fields)
+    elif notice.outcome is DeliveryOutcome.OBSOLETE:
+        _log.warning("delivery_obsolete", **fields)
     else:
         # people must act now: nobody else will tell this endpoint
         _log.error("delivery_exhausted", **fields)

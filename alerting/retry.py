@@ -15,8 +15,8 @@ _AGAIN = frozenset({408, 425, 429})
 def may_pass(answer: Answer) -> bool:
     """Whether trying again can help: a passing fault of the network or of the receiver.
 
-    >>> [may_pass(Answer(status=s)) for s in (500, 429, 404, 302)]
-    [True, True, False, False]
+    >>> [may_pass(Answer(status=s)) for s in (500, 429, 404, 302, 204)]
+    [True, True, False, False, False]
     """
     if answer.status is None:
         return answer.failure != "forbidden address"

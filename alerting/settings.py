@@ -88,8 +88,10 @@ class Endpoint:
 
     def wants(self, decision: Decision) -> bool:
         """Whether this endpoint is to be told of this decision."""
-        return decision.action in self.actions and any(
-            fnmatchcase(decision.service, glob) for glob in self.services
+        return (
+            decision.action in self.actions
+            and decision.undelivered_to != self.name
+            and any(fnmatchcase(decision.service, glob) for glob in self.services)
         )
 
 

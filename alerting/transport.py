@@ -6,6 +6,7 @@ checked is the address that is connected to, and it reads nothing from the envir
 
 from __future__ import annotations
 
+import math
 import ssl
 import time
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,8 @@ class Request:
     method: str
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    within_s: float = math.inf
+    """Seconds until its decision expires: what is not sent by then is not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,17 @@ class HttpTransport:
         """See ``Transport``."""
         began = time.monotonic()
         try:
-            status, retry_after = self._exchange(endpoint, request, began + endpoint.timeout_s)
+            status, retry_after = self._exchange(endpoint, request, began)
         except Exception as error:  # noqa: BLE001 - a receiver may break HTTP in any way it likes
             return Answer(failure=_failure(error), duration_ms=_since_ms(began))
         return Answer(status=status, retry_after=retry_after, duration_ms=_since_ms(began))
 
-    def _exchange(self, endpoint: Endpoint, request: Request, deadline_s: float) -> tuple[int, str]:
-        backend = _CheckedBackend(endpoint.private_networks, deadline_s, self._resolve)
+    def _exchange(self, endpoint: Endpoint, request: Request, began_s: float) -> tuple[int, str]:
+        times = _Times(
+            send_by_s=began_s + min(endpoint.timeout_s, request.within_s),
+            end_s=began_s + endpoint.timeout_s,
+        )
+        backend = _CheckedBackend(endpoint.private_networks, times, self._resolve)
         url = endpoint.url.reveal()
         tls = _tls(endpoint.ca_file) if url.lower().startswith("https:") else None
         with httpcore.ConnectionPool(
@@ -135,14 +142,20 @@ def _failure(error: Exception) -> str:
     return "connection"
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Of one attempt, monotonic seconds: the last moment to send, and the one to be answered."""
+
+    send_by_s: float
+    end_s: float
+
+
 class _CheckedBackend(httpcore.NetworkBackend):
     """Connects only to addresses that were checked, and holds everything to one deadline."""
 
-    def __init__(
-        self, allowed: Sequence[Network], deadline_s: float, resolve: Resolve | None
-    ) -> None:
+    def __init__(self, allowed: Sequence[Network], times: _Times, resolve: Resolve | None) -> None:
         self._allowed = allowed
-        self._deadline_s = deadline_s
+        self._times = times
         self._resolve = resolve
         self._sockets = httpcore.SyncBackend()
 
@@ -161,11 +174,11 @@ class _CheckedBackend(httpcore.NetworkBackend):
                 stream = self._sockets.connect_tcp(
                     str(address),
                     port,
-                    _left_s(self._deadline_s, timeout),
+                    _left_s(self._times.send_by_s, timeout),
                     local_address,
                     socket_options,
                 )
-                return _DeadlineStream(stream, self._deadline_s)
+                return _DeadlineStream(stream, self._times)
             except httpcore.ConnectError as error:
                 failure = error
         raise failure
@@ -174,15 +187,15 @@ class _CheckedBackend(httpcore.NetworkBackend):
 class _DeadlineStream(httpcore.NetworkStream):
     """A receiver that sends one byte a second does not get a new timeout with each."""
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline_s: float) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, times: _Times) -> None:
         self._stream = stream
-        self._deadline_s = deadline_s
+        self._times = times
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _left_s(self._deadline_s, timeout))
+        return self._stream.read(max_bytes, _left_s(self._times.end_s, timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left_s(self._deadline_s, timeout))
+        self._stream.write(buffer, _left_s(self._times.send_by_s, timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -193,9 +206,9 @@ class _DeadlineStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        left_s = _left_s(self._deadline_s, timeout)
+        left_s = _left_s(self._times.send_by_s, timeout)
         secured = self._stream.start_tls(ssl_context, server_hostname, left_s)
-        return _DeadlineStream(secured, self._deadline_s)
+        return _DeadlineStream(secured, self._times)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's signature
         return self._stream.get_extra_info(info)

@@ -21,11 +21,14 @@ from evidence_latency import latency_delays, latency_errors  # noqa: E402 - the 
 from evidence_peers import peers, peers_small_share  # noqa: E402 - the path comes first
 from evidence_reality import bursts as bursts_of_sessions  # noqa: E402 - the path comes first
 from evidence_reality import hosts, late_reports  # noqa: E402 - the path comes first
+from evidence_state import state_sizes  # noqa: E402 - the path comes first
 
+from contracts.policy import Policy  # noqa: E402 - the path comes first
 from streams.judge import combine, forecast, ratio, sample_ratio, simulation  # noqa: E402 - the path comes first
 from streams.judge.simulation import Scenario  # noqa: E402 - the path comes first
 
 ALPHA, BETA, TOLERANCE, HARM = 0.01, 0.05, 0.1, 0.5
+NEGLIGIBLE = Policy().negligible_rate
 LIMITS = {"harm": HARM, "alpha": ALPHA, "beta": BETA}
 RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 
@@ -120,10 +123,31 @@ def promotions(scale: float) -> Iterable[list[str]]:
         good = Scenario(
             runs=runs, windows=200, ratio=1.0, share=share, exposures=exposures, rate=0.001
         )
-        wrong = simulation.judge(rng, bad, tolerance=TOLERANCE, **LIMITS)
-        right = simulation.judge(rng, good, tolerance=TOLERANCE, **LIMITS)
+        limits = {"tolerance": TOLERANCE, "negligible_rate": NEGLIGIBLE, **LIMITS}
+        wrong = simulation.judge(rng, bad, **limits)
+        right = simulation.judge(rng, good, **limits)
         needed = np.where(right.promoted_at > 0, right.bad_at_promotion, np.inf)
         yield [f"{share:.0%}", percent(wrong.promoted_at > 0), f"{np.median(needed) / bound:.2f}"]
+
+
+def no_failures(scale: float) -> Iterable[list[str]]:
+    """Promotion by exposures alone: an error rate far below, at, and above the negligible one."""
+    runs = int(4_000 * scale)
+    for times in (0, 0.1, 0.5, 1, 2):
+        rng = np.random.default_rng([10, int(10 * times)])
+        scenario = Scenario(
+            runs=runs,
+            windows=400,
+            ratio=1 + HARM,
+            share=0.1,
+            exposures=0.5 / NEGLIGIBLE,
+            rate=times * NEGLIGIBLE / (1 + HARM),
+        )
+        found = simulation.judge(
+            rng, scenario, tolerance=TOLERANCE, negligible_rate=NEGLIGIBLE, **LIMITS
+        )
+        at = np.where(found.promoted_at > 0, found.promoted_at * 0.1 * 0.5, np.inf)
+        yield [f"{times:g} × negligible", percent(found.promoted_at > 0), f"{np.median(at):.1f}"]
 
 
 def coverage(scale: float) -> Iterable[list[str]]:
@@ -237,6 +261,11 @@ def main(*, scale: float = 1.0, only: str = "") -> None:
             lambda: promotions(scale),
         ),
         (
+            "Promotion where hardly anything fails, harm 50 %, negligible rate 0.01 %, 400 looks",
+            ["canary's rate", "promoted", "median canary exposures × negligible rate"],
+            lambda: no_failures(scale),
+        ),
+        (
             "Coverage of the 95 % interval in all of 300 windows",
             [*shares, "r = 0.5", "r = 1", "r = 2"],
             lambda: coverage(scale),
@@ -275,6 +304,11 @@ def main(*, scale: float = 1.0, only: str = "") -> None:
             "10,000 rollouts × 5 metrics, one window",
             ["evidence, CPU time", "with intervals, CPU time"],
             cost,
+        ),
+        (
+            "What the judge remembers of a service, 3,600 requests a second, latency included",
+            ["policy", "hosts an arm", "after 1 min", "after 20 min", "last partial"],
+            lambda: state_sizes(scale),
         ),
     ]
     started = time.perf_counter()

@@ -74,7 +74,7 @@ def latency_errors(scale: float) -> Iterable[list[str]]:
 
 def latency_delays(scale: float) -> Iterable[list[str]]:
     """Median number of values until α = 1 %, divided by the bound."""
-    runs = max(int(60 * scale), 5)
+    runs = max(int(420 * scale), 5)
     for seed, (name, part, factor) in enumerate(SLOWDOWNS):
         row = [name]
         for share in (0.5, 0.1):

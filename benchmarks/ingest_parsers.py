@@ -25,7 +25,8 @@ from ingest.checkpoint import Checkpoint
 from ingest.multiline import Joiner, JoinRules
 from ingest.parsers.base import Labels
 from ingest.parsers.factory import parser_for
-from ingest.settings import AgentConfig, FileSource, Format, SourceKind
+from ingest.redaction_rules import NAMES
+from ingest.settings import AgentConfig, FileSource, Format, RedactionSettings, SourceKind
 from ingest.spool import Spool
 
 _LABELS = Labels(service="shop", release="1.2", host="h1")
@@ -110,8 +111,8 @@ def measure(name: str, lines: list[bytes], rounds: int) -> dict[str, float]:
     }
 
 
-def whole_way(name: str, lines: list[bytes]) -> float:
-    """Lines a CPU second from file to spool: read, split, parse, encode, fsync."""
+def whole_way(name: str, lines: list[bytes], redaction: RedactionSettings) -> float:
+    """Lines a CPU second from file to spool: read, split, parse, redact, encode, fsync."""
     source = SOURCES[name]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.log"
@@ -119,6 +120,7 @@ def whole_way(name: str, lines: list[bytes]) -> float:
         clock = SystemClock()
         config = AgentConfig(
             agent="bench",
+            redaction=redaction,
             files=[FileSource(
                 paths=[str(path)], format=source.format, kind=source.kind, fields=source.fields,
                 pattern=source.pattern, service="shop", release="1",
@@ -137,6 +139,16 @@ def whole_way(name: str, lines: list[bytes]) -> float:
             pass
         agent.finish()
         return agent.counters.lines / (time.process_time() - began)
+
+
+def both_ways(name: str, lines: list[bytes], rounds: int) -> dict[str, float]:
+    """Medians of the whole way without and with redaction, in turns."""
+    settings = {"unredacted": RedactionSettings(without=NAMES), "file→spool": RedactionSettings()}
+    rates: dict[str, list[float]] = {column: [] for column in settings}
+    for _ in range(rounds):
+        for column, redaction in settings.items():
+            rates[column].append(whole_way(name, lines, redaction))
+    return {column: statistics.median(found) for column, found in rates.items()}
 
 
 def joined_share(cases: Path) -> str:
@@ -162,12 +174,15 @@ def main() -> None:
     options.add_argument("--traces", type=Path)
     given = options.parse_args()
     print(f"{platform.machine()}, Python {platform.python_version()}, CPU time of one process")
-    print(f"{'format':10} {'bytes/line':>10} {'parse':>12} {'parse+arrow':>12} {'file→spool':>12}")
+    columns = ("parse", "parse+arrow", "unredacted", "file→spool")
+    print(f"{'format':10} {'bytes/line':>10} " + " ".join(f"{c:>12}" for c in columns))
     made = {"json": json_lines(given.lines), "combined": combined_lines(given.lines)}
     made |= {"regex": made["combined"], "plain": made["combined"]}
+    made["secrets"] = [b"mail to alice@example.com, password=x " + line for line in made["plain"]]
+    SOURCES["secrets"] = SOURCES["plain"]
     results: dict[str, dict[str, float]] = {}
     for name, lines in made.items():
-        figures = measure(name, lines, given.rounds) | {"file→spool": whole_way(name, lines)}
+        figures = measure(name, lines, given.rounds) | both_ways(name, lines, given.rounds)
         results[name] = figures
         size = sum(map(len, lines)) / len(lines)
         print(f"{name:10} {size:10.0f} " + " ".join(f"{v:12,.0f}" for v in figures.values()))

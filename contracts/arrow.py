@@ -141,6 +141,27 @@ def batch_from_records(kind: RecordKind, records: Sequence[Record]) -> pa.Record
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def fitting(
+    kind: RecordKind, records: Sequence[Record]
+) -> tuple[list[pa.RecordBatch], dict[int, InvalidRecord]]:
+    """The records whose values fit their columns, in order, and what is wrong with each other one.
+
+    Found by halving, so that a few bad ones among many cost little.
+    """
+    if not records:
+        return [], {}
+    try:
+        return [batch_from_records(kind, records)], {}
+    except InvalidRecord as error:
+        if len(records) == 1:
+            return [], {0: error}
+    half = len(records) // 2
+    batches, refused = fitting(kind, records[:half])
+    more_batches, more_refused = fitting(kind, records[half:])
+    refused |= {half + row: error for row, error in more_refused.items()}
+    return batches + more_batches, refused
+
+
 def _column_value(value: object) -> object:
     if isinstance(value, list):
         return [msgspec.structs.asdict(f) if isinstance(f, Frame) else f for f in value]
@@ -170,6 +191,14 @@ def decode(kind: RecordKind, payload: bytes) -> pa.RecordBatch:
     if not batch.schema.equals(schemas[kind]):
         raise InvalidRecord("unknown schema", f"expected {schema_name(kind)}")
     return batch
+
+
+def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """The records of batches of one kind, at least one, in order, as one batch."""
+    if len(batches) == 1:
+        return batches[0]
+    [whole] = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()
+    return whole
 
 
 def records_from_batch(kind: RecordKind, batch: pa.RecordBatch) -> list[Record]:

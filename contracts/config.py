@@ -73,6 +73,8 @@ def parse(text: str, as_type: type[T], *, source: str) -> T:
         line = mark.line + 1 if mark else None
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(source, f"not valid YAML: {problem}", line=line) from error
+    except RecursionError as error:
+        raise ConfigError(source, "not valid YAML: nested too deeply") from error
     try:
         return msgspec.convert({} if value is None else value, as_type, dec_hook=_decode_value)
     except msgspec.ValidationError as error:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding the bytes of strangers may raise; the last one for what is nested too deeply."""
+
 
 class CoalmineError(Exception):
     """Root of every error that Coalmine raises on purpose; ``exit_code`` is the command's."""

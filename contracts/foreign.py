@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from contracts.arrow import Record
-from contracts.errors import InvalidRecord
+from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import Event, RecordKind, type_of_kind
 
 _LATEST_MS = 4_102_444_800_000  # 2100-01-01: later than that is a unit mistake, not a time
@@ -27,11 +27,14 @@ def decode_json(kind: RecordKind, payload: bytes) -> Record:
     """
     try:
         fields = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidRecord("not json", str(error)) from error
     if not isinstance(fields, dict):
         raise InvalidRecord("not a json object", type(fields).__name__)
-    return record_from_fields(kind, fields)
+    try:
+        return record_from_fields(kind, fields)
+    except RecursionError as error:
+        raise InvalidRecord("nested too deeply") from error
 
 
 def record_from_fields(kind: RecordKind, fields: Mapping[str, Any]) -> Record:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from contracts.errors import InvalidRecord
+
 PREFIX = "coalmine"
 
 _KEYWORD = {"type": "keyword", "ignore_above": 1024}
@@ -77,10 +79,16 @@ class Index:
     def for_time(self, time_ms: int) -> str:
         """Name of the index that holds a document of this time.
 
+        Raises:
+            InvalidRecord: a time that no calendar has.
+
         >>> WINDOWS.for_time(1795428000000)
         'coalmine-windows-2026.11.23'
         """
-        day = datetime.fromtimestamp(time_ms / 1000, UTC)
+        try:
+            day = datetime.fromtimestamp(time_ms / 1000, UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            raise InvalidRecord("time out of range", str(time_ms)[:40]) from error
         return f"{PREFIX}-{self.name}-{day:%Y.%m.%d}"
 
     def template(self) -> dict[str, Any]:
@@ -129,6 +137,7 @@ DECISIONS = Index(
         "id": _KEYWORD,
         "expires_at": _DATE,
         "relative_risk": _STORED,
+        "undelivered_to": _KEYWORD,
     },
     retention_days=365,
 )
@@ -147,6 +156,7 @@ DELIVERIES = Index(
         "status": _LONG,
         "reason": _TEXT,
         "duration_ms": _DOUBLE,
+        "is_circuit_open": _BOOL,
         "body": {"type": "keyword", "index": False, "doc_values": False},
     },
     retention_days=365,

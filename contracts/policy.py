@@ -20,6 +20,7 @@ from contracts.results import MetricKind
 
 Rate = Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
 Harm = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Negligible = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Weight = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
@@ -66,6 +67,8 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which way is worse: crashes must not ``increase``, clicks must not ``decrease``."""
     tolerance: Harm | None = None
     """Largest relative harm that is accepted; the policy's where not given."""
+    negligible_rate: Negligible | None = None
+    """Rate of bad outcomes that harms nobody; the policy's where not given, 0 for none."""
     critical: bool = True
     """Whether it may roll back. One that may not is watched, and holds the promotion."""
     unit: Unit = Unit.SESSION
@@ -108,6 +111,11 @@ class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Largest relative harm that is accepted: 0.1 is ten per cent more."""
     harm: Harm = 0.5
     """Smallest relative harm that must never be promoted; above ``tolerance``."""
+    negligible_rate: Negligible = 0.0001
+    """Bad outcomes per exposure below which a ratio metric is healthy, whatever the baseline's.
+
+    So that a service that never fails is promoted: without failures nothing can be compared.
+    """
     min_exposures: Annotated[int, msgspec.Meta(ge=0)] = 100
     """Exposures that the canary needs before it can be found healthy.
 
@@ -132,6 +140,13 @@ class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def tolerance_of(self, metric: Metric) -> float:
         """The metric's own tolerance, or the policy's."""
         return self.tolerance if metric.tolerance is None else metric.tolerance
+
+    def negligible_rate_of(self, metric: Metric) -> float:
+        """The metric's own negligible rate, or the policy's; 0 where less is worse."""
+        if metric.direction is Direction.DECREASE:
+            return 0.0
+        own = metric.negligible_rate
+        return self.negligible_rate if own is None else own
 
     def content_hash(self) -> str:
         """First 12 hex digits of the SHA-256 of the policy's content, however it was written."""
@@ -182,6 +197,10 @@ class Policies:
 
     def __init__(self, by_service: Mapping[str, Policy] | None = None) -> None:
         self._by_service = {"*": Policy(), **(by_service or {})}
+        self.units = frozenset(
+            metric.unit for policy in self._by_service.values() for metric in policy.metrics
+        )
+        """What any policy counts by; nothing else need be counted."""
 
     def __getitem__(self, service: str) -> Policy:
         """The policy that this service is judged by."""

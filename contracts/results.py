@@ -82,6 +82,8 @@ class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     tick: int
     release: str
     host: str = ""
+    agent: str = ""
+    """The shipping agent, or ``topic/partition`` for foreign messages: whose watermark moves."""
     arm: str = ""
     last: int
     """Latest event time in this cell."""
@@ -98,23 +100,38 @@ class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     """
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a partial comes from: one message of one telemetry partition."""
+class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a partial comes from: a stretch of messages of one telemetry partition."""
 
     topic: str
     partition: int
     offset: int
+    """Offset of the last message."""
+    first: int = -1
+    """Offset of the first one; by default the same."""
+    without: tuple[int, ...] = ()
+    """Offsets between them that were fenced or set aside: they are no part of it."""
+
+    @property
+    def place(self) -> str:
+        """``topic/partition``."""
+        return f"{self.topic}/{self.partition}"
+
+    @property
+    def start(self) -> int:
+        """Offset of the first message."""
+        return self.offset if self.first < 0 else self.first
 
 
 class Partial(msgspec.Struct, kw_only=True, rename=_ECS):
-    """Everything one telemetry message says about one service; the judge adds partials up.
+    """Everything a stretch of telemetry messages says about one service; the judge adds them up.
 
     Without a ``source`` it is a heartbeat: nothing came for a while, so what is pending is judged.
     """
 
     service: str
-    agent: str = ""
-    """The shipping agent, or ``topic/partition`` for a foreign message: whose watermark moves."""
+    folded: list[str] = []
+    """Services beyond the limit that this one stands for."""
     source: Source | None = None
     sent_at: int
     cells: list[Cell] = []
@@ -282,6 +299,8 @@ class DecisionAction(StrEnum):
     PROMOTE = "promote"
     HOLD = "hold"
     ROLLBACK_VERIFIED = "rollback_verified"
+    ABORTED = "aborted"
+    """Ended from outside, by a person or a newer release: what was decided before is void."""
     ESCALATE = "escalate"
 
 
@@ -305,6 +324,8 @@ class Decision(msgspec.Struct, kw_only=True, rename=_ECS):
     relative_risk: RelativeRisk
     evidence_log10: float
     policy_hash: str = ""
+    undelivered_to: str = ""
+    """The endpoint that could not be told, where that is why people are called."""
 
 
 def decision_id(rollout: str, phase: str, action: DecisionAction) -> str:
@@ -319,6 +340,8 @@ class DeliveryOutcome(StrEnum):
     RETRYING = "retrying"
     REFUSED = "refused"
     EXPIRED = "expired"
+    OBSOLETE = "obsolete"
+    """Its rollout ended, or a later decision took its place, before it could be delivered."""
     EXHAUSTED = "exhausted"
 
 
@@ -342,6 +365,8 @@ class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
     """Named cause of a failure, for example ``timeout`` or ``http 503``."""
     duration_ms: float = 0.0
     body: str = ""
+    is_circuit_open: bool = False
+    """Whether, after this attempt, the endpoint's circuit is open: it is only probed."""
 
 
 class RolloutCommandAction(StrEnum):

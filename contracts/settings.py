@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import math
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from contracts.config import Secret
+from contracts.config import Secret, resolve_secret
 from contracts.dead_letter_limit import DeadLetterLimit
 from contracts.errors import ConfigError
 
 _SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
     """``COALMINE_KAFKA`` (``host:port,…``) and, where needed, ``COALMINE_KAFKA_SECURITY_PROTOCOL``,
-    ``_SASL_MECHANISM``, ``_USER``, ``_PASSWORD``, ``_CA_FILE``; ``COALMINE_PARTITIONS``.
+    ``_SASL_MECHANISM``, ``_USER``, ``_PASSWORD`` or ``_PASSWORD_FILE``, ``_CA_FILE``;
+    ``COALMINE_PARTITIONS``.
     """
 
     bootstrap: str = "127.0.0.1:9092"
@@ -35,19 +38,29 @@ class KafkaSettings:
     ca_file: Path | None = None
     partitions: int = 4
 
+    @property
+    def uses_tls(self) -> bool:
+        """Whether connections are encrypted."""
+        return self.security_protocol.endswith("SSL")
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether we say who we are."""
+        return self.security_protocol.startswith("SASL")
+
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments of every kafka-python client."""
         options: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap.split(","),
             "security_protocol": self.security_protocol,
         }
-        if self.security_protocol.startswith("SASL"):
+        if self.uses_sasl:
             options |= {
                 "sasl_mechanism": self.sasl_mechanism,
                 "sasl_plain_username": self.user,
                 "sasl_plain_password": self.password.reveal(),
             }
-        if self.ca_file:
+        if self.ca_file and self.uses_tls:
             options["ssl_cafile"] = str(self.ca_file)
         return options
 
@@ -55,7 +68,8 @@ class KafkaSettings:
 @dataclass(frozen=True, slots=True)
 class ElasticsearchSettings:
     """``COALMINE_ELASTICSEARCH`` (URL) and, where needed, ``COALMINE_ELASTICSEARCH_USER`` and
-    ``_PASSWORD``, or ``_API_KEY``; ``_CA_FILE``.
+    ``_PASSWORD``, or ``_API_KEY``; ``_CA_FILE``. With ``_FILE`` behind their names, password and
+    key come from a file.
     """
 
     url: str = "http://127.0.0.1:9200"
@@ -71,7 +85,7 @@ class ElasticsearchSettings:
             options["api_key"] = self.api_key.reveal()
         elif self.user:
             options["basic_auth"] = (self.user, self.password.reveal())
-        if self.ca_file:
+        if self.ca_file and self.url.startswith("https:"):
             options["ca_certs"] = str(self.ca_file)
         return options
 
@@ -96,16 +110,24 @@ def kafka_settings(environment: Mapping[str, str] | None = None) -> KafkaSetting
             f"expected one of {', '.join(_SECURITY_PROTOCOLS)}",
             value=protocol,
         )
+    mechanism = env.get("COALMINE_KAFKA_SASL_MECHANISM", defaults.sasl_mechanism).upper()
+    if mechanism not in _MECHANISMS:
+        expected = f"expected one of {', '.join(_MECHANISMS)}"
+        raise ConfigError("COALMINE_KAFKA_SASL_MECHANISM", expected, value=mechanism)
+    user, password = env.get("COALMINE_KAFKA_USER", ""), _secret(env, "COALMINE_KAFKA_PASSWORD")
+    if protocol.startswith("SASL") and not (user and password.reveal()):
+        expected = f"{protocol} needs COALMINE_KAFKA_USER and COALMINE_KAFKA_PASSWORD"
+        raise ConfigError("COALMINE_KAFKA_SECURITY_PROTOCOL", expected)
     partitions = env.get("COALMINE_PARTITIONS", str(defaults.partitions))
     if not partitions.isdigit() or int(partitions) < 1:
         raise ConfigError("COALMINE_PARTITIONS", "expected a number above 0", value=partitions)
     return KafkaSettings(
         bootstrap=",".join(a.strip() for a in bootstrap.split(",")),
         security_protocol=protocol,
-        sasl_mechanism=env.get("COALMINE_KAFKA_SASL_MECHANISM", defaults.sasl_mechanism),
-        user=env.get("COALMINE_KAFKA_USER", ""),
-        password=Secret(env.get("COALMINE_KAFKA_PASSWORD", "")),
-        ca_file=_file(env, "COALMINE_KAFKA_CA_FILE"),
+        sasl_mechanism=mechanism,
+        user=user,
+        password=password,
+        ca_file=_certificates(env, "COALMINE_KAFKA_CA_FILE"),
         partitions=int(partitions),
     )
 
@@ -119,14 +141,17 @@ def elasticsearch_settings(environment: Mapping[str, str] | None = None) -> Elas
     env = os.environ if environment is None else environment
     url = env.get("COALMINE_ELASTICSEARCH", ElasticsearchSettings().url)
     parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        expected = "an address holds no user and no password: COALMINE_ELASTICSEARCH_USER does"
+        raise ConfigError("COALMINE_ELASTICSEARCH", expected)
     if parts.scheme not in ("http", "https") or not parts.hostname or not parts.port:
         raise ConfigError("COALMINE_ELASTICSEARCH", "expected http(s)://host:port", value=url)
     return ElasticsearchSettings(
         url=url,
         user=env.get("COALMINE_ELASTICSEARCH_USER", ""),
-        password=Secret(env.get("COALMINE_ELASTICSEARCH_PASSWORD", "")),
-        api_key=Secret(env.get("COALMINE_ELASTICSEARCH_API_KEY", "")),
-        ca_file=_file(env, "COALMINE_ELASTICSEARCH_CA_FILE"),
+        password=_secret(env, "COALMINE_ELASTICSEARCH_PASSWORD"),
+        api_key=_secret(env, "COALMINE_ELASTICSEARCH_API_KEY"),
+        ca_file=_certificates(env, "COALMINE_ELASTICSEARCH_CA_FILE"),
     )
 
 
@@ -159,11 +184,25 @@ def _number(
     return value
 
 
-def _file(env: Mapping[str, str], name: str) -> Path | None:
+def _secret(env: Mapping[str, str], name: str) -> Secret:
+    """The value of ``name``, or what stands in the file that ``name`` with ``_FILE`` names."""
+    path = env.get(f"{name}_FILE", "")
+    if not path:
+        return Secret(env.get(name, ""))
+    if env.get(name):
+        raise ConfigError(f"{name}_FILE", f"{name} is set too: leave one of them out")
+    return resolve_secret(f"${{file:{path}}}", source=f"{name}_FILE", field="")
+
+
+def _certificates(env: Mapping[str, str], name: str) -> Path | None:
     value = env.get(name)
     if not value:
         return None
     path = Path(value)
     if not path.is_file():
         raise ConfigError(name, "no such file", value=value)
+    try:
+        ssl.create_default_context(cafile=value)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(name, "expected a file of PEM certificates", value=value) from error
     return path

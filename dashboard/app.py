@@ -10,19 +10,30 @@ import structlog
 import uvicorn
 from dash import ClientsideFunction, Dash, Input, Output
 from dash.backends._fastapi import FastAPIDashServer
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from contracts.clock import SystemClock
+from contracts.indices import ROLLOUTS
 from contracts.settings import ElasticsearchSettings, elasticsearch_settings
+from dashboard import metrics
+from dashboard.access.gate import Gate
+from dashboard.access.headers import SafeHeaders, content_security_policy
+from dashboard.access.settings import Access, Place, check_place
+from dashboard.assets_gzip import App as AsgiApp
 from dashboard.assets_gzip import PackedAssets
 from dashboard.components.shell import shell
 from dashboard.pages import fleet, rollout
 from dashboard.queries.reader import Reader
+from health.address import Address
+from health.server import serve
+from health.vitals import Vitals
 
 log = structlog.get_logger()
 
 REQUEST_TIMEOUT_S = 2.0
 GRACEFUL_SHUTDOWN_S = 2
+_BEAT_S = 2
+_LOOP_LIMIT_S = 30.0
 _HERE = Path(__file__).parent
 
 _INDEX = """<!DOCTYPE html>
@@ -95,30 +106,70 @@ def build(settings: ElasticsearchSettings) -> Dash:
     return app
 
 
-def run(host: str, port: int) -> None:
+def run(host: str, port: int, health: Address | None = None, access: Access | None = None) -> None:
     """Serve the dashboard until SIGTERM or SIGINT.
 
     Args:
         host: address to listen on.
         port: port to listen on.
+        health: where it tells of its health.
+        access: who may look; by default everybody on this machine.
 
     Raises:
-        ConfigError: the environment names no usable Elasticsearch.
+        ConfigError: the environment names no usable Elasticsearch, or strangers could look.
     """
-    app = build(elasticsearch_settings())
+    place = Place(host, port, access or Access())
+    check_place(place)
+    settings = elasticsearch_settings()
+    app = build(settings)
     asyncio.run(_warm_up(app))
+    vitals = Vitals()
     config = uvicorn.Config(
-        PackedAssets(app.server),
+        guarded(app, place),
         host=host,
         port=port,
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the gate believes the proxies it was told of, no others
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+        callback_notify=_Beat(settings, vitals),
+        timeout_notify=_BEAT_S,
     )
     log.info("dashboard_started", url=f"http://{host}:{port}")
-    uvicorn.Server(config).run()
+    with serve(health, vitals, metrics.REGISTRY):
+        uvicorn.Server(config).run()
     log.info("dashboard_stopped")
+
+
+def guarded(app: Dash, place: Place) -> AsgiApp:
+    """The app behind its gate, with the headers that every answer needs."""
+    policy = content_security_policy(app.csp_hashes())
+    gate = Gate(PackedAssets(app.server), place, SystemClock())
+    return metrics.Measured(SafeHeaders(gate, policy))
+
+
+class _Beat:
+    """Called by the server's loop every few seconds: it moves, and Elasticsearch is asked."""
+
+    def __init__(self, settings: ElasticsearchSettings, vitals: Vitals) -> None:
+        self._client = Elasticsearch(**settings.client_options(), max_retries=0)
+        self._pulse = vitals.pulse("event loop", _LOOP_LIMIT_S)
+        self._answers = False
+        vitals.need("elasticsearch answers", lambda: self._answers)
+
+    async def __call__(self) -> None:
+        self._pulse.beat()
+        self._answers = await asyncio.to_thread(self._ask)
+
+    def _ask(self) -> bool:
+        try:
+            # what pages ask for, too: a key that may only read is enough
+            client = self._client.options(request_timeout=REQUEST_TIMEOUT_S)
+            client.count(index=ROLLOUTS.pattern, terminate_after=1)
+        except (ApiError, TransportError):
+            return False
+        return True
 
 
 async def _warm_up(app: Dash) -> None:
@@ -157,6 +208,12 @@ def _join_shell(app: Dash) -> None:
     app.clientside_callback(
         ClientsideFunction("coalmine", "crumbs"),
         Output("crumbs", "children"),
+        Input("_pages_location", "pathname"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("coalmine", "who"),
+        Output("who", "children"),
+        Output("sign-out", "hidden"),
         Input("_pages_location", "pathname"),
     )
     app.clientside_callback(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -11,13 +13,18 @@ from contracts.arrow import Record
 from contracts.clock import Clock
 from contracts.errors import Backpressure
 from contracts.records import HostSample, RecordKind
+from ingest import metrics
 from ingest.batch import Batch, build_entry, bytes_of, kind_of
-from ingest.checkpoint import Checkpoint
+from ingest.checkpoint import Checkpoint, take_over
 from ingest.dead_letters import dead_letter
 from ingest.hosts import HostSampler
+from ingest.key_blocks import KeyBlocks
+from ingest.parsers.base import without_last_word
+from ingest.redact import Redactor, redactor_of
 from ingest.settings import AgentConfig, BatchSettings
 from ingest.source import Source
 from ingest.spool import Message, Spool
+from ingest.tail import TailedFile
 from ingest.watch import Reading, Watcher
 
 log = structlog.get_logger()
@@ -35,7 +42,11 @@ class Counters:
     """Lines in sources of crashes that show no failure."""
     entries: int = 0
     pauses: int = 0
-    """Times at which reading began to wait because the spool was full."""
+    """Times at which reading began to wait because the spool or its disk was full."""
+    possible_losses: int = 0
+    """Files whose end was perhaps not read: cut with no copy left, or gone during a stop."""
+    redacted: Counter[str] = field(default_factory=Counter)
+    """Secrets that were replaced, by rule."""
 
 
 class Agent:
@@ -50,8 +61,11 @@ class Agent:
         checkpoint: Checkpoint,
         sampler: HostSampler | None,
         clock: Clock,
+        redactor: Redactor | None = None,
     ) -> None:
         self._agent = config.agent_id
+        self._redactor = redactor or redactor_of(config.redaction, secrets.token_bytes(32))
+        self._key_blocks = KeyBlocks() if self._redactor.has("private_key") else None
         self._limits: BatchSettings = config.batch
         self._spool = spool
         self._checkpoint = checkpoint
@@ -59,10 +73,11 @@ class Agent:
         self._clock = clock
         self._batch = Batch()
         self._is_waiting = False
+        self._is_unsaved = False
         self.counters = Counters()
         positions = {p.key: p for p in checkpoint.positions}
         for leftover in spool.recover():
-            positions.update({p.key: p for p in leftover.positions})
+            take_over(positions, leftover.positions)
         self._next_seq = first_seq(checkpoint, spool, clock)
         self._watcher = Watcher(
             [Source(source, host) for source in config.files],
@@ -72,21 +87,32 @@ class Agent:
             rotate_wait_s=float(config.rotate_wait),
         )
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the spool is full, so that files wait."""
+        return self._is_waiting
+
     def step(self) -> bool:
         """One round over all files; True when there was something to read.
 
         Never raises for what stands in files. While the spool is full nothing is read.
         """
-        if self._is_full() and not self._flush():
+        can_read = self._look()
+        self._follow_moves()
+        if not can_read or ((self._is_full() or self._is_waiting) and not self._flush()):
+            self._watcher.keep_copies()
+            self._follow_moves()
             return False
-        self._look()
         found = False
         for reading in self._watcher.read():
             found = True
+            self._follow_moves()
             self._take(reading)
             if self._is_waiting:
                 break
+        self._follow_moves()
         self._sample()
+        self.counters.possible_losses = self._watcher.possible_losses
         if self._is_due():
             self._flush()
         return found
@@ -99,15 +125,29 @@ class Agent:
             log.warning("batch_left_unread", records=self._batch.count)
         self._watcher.close()
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Find files; False when it cannot be noted where reading begins in them."""
         self._watcher.look()
         opened, gone = self._watcher.take_changes()
-        self._checkpoint.note_opened(opened)
+        # first what is gone: an opened file may have its inode
         self._checkpoint.forget(gone)
-        if opened or self._checkpoint.is_new:
+        self._checkpoint.note_opened(opened)
+        self._is_unsaved |= bool(opened) or self._checkpoint.is_new
+        if self._is_unsaved:
             # a kill before the first acknowledgement must not choose the starting points anew,
             # and what is rotated away meanwhile is found only if its path is known
-            self._checkpoint.save()
+            try:
+                self._checkpoint.save()
+            except OSError as error:
+                self._wait(f"checkpoint cannot be written: {error.strerror}")
+                return False
+            self._is_unsaved = False
+        return True
+
+    def _follow_moves(self) -> None:
+        """Files that go on elsewhere do so in the same entry as what was read before."""
+        for position in self._watcher.take_moves():
+            self._batch.cover(position, 0, self._clock.monotonic_s())
 
     def _take(self, reading: Reading) -> None:
         """Parse a block piece by piece, so that a batch never exceeds its limit."""
@@ -134,14 +174,19 @@ class Agent:
 
     def _take_piece(self, reading: Reading, at: int, until: int) -> None:
         block, file, source = reading.block, reading.file, reading.source
-        lines = block.lines[at:until]
+        lines: Sequence[bytes] = block.lines[at:until]
         cut = {i - at: n for i, n in block.cut.items() if at <= i < until} if block.cut else {}
+        lines = self._unexposed(file, lines, cut)
         # what stands in a file was written when the file was last changed, at the latest
         read_time = min(self._clock.now_ms(), file.modified_ms)
         parsed, crashes = source.parse(file.listed, lines, cut, read_time)
         self._batch.add(source.config.kind.record_kind, parsed.records)
         self._batch.add(RecordKind.CRASHES, crashes)
+        metrics.RECORDS.labels(source.config.kind.record_kind).inc(len(parsed.records))
+        metrics.RECORDS.labels(RecordKind.CRASHES).inc(len(crashes))
+        metrics.IGNORED.inc(parsed.ignored)
         for index, reason, detail in parsed.rejected:
+            metrics.DEAD_LETTERS.labels(metrics.reason_label(reason)).inc()
             start = block.ends[at + index - 1] if at + index else block.start
             self._batch.dead_letters.append(
                 dead_letter(
@@ -149,11 +194,10 @@ class Agent:
                     identity=f"{file.key[0]}:{file.key[1]}:{file.generation}:{start}",
                     origin=f"{file.path}:{start}",
                     reason=reason,
-                    detail=detail,
                     time=self._clock.now_ms(),
                     service=source.labels(file.listed).service,
-                    line=lines[index],
-                    full_length=cut.get(index, len(lines[index])),
+                    full_length=cut.get(index),
+                    **self._redactor.rejected(detail, lines[index], self.counters.redacted),
                 )
             )
         size = sum(map(len, lines))
@@ -162,7 +206,20 @@ class Agent:
         self._count(len(lines), size, len(parsed.records) + len(crashes), len(parsed.rejected))
         self.counters.ignored += parsed.ignored
 
+    def _unexposed(
+        self, file: TailedFile, lines: Sequence[bytes], cut: Mapping[int, int]
+    ) -> Sequence[bytes]:
+        """The lines without secrets that the redactor would not see: in halves or over lines."""
+        if cut:
+            halved = {i: without_last_word(lines[i].decode("latin-1")) for i in cut}
+            lines = [
+                halved[i].encode("latin-1") if i in halved else line for i, line in enumerate(lines)
+            ]
+        return self._key_blocks.cover(file.key, lines) if self._key_blocks else lines
+
     def _count(self, lines: int, size: int, records: int, rejected: int) -> None:
+        metrics.LINES.inc(lines)
+        metrics.READ_BYTES.inc(size)
         self.counters.lines += lines
         self.counters.bytes_read += size
         self.counters.records += records
@@ -194,37 +251,52 @@ class Agent:
     def _flush(self) -> bool:
         """Write the batch as one entry; False when the spool is full and the batch stays."""
         if self._batch.is_empty:
+            self._go_on()
             return True
-        entry = build_entry(self._batch, self._agent, self._next_seq, self._refuse)
+        redacted: Counter[str] = Counter()
+        entry = build_entry(
+            self._batch,
+            self._agent,
+            self._next_seq,
+            self._refuse,
+            lambda batch: self._redactor.batch(batch, redacted),
+        )
         try:
             self._spool.append(entry)
         except Backpressure as full:
-            if not self._is_waiting:
-                log.warning("spool_full", detail=str(full))
-                self.counters.pauses += 1
-            self._is_waiting = True
+            self._wait(str(full))
             return False
-        if self._is_waiting:
-            log.info("spool_has_room")
-        self._is_waiting = False
+        self._go_on()
         self._next_seq = entry.last_seq + 1
         self.counters.entries += 1
+        self.counters.redacted += redacted
         self._batch = Batch()
         return True
+
+    def _wait(self, reason: str) -> None:
+        if not self._is_waiting:
+            log.warning("reading_waits", reason=reason)
+            self.counters.pauses += 1
+            metrics.PAUSES.inc()
+        self._is_waiting = True
+
+    def _go_on(self) -> None:
+        if self._is_waiting:
+            log.info("reading_goes_on")
+        self._is_waiting = False
 
     def _refuse(self, record: Record, detail: str) -> Message:
         line = bytes_of(record)
         kind = kind_of(record)
+        metrics.DEAD_LETTERS.labels("value does not fit its column").inc()
         return dead_letter(
             agent=self._agent,
             identity=f"{kind}:{record.time}:{line[:200]!r}",
             origin=f"{self._agent}:{kind}",
             reason="value does not fit its column",
-            detail=detail,
             time=self._clock.now_ms(),
-            service=record.service,
-            line=line,
-            full_length=len(line),
+            service=self._redactor.text(record.service, self.counters.redacted),
+            **self._redactor.rejected(detail, line, self.counters.redacted),
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import secrets
 import signal
 import socket
 import threading
@@ -14,23 +16,35 @@ import structlog
 
 from contracts import journal
 from contracts.clock import SystemClock
+from contracts.config import resolve_secret
 from contracts.errors import ConfigError, Fatal
 from contracts.settings import kafka_settings
+from health.address import Address
+from health.server import serve
+from health.vitals import Vitals
+from ingest import metrics
 from ingest.agent import Agent
 from ingest.checkpoint import Checkpoint
 from ingest.hosts import HostSampler
+from ingest.redact import redactor_of
 from ingest.settings import AgentConfig, load_agent_config
 from ingest.ship import KafkaSink, Shipper
 from ingest.spool import Spool
 
 _STOP_S = 3.0
 _REPORT_EVERY_S = 30.0
+_READING_LIMIT_S = 60.0
+"""A first look over very many files takes its time."""
 
 log = structlog.get_logger()
 
 
-def run(config: Path) -> None:
+def run(config: Path, health: Address | None = None) -> None:
     """Ship what the files named in ``config`` hold, until SIGTERM or SIGINT.
+
+    Args:
+        config: the agent's file.
+        health: where it tells of its health.
 
     Raises:
         ConfigError: the file, the environment or the state folder is not usable.
@@ -42,8 +56,9 @@ def run(config: Path) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with _only_agent_in(settings.state_dir):
-        clock = SystemClock()
+    clock = SystemClock()
+    vitals = Vitals(clock)
+    with _only_agent_in(settings.state_dir), serve(health, vitals, metrics.REGISTRY):
         host = socket.gethostname()
         spool = Spool(settings.state_dir / "spool", settings.spool.max_bytes)
         checkpoint = Checkpoint(settings.state_dir / "checkpoint.json", clock)
@@ -51,13 +66,20 @@ def run(config: Path) -> None:
         if settings.hosts is not None:
             sampler = HostSampler(settings.hosts, host, clock, settings.state_dir)
         agent = Agent(
-            settings, host=host, spool=spool, checkpoint=checkpoint, sampler=sampler, clock=clock
+            settings,
+            host=host,
+            spool=spool,
+            checkpoint=checkpoint,
+            sampler=sampler,
+            clock=clock,
+            redactor=redactor_of(settings.redaction, _redaction_key(settings, config)),
         )
         sink = KafkaSink(kafka, f"coalmine-agent-{settings.agent_id}")
-        shipper = Shipper(spool, checkpoint, sink, clock)
+        shipper = Shipper(spool, checkpoint, sink, clock, vitals)
+        metrics.watch(vitals, agent, spool, shipper, settings.spool.max_bytes)
         shipper.start()
         log.info("agent_started", agent=settings.agent_id, kafka=kafka.bootstrap)
-        _loop(settings, agent, shipper, spool, stopping)
+        _loop(settings, agent, shipper, spool, stopping, vitals)
 
 
 def _loop(
@@ -66,10 +88,13 @@ def _loop(
     shipper: Shipper,
     spool: Spool,
     stopping: threading.Event,
+    vitals: Vitals,
 ) -> None:
     clock = SystemClock()
+    pulse = vitals.pulse("reading", _READING_LIMIT_S)
     report_s = clock.monotonic_s() + _REPORT_EVERY_S
     while not stopping.is_set():
+        pulse.beat()
         if not shipper.is_alive():
             raise Fatal(f"the shipping thread ended: {shipper.failure!r}")
         if not agent.step():
@@ -77,6 +102,7 @@ def _loop(
         if clock.monotonic_s() >= report_s:
             _report("agent_progress", agent, shipper, spool)
             report_s = clock.monotonic_s() + _REPORT_EVERY_S
+    pulse.rest()
     agent.finish()
     shipper.stop(_STOP_S)
     _report("agent_stopped", agent, shipper, spool)
@@ -92,7 +118,25 @@ def _report(event: str, agent: Agent, shipper: Shipper, spool: Spool) -> None:
         shipped_entries=shipper.shipped_entries,
         spool_bytes=spool.size_bytes,
         quarantined=spool.quarantined,
+        redacted=dict(counters.redacted),
     )
+
+
+def _redaction_key(settings: AgentConfig, source: Path) -> bytes:
+    if settings.redaction.key:
+        reference = settings.redaction.key
+        secret = resolve_secret(reference, source=str(source), field="redaction.key")
+        return secret.reveal().encode()
+    path = settings.state_dir / "redaction.key"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        key = secrets.token_hex(32).encode()
+        path.touch(mode=0o600)
+        with path.open("wb") as file:
+            file.write(key)
+            os.fsync(file.fileno())
+        return key
 
 
 @contextmanager
@@ -100,10 +144,11 @@ def _only_agent_in(state_dir: Path) -> Iterator[None]:
     """Hold the state folder's lock, so that two agents never share one."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
-        lock = (state_dir / "lock").open("w")
+        # for reading only: a handle for writing would keep the disk from becoming read-only
+        lock = os.open(state_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise ConfigError(str(state_dir), f"state_dir cannot be used: {error.strerror}") from error
-    with lock:
+    with os.fdopen(lock):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

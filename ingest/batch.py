@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+import pyarrow as pa
 
 from contracts.arrow import (
     AGENT_HEADER,
@@ -27,6 +28,9 @@ MAX_MESSAGE_BYTES = 900 * 1024
 
 Refuse = Callable[[Record, str], Message]
 """Makes the dead letter of a record that does not fit its columns."""
+
+Redact = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""Takes the secrets out of a batch."""
 
 
 def kind_of(record: Record) -> RecordKind:
@@ -69,7 +73,7 @@ class Batch:
             self.started_s = now_s
 
 
-def build_entry(batch: Batch, agent: str, first_seq: int, refuse: Refuse) -> Entry:
+def build_entry(batch: Batch, agent: str, first_seq: int, refuse: Refuse, redact: Redact) -> Entry:
     """The spool entry of ``batch``.
 
     A kind whose message would be too large is split over further sequence numbers of the same
@@ -80,7 +84,7 @@ def build_entry(batch: Batch, agent: str, first_seq: int, refuse: Refuse) -> Ent
     letters = list(batch.dead_letters)
     for kind, records in batch.records.items():
         seq = first_seq
-        for payload in _payloads(kind, records, refuse, letters):
+        for payload in _payloads(kind, records, refuse, letters, redact):
             messages.append(_telemetry(kind, payload, agent, seq))
             last_seq = max(last_seq, seq)
             seq += 1
@@ -94,31 +98,39 @@ def build_entry(batch: Batch, agent: str, first_seq: int, refuse: Refuse) -> Ent
 
 
 def _payloads(
-    kind: RecordKind, records: Sequence[Record], refuse: Refuse, letters: list[Message]
+    kind: RecordKind,
+    records: Sequence[Record],
+    refuse: Refuse,
+    letters: list[Message],
+    redact: Redact,
 ) -> Iterable[bytes]:
     try:
-        payload = encode(batch_from_records(kind, records))
+        payload = encode(redact(batch_from_records(kind, records)))
     except (InvalidRecord, UnicodeEncodeError, ValueError, TypeError) as error:
         # rare: one record does not fit its column; find it, keep the others
         if len(records) == 1:
             letters.append(refuse(records[0], str(error)))
             return []
-        return _halves(kind, records, refuse, letters)
+        return _halves(kind, records, refuse, letters, redact)
     if len(payload) <= MAX_MESSAGE_BYTES:
         return [payload]
     if len(records) == 1:
         letters.append(refuse(records[0], f"message of {len(payload)} bytes"))
         return []
-    return _halves(kind, records, refuse, letters)
+    return _halves(kind, records, refuse, letters, redact)
 
 
 def _halves(
-    kind: RecordKind, records: Sequence[Record], refuse: Refuse, letters: list[Message]
+    kind: RecordKind,
+    records: Sequence[Record],
+    refuse: Refuse,
+    letters: list[Message],
+    redact: Redact,
 ) -> list[bytes]:
     middle = len(records) // 2
     return [
-        *_payloads(kind, records[:middle], refuse, letters),
-        *_payloads(kind, records[middle:], refuse, letters),
+        *_payloads(kind, records[:middle], refuse, letters, redact),
+        *_payloads(kind, records[middle:], refuse, letters, redact),
     ]
 
 

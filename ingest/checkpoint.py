@@ -24,6 +24,14 @@ class Snapshot(msgspec.Struct, kw_only=True):
     files: list[FilePosition] = []
 
 
+def take_over(known: dict[FileKey, FilePosition], later: Iterable[FilePosition]) -> None:
+    """Update positions with those of a later entry, except of files that have begun anew since."""
+    for position in later:
+        present = known.get(position.key)
+        if present is None or present.generation <= position.generation:
+            known[position.key] = position
+
+
 class Checkpoint:
     """Positions that Kafka has acknowledged; saved whole, atomically."""
 
@@ -46,14 +54,16 @@ class Checkpoint:
     def advance(self, positions: Iterable[FilePosition], last_seq: int) -> None:
         """Take over what one acknowledged entry covers (not yet saved)."""
         with self._lock:
-            self._files.update({p.key: p for p in positions})
+            take_over(self._files, positions)
             self.last_seq = max(self.last_seq, last_seq)
 
     def note_opened(self, positions: Iterable[FilePosition]) -> None:
-        """Remember where reading began in files that were not known."""
+        """Remember where reading began in files that were not known, or that began anew."""
         with self._lock:
             for position in positions:
-                self._files.setdefault(position.key, position)
+                known = self._files.get(position.key)
+                if known is None or known.generation < position.generation:
+                    self._files[position.key] = position
 
     def forget(self, keys: Iterable[FileKey]) -> None:
         """Drop files that are gone."""

@@ -24,7 +24,7 @@ def dead_letter(
     time: int,
     service: str,
     line: bytes,
-    full_length: int,
+    full_length: int | None = None,
 ) -> Message:
     """The message on the dead letters' topic; the same line always gets the same id.
 
@@ -37,7 +37,7 @@ def dead_letter(
         time: epoch milliseconds at which it was read.
         service: as far as known.
         line: the bytes that were read.
-        full_length: bytes of the whole line, of which ``line`` may be the beginning.
+        full_length: bytes of the whole line, where ``line`` is only its beginning.
     """
     fingerprint = hashlib.blake2b(f"{agent}|{identity}|{reason}".encode(), digest_size=16)
     letter = dead_letters.dead_letter(

@@ -55,6 +55,15 @@ def is_same_content(fd: int, position: FilePosition) -> bool:
     return len(head) == position.head_length and digest(head) == position.head_digest
 
 
+def is_beginning(part: int, whole: int) -> bool:
+    """Whether an open file is what another begins with (its first 64 KiB suffice)."""
+    size = os.fstat(part).st_size
+    if size > os.fstat(whole).st_size:
+        return False
+    length = min(size, 64 * 1024)
+    return os.pread(part, length, 0) == os.pread(whole, length, 0)
+
+
 def matching_files(
     patterns: Sequence[str], exclude: Sequence[str]
 ) -> Iterator[tuple[str, os.stat_result]]:
@@ -75,44 +84,6 @@ def is_excluded(path: str, exclude: Sequence[str]) -> bool:
     """Whether a path or its last part matches one of the globs."""
     name = os.path.basename(path)  # noqa: PTH119 - as above
     return any(fnmatch.fnmatch(name, e) or fnmatch.fnmatch(path, e) for e in exclude)
-
-
-def siblings(path: str, exclude: Sequence[str]) -> list[tuple[str, os.stat_result]]:
-    """Files beside ``path`` that rotation may have made of it (``app.log.1``, ``app.log-2026``).
-
-    Oldest change first.
-    """
-    directory, name = os.path.split(path)
-    found: list[tuple[str, os.stat_result]] = []
-    stem, _, suffix = name.rpartition(".")
-    try:
-        with os.scandir(directory or ".") as entries:
-            for entry in entries:
-                is_rotated = entry.name.startswith((f"{name}.", f"{name}-", f"{name}_")) or (
-                    bool(stem) and entry.name.startswith(f"{stem}-") and entry.name.endswith(suffix)
-                )
-                if not is_rotated or is_excluded(entry.path, exclude):
-                    continue
-                status = entry.stat()
-                if stat.S_ISREG(status.st_mode):
-                    found.append((entry.path, status))
-    except OSError:
-        return found
-    return sorted(found, key=lambda item: item[1].st_mtime_ns)
-
-
-def find_by_key(directory: str, key: FileKey) -> str | None:
-    """Path of the file in ``directory`` with this device and inode, where it was renamed to."""
-    try:
-        with os.scandir(directory or ".") as entries:
-            for entry in entries:
-                if entry.inode() == key[1]:
-                    status = entry.stat()
-                    if (status.st_dev, status.st_ino) == key and stat.S_ISREG(status.st_mode):
-                        return entry.path
-    except OSError:
-        return None
-    return None
 
 
 def write_durably(path: Path, payload: bytes) -> None:

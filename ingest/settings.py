@@ -14,7 +14,9 @@ import msgspec
 from contracts.config import Seconds, json_schema, load
 from contracts.errors import ConfigError
 from contracts.records import RecordKind
+from ingest.redaction_rules import NAMES, own_rules
 
+_RULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LABELS = ("service", "release", "host", "arm")
 
 
@@ -145,6 +147,19 @@ class HostSettings(_Section, frozen=True):
     release: str = ""
 
 
+class RedactionSettings(_Section, frozen=True):
+    """What is replaced before anything leaves this machine."""
+
+    without: tuple[str, ...] = ()
+    """Built-in rules that are not wanted, by name."""
+    rules: dict[str, str] = {}
+    """Own rules: name to pattern (RE2), for example ``{customer: 'cust-[0-9]{6}'}``."""
+    key: str = ""
+    """``${env:NAME}`` or ``${file:/path}``: key of the pseudonyms of users and sessions. Agents
+    with the same key give one user one pseudonym. Default: a key of its own, in ``state_dir``.
+    """
+
+
 class AgentConfig(_Section, frozen=True):
     """The whole file of one agent."""
 
@@ -158,6 +173,7 @@ class AgentConfig(_Section, frozen=True):
     """A file that was renamed or deleted is closed after so long without growth."""
     files: list[FileSource] = []
     hosts: HostSettings | None = None
+    redaction: RedactionSettings = RedactionSettings()
 
     @property
     def agent_id(self) -> str:
@@ -173,6 +189,7 @@ def load_agent_config(path: Path) -> AgentConfig:
     """
     config = load(path, AgentConfig)
     _check_limits(config, str(path))
+    _check_redaction(config.redaction, str(path))
     for index, source in enumerate(config.files):
         _check_source(source, str(path), f"files[{index}]")
     return config
@@ -194,6 +211,22 @@ def _check_limits(config: AgentConfig, path: str) -> None:
             raise ConfigError(path, f"expected {low} to {high}", field=field, value=value)
     if not config.files and config.hosts is None:
         raise ConfigError(path, "expected at least one source", field="files")
+
+
+def _check_redaction(redaction: RedactionSettings, path: str) -> None:
+    for name in redaction.without:
+        if name not in NAMES:
+            expected = f"expected names out of {', '.join(NAMES)}"
+            raise ConfigError(path, expected, field="redaction.without", value=name)
+    for name, pattern in redaction.rules.items():
+        field = f"redaction.rules.{name}"
+        if not _RULE_NAME.fullmatch(name) or name in NAMES:
+            expected = "expected a new name of small letters, digits and underscores"
+            raise ConfigError(path, expected, field=field)
+        try:
+            own_rules({name: pattern})
+        except ValueError as error:
+            raise ConfigError(path, str(error), field=field, value=pattern) from error
 
 
 def _check_source(source: FileSource, path: str, field: str) -> None:

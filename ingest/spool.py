@@ -6,23 +6,24 @@ the same bytes go out again under the same sequence numbers, so that readers can
 
 from __future__ import annotations
 
-import errno
 import struct
 import threading
 import zlib
-from collections import deque
+from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from contracts.errors import Backpressure, InvalidRecord
+from contracts.errors import Backpressure, ConfigError, InvalidRecord, Recoverable
 from ingest.files import FilePosition, sync_directory, write_durably
 
 _HEADER = struct.Struct("<4sIQ")
 _MAGIC = b"CMS1"
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+QUARANTINE = "quarantine"
+_READ_TRIES = 5
 
 log = structlog.get_logger()
 
@@ -96,16 +97,27 @@ class Spool:
         self._directory = directory
         self._max_bytes = max_bytes
         self._sizes: dict[int, int] = {}
+        self._paths: dict[int, Path] = {}
         self._queue: deque[int] = deque()
+        self._tries: Counter[int] = Counter()
         self._changed = threading.Condition()
         self.quarantined = 0
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(str(directory), f"cannot be made: {error.strerror}") from error
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all entries."""
         with self._changed:
             return sum(self._sizes.values())
+
+    @property
+    def entries(self) -> int:
+        """Entries that wait, or that Kafka has and that are not deleted yet."""
+        with self._changed:
+            return len(self._sizes)
 
     @property
     def is_empty(self) -> bool:
@@ -126,13 +138,12 @@ class Spool:
                 self._set_aside(path, str(error))
                 continue
             leftovers.append(Leftover(entry.seq, entry.last_seq, entry.positions))
-            self._sizes[entry.seq] = len(data)
-            self._queue.append(entry.seq)
+            self._add(entry.seq, path, len(data))
         return leftovers
 
     def highest_seq(self) -> int:
         """The highest number that any file here, quarantined ones included, may have used."""
-        names = [*self._directory.glob("*.entry"), *self._directory.glob("quarantine/*.entry")]
+        names = [*self._directory.glob("*.entry"), *self._directory.glob(f"{QUARANTINE}/*.entry")]
         numbers = [part for path in names for part in path.stem.split("-") if part.isdigit()]
         return max((int(number) for number in numbers), default=0)
 
@@ -147,62 +158,77 @@ class Spool:
             used = sum(self._sizes.values())
         if used and used + len(data) > self._max_bytes:
             raise Backpressure(f"spool is full: {used} bytes wait")
+        path = self._directory / f"{entry.seq:020d}-{entry.last_seq:020d}.entry"
         try:
-            write_durably(self._path(entry.seq, entry.last_seq), data)
+            write_durably(path, data)
         except OSError as error:
-            if error.errno in _NO_SPACE:
-                raise Backpressure(f"spool cannot be written: {error.strerror}") from error
-            raise
+            # it may stand there and yet not be durable; the next try may have another last_seq
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise Backpressure(f"spool cannot be written: {error.strerror}") from error
         with self._changed:
-            self._sizes[entry.seq] = len(data)
-            self._queue.append(entry.seq)
+            self._add(entry.seq, path, len(data))
             self._changed.notify_all()
 
     def next_entry(self, timeout_s: float) -> Entry | None:
-        """The oldest entry not yet given, or None when none comes in time."""
+        """The oldest entry not yet given, or None when none comes in time.
+
+        Raises:
+            Recoverable: the disk does not give it; ask again a little later.
+        """
         with self._changed:
             if not self._queue:
                 self._changed.wait(timeout_s)
             if not self._queue:
                 return None
             seq = self._queue.popleft()
-        path = self._find(seq)
         try:
-            return decode_entry(path.read_bytes())
-        except (InvalidRecord, OSError) as error:
+            return decode_entry(self._paths[seq].read_bytes())
+        except InvalidRecord as error:
             self.quarantine(seq, str(error))
-            return None
+        except OSError as error:
+            self._tries[seq] += 1
+            if self._tries[seq] < _READ_TRIES:
+                with self._changed:
+                    self._queue.appendleft(seq)
+                raise Recoverable(f"spool entry {seq}: {error.strerror}") from error
+            self.quarantine(seq, str(error))
+        return None
 
     def remove(self, seqs: list[int]) -> None:
         """Forget entries that Kafka has and whose positions are in the checkpoint."""
         for seq in seqs:
-            self._find(seq).unlink(missing_ok=True)
+            if seq in self._paths:
+                self._paths[seq].unlink(missing_ok=True)
         sync_directory(self._directory)
         with self._changed:
             for seq in seqs:
-                self._sizes.pop(seq, None)
-                if seq in self._queue:
-                    self._queue.remove(seq)
+                self._forget(seq)
 
     def quarantine(self, seq: int, reason: str) -> None:
         """Set an entry aside that can never be sent; the rest goes on."""
-        self._set_aside(self._find(seq), reason)
+        self._set_aside(self._paths[seq], reason)
         with self._changed:
-            self._sizes.pop(seq, None)
+            self._forget(seq)
 
     def _set_aside(self, path: Path, reason: str) -> None:
-        target = self._directory / "quarantine"
-        target.mkdir(exist_ok=True)
+        target = self._directory / QUARANTINE
         self.quarantined += 1
         log.error("spool_entry_quarantined", file=path.name, reason=reason)
         try:
+            target.mkdir(exist_ok=True)
             path.rename(target / path.name)
             (target / f"{path.name}.reason").write_text(reason + "\n", encoding="utf-8")
         except OSError as error:
             log.error("spool_quarantine_failed", file=path.name, reason=str(error))  # noqa: TRY400 - own log, no traceback
 
-    def _path(self, seq: int, last_seq: int) -> Path:
-        return self._directory / f"{seq:020d}-{last_seq:020d}.entry"
+    def _add(self, seq: int, path: Path, size_bytes: int) -> None:
+        self._paths[seq] = path
+        self._sizes[seq] = size_bytes
+        self._queue.append(seq)
 
-    def _find(self, seq: int) -> Path:
-        return next(self._directory.glob(f"{seq:020d}-*.entry"), self._path(seq, seq))
+    def _forget(self, seq: int) -> None:
+        self._paths.pop(seq, None)
+        self._sizes.pop(seq, None)
+        if seq in self._queue:
+            self._queue.remove(seq)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from contracts.clock import Clock
-from ingest.files import HEAD_BYTES, FileKey, FilePosition, digest, read_head
+from ingest.files import HEAD_BYTES, FileKey, FilePosition, digest, is_beginning, read_head
 from ingest.lines import Lines, LineSplitter
 from ingest.multiline import Joiner, JoinRules
 
@@ -48,20 +48,26 @@ class TailedFile:
         rules: TailRules,
         clock: Clock,
         *,
+        key: FileKey,
         listed: str,
         offset: int,
         generation: int,
     ) -> None:
         status = os.fstat(fd)
         self.path = path
+        """Where it is now, by the name that was found."""
+        self.real_path = os.path.realpath(path)
+        """The same without symbolic links, which may point elsewhere after a stop."""
         self.listed = listed
         """The path by which its source found it first."""
-        self.key: FileKey = (status.st_dev, status.st_ino)
+        self.key = key
         self.is_listed = True
         """Whether the source's globs still find it."""
         self.generation = generation
         self.modified_ms = status.st_mtime_ns // 1_000_000
-        self._fd = fd
+        self.fd = fd
+        self._is_at_end = False
+        self._checked = (-1, -1)
         self._rules = rules
         self._clock = clock
         self._head = read_head(fd)
@@ -83,10 +89,21 @@ class TailedFile:
         """Offset after the last record that was given out."""
         return self._emitted
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it was read to its end and nothing of it waits to be completed."""
+        waits = self._splitter.has_partial or (self._joiner and self._joiner.has_pending)
+        return self._is_at_end and not waits
+
+    def moved_to(self, path: str) -> None:
+        """Its name is another now."""
+        self.path = path
+        self.real_path = os.path.realpath(path)
+
     def position(self, offset: int) -> FilePosition:
         """The position to remember when everything before ``offset`` is in the spool."""
         return FilePosition(
-            path=self.path,
+            path=self.real_path,
             device=self.key[0],
             inode=self.key[1],
             head_length=len(self._head),
@@ -98,29 +115,41 @@ class TailedFile:
 
     def was_truncated(self) -> bool:
         """Whether the file is shorter than what was read, or begins with other bytes."""
-        status = os.fstat(self._fd)
+        status = os.fstat(self.fd)
         self.modified_ms = status.st_mtime_ns // 1_000_000
         if status.st_size < self._splitter.offset:
             return True
-        if status.st_size == self._splitter.offset and len(self._head) >= HEAD_BYTES:
+        seen = (status.st_size, status.st_mtime_ns)
+        if seen == self._checked and len(self._head) >= HEAD_BYTES:
             return False
-        return os.pread(self._fd, len(self._head), 0) != self._head
+        if read_head(self.fd, len(self._head)) != self._head:
+            return True
+        self._checked = seen
+        return False
+
+    def is_copied_by(self, fd: int) -> bool:
+        """Whether an open file is a copy of this one, perhaps unfinished, made before a cut."""
+        if is_beginning(fd, self.fd):
+            return True
+        head = read_head(fd, len(self._head))
+        return bool(self._head) and self._head.startswith(head) and self.was_truncated()
 
     def begin_again(self) -> None:
-        """Go to the start of a file that was truncated; call ``drain`` first."""
+        """Go to the start of a file that was truncated; call ``drain`` first, or read the copy."""
         self.generation += 1
-        self._head = read_head(self._fd)
+        self._head = read_head(self.fd)
         self._restart(0)
 
     def read(self) -> Block | None:
         """The records that the next bytes complete; None when nothing was added to the file."""
         offset = self._splitter.offset
-        data = os.pread(self._fd, READ_BYTES, offset)
+        data = os.pread(self.fd, READ_BYTES, offset)
+        self._is_at_end = not data
         if not data:
             return None
         self._grew_s = self._clock.monotonic_s()
         if len(self._head) < HEAD_BYTES:
-            self._head = read_head(self._fd)
+            self._head = read_head(self.fd)
         if offset == 0 and data.startswith(_BOM):
             data = b" " * len(_BOM) + data[len(_BOM) :]
         return self._block(self._splitter.feed(data))
@@ -146,7 +175,7 @@ class TailedFile:
 
     def close(self) -> None:
         """Close the handle."""
-        os.close(self._fd)
+        os.close(self.fd)
 
     def _restart(self, offset: int) -> None:
         rules = self._rules

@@ -7,6 +7,7 @@
   one: 50 ms here;
 - after recovery it resumes partitions before it has found their committed offsets, and can lose
   the message that is in a queue meanwhile: ``PromptConsumer.perform_seek`` stops the flow;
+- its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
   process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
   it does now and then, the process ends all the same;
@@ -25,7 +26,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import faust
@@ -34,6 +35,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
+from health.vitals import Vitals
 
 FETCH_MAX_WAIT_MS = 50
 MAX_MESSAGE_BYTES = 8_000_000
@@ -85,7 +87,9 @@ class DurableTransport(driver.Transport):  # type: ignore[misc]  # Faust has no 
 
 
 class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
-    """A Faust app on ``DurableTransport``."""
+    """A Faust app on ``DurableTransport``; ``vitals`` tell whether it moves."""
+
+    vitals: Vitals
 
     _alive_s = math.inf
     """Monotonic time of the last pulse; before the first one nothing is judged by it."""
@@ -188,25 +192,10 @@ def _version(record: bytes | None) -> int:
 
 def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
     """A Faust app that is fit for exactly-once counting: see the module's docstring."""
-    credentials = None
-    if kafka.security_protocol != "PLAINTEXT":
-        context = None
-        if kafka.security_protocol.endswith("SSL"):
-            context = ssl.create_default_context(cafile=kafka.ca_file)
-        credentials = (
-            faust.SASLCredentials(
-                username=kafka.user,
-                password=kafka.password.reveal(),
-                mechanism=kafka.sasl_mechanism,
-                ssl_context=context,
-            )
-            if kafka.security_protocol.startswith("SASL")
-            else faust.SSLCredentials(context)
-        )
     app = DurableApp(
         name,
         broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
-        broker_credentials=credentials,
+        broker_credentials=_credentials(kafka),
         store="memory://",
         # tables in memory are read anew from the changelog whoever takes over
         table_standby_replicas=0,
@@ -226,6 +215,7 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         web_enabled=False,
         processing_guarantee="at_least_once",
     )
+    app.vitals = Vitals()
     app.task(app.pulse)
     return app
 
@@ -242,3 +232,48 @@ def new_table(app: DurableApp, name: str, *, partitions: int) -> DurableTable:
     )
     added: DurableTable = app.tables.add(table)
     return added
+
+
+async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[list[Any]]:  # noqa: ANN401 - Faust has no types
+    """Events as they come, up to ``most`` at once, acknowledged when the next ones are asked for.
+
+    Faust's own ``take`` acknowledges also what was cut short by the end of the process.
+    """
+    async for events in stream.noack_take(most, within=within_s):
+        yield events
+        for event in events:
+            await stream.ack(event)
+
+
+def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Keyword arguments of every aiokafka client."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap.split(","),
+        "security_protocol": kafka.security_protocol,
+        "ssl_context": _ssl_context(kafka),
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.user,
+            "sasl_plain_password": kafka.password.reveal(),
+        }
+    return options
+
+
+def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
+    if not kafka.security_protocol.endswith("SSL"):
+        return None
+    return ssl.create_default_context(cafile=kafka.ca_file)
+
+
+def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - Faust has no types
+    if kafka.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=kafka.user,
+            password=kafka.password.reveal(),
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=_ssl_context(kafka),
+        )
+    context = _ssl_context(kafka)
+    return faust.SSLCredentials(context) if context else None

@@ -1,8 +1,8 @@
-"""One Kafka message to what it says: partials, crash sightings, dead letters. Pure."""
+"""Kafka messages to what they say: partials, crash sightings, dead letters. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -14,10 +14,11 @@ import structlog
 from contracts import arrow, foreign
 from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord
+from contracts.policy import Policies
 from contracts.records import Crash, RecordKind
 from contracts.results import CrashGroupSighting, DeadLetter, Partial, Source
 from streams.crashes.sightings import sightings
-from streams.windows.aggregate import cells_of_batch, never
+from streams.windows.aggregate import cells_of_batch
 
 log = structlog.get_logger()
 
@@ -37,9 +38,14 @@ class Message(NamedTuple):
     value: bytes
 
     @property
+    def place(self) -> str:
+        """``topic/partition``."""
+        return f"{self.topic}/{self.partition}"
+
+    @property
     def origin(self) -> str:
         """``topic/partition/offset``."""
-        return f"{self.topic}/{self.partition}/{self.offset}"
+        return f"{self.place}/{self.offset}"
 
 
 class Sender(NamedTuple):
@@ -51,11 +57,23 @@ class Sender(NamedTuple):
 
 
 class Aggregated(NamedTuple):
-    """What one telemetry message gives."""
+    """What a stretch of telemetry messages gives."""
 
     partials: list[Partial]
     sightings: list[CrashGroupSighting]
     dead_letters: list[DeadLetter]
+    records: int
+    """Records that the partials count."""
+
+
+class Unfenced(NamedTuple):
+    """Messages that have not been counted before, and what must be remembered of them."""
+
+    messages: list[Message]
+    fenced: tuple[int, ...]
+    """Offsets of the others."""
+    last_seq: dict[str, int]
+    """The last sequence number of each shipping agent among ``messages``."""
 
 
 def sender_of(message: Message) -> Sender:
@@ -67,7 +85,7 @@ def sender_of(message: Message) -> Sender:
     agent = message.headers.get(arrow.AGENT_HEADER)
     seq = message.headers.get(arrow.SEQ_HEADER)
     if not agent or not seq:
-        return Sender(f"{message.topic}/{message.partition}", message.offset, is_ours=False)
+        return Sender(message.place, message.offset, is_ours=False)
     if not seq.isdigit():
         raise InvalidRecord("seq is not a number", seq[:40].decode(errors="replace"))
     return Sender(agent.decode(errors="replace"), int(seq), is_ours=True)
@@ -86,76 +104,161 @@ def failures_are_invalid(message: Message) -> Iterator[None]:
 
 
 def decode_batch(kind: RecordKind, message: Message) -> pa.RecordBatch:
-    """The records of a telemetry message as columns, Arrow or JSON.
+    """The records of one telemetry message as columns, Arrow or JSON.
 
     Raises:
         InvalidRecord: unknown schema, or bytes that are not what the headers say.
     """
     schema = message.headers.get(arrow.SCHEMA_HEADER)
     if schema is None:
-        record = foreign.decode_json(kind, message.value)
-        return arrow.batch_from_records(kind, [record])
+        return arrow.batch_from_records(kind, [foreign.decode_json(kind, message.value)])
     if schema != arrow.schema_name(kind).encode():
         raise InvalidRecord("unknown schema", schema[:80].decode(errors="replace"))
     return arrow.decode(kind, message.value)
 
 
+def unfenced(messages: Sequence[Message], last_seq: Callable[[str], int]) -> Unfenced:
+    """Without the batches that an agent sent twice.
+
+    Args:
+        messages: of one partition, in order.
+        last_seq: the last sequence number of an agent that was counted.
+    """
+    passed: dict[str, int] = {}
+    kept, fenced = [], []
+    for message in messages:
+        try:
+            sender = sender_of(message)
+        except InvalidRecord:  # becomes a dead letter later
+            kept.append(message)
+            continue
+        if not sender.is_ours:
+            kept.append(message)
+        elif sender.seq > passed.get(sender.agent, last_seq(sender.agent)):
+            passed[sender.agent] = sender.seq
+            kept.append(message)
+        else:
+            fenced.append(message.offset)
+    return Unfenced(kept, tuple(fenced), passed)
+
+
 def aggregate(
-    kind: RecordKind, message: Message, is_stratified: Callable[[str], bool] = never
+    kind: RecordKind,
+    messages: Sequence[Message],
+    policies: Policies,
+    without: tuple[int, ...] = (),
 ) -> Aggregated:
-    """Everything that one telemetry message says; a bad one is a dead letter and nothing else.
+    """Everything that a stretch of one partition says; a bad message is a dead letter.
 
     Args:
         kind: what the topic carries.
-        message: as it came.
-        is_stratified: tells the services whose events are counted route by route.
+        messages: of one partition, in order, at least one.
+        policies: tell how services are counted.
+        without: offsets in between that are not to be counted.
     """
-    try:
-        sender = sender_of(message)
-        batch = decode_batch(kind, message)
-    except InvalidRecord as error:
-        return Aggregated([], [], [_dead_letter(error, message, message.value)])
-    batch, early = _split_early(kind, batch, message)
-    source = Source(topic=message.topic, partition=message.partition, offset=message.offset)
-    partials = [
-        Partial(
-            service=service,
-            agent=sender.agent,
-            source=source,
-            sent_at=message.timestamp,
-            cells=cells,
-        )
-        for service, cells in cells_of_batch(kind, batch, is_stratified).items()
-    ]
-    return Aggregated(partials, _sightings(kind, batch, message), early)
-
-
-def _split_early(
-    kind: RecordKind, batch: pa.RecordBatch, message: Message
-) -> tuple[pa.RecordBatch, list[DeadLetter]]:
-    """Records from the future apart from the others."""
-    times = batch.column("time").cast(pa.int64()).to_numpy(zero_copy_only=False)
-    is_early = times > message.timestamp + MAX_AHEAD_MS
-    if not is_early.any():
-        return batch, []
-    early = arrow.records_from_batch(kind, batch.filter(pa.array(is_early)))
-    error = InvalidRecord("time in the future", "more than 10 minutes after its arrival")
-    letters = [
-        _dead_letter(error, message, msgspec.json.encode(record), row=int(row))
-        for row, record in zip(np.flatnonzero(is_early), early, strict=True)
-    ]
-    return batch.filter(pa.array(~is_early)), letters
-
-
-def _sightings(
-    kind: RecordKind, batch: pa.RecordBatch, message: Message
-) -> list[CrashGroupSighting]:
-    if kind is not RecordKind.CRASHES:
-        return []
-    crashes = [r for r in arrow.records_from_batch(kind, batch) if isinstance(r, Crash)]
-    return sightings(
-        crashes, topic=message.topic, partition=message.partition, offset=message.offset
+    read = _Read(kind)
+    for message in messages:
+        read.add(message)
+    agents, batches = read.batches()
+    if not batches:
+        return Aggregated([], read.sightings, read.dead_letters, 0)
+    codes = np.repeat(np.arange(len(agents)), [batch.num_rows for batch in batches])
+    batch = arrow.joined(batches)
+    first, last = messages[0], messages[-1]
+    source = Source(
+        topic=last.topic,
+        partition=last.partition,
+        offset=last.offset,
+        first=first.offset,
+        without=tuple(offset for offset in without if offset > first.offset),
     )
+    partials = [
+        Partial(service=service, source=source, sent_at=last.timestamp, cells=cells)
+        for service, cells in cells_of_batch(kind, batch, policies, (codes, agents)).items()
+    ]
+    return Aggregated(partials, read.sightings, read.dead_letters, batch.num_rows)
+
+
+def refused(message: Message, error: InvalidRecord) -> Aggregated:
+    """What a message gives that cannot be used as a whole."""
+    return Aggregated([], [], [_dead_letter(error, message, message.value)], 0)
+
+
+class _Read:
+    """The records of messages, Arrow or JSON, as they are read; what is unusable is set aside."""
+
+    def __init__(self, kind: RecordKind) -> None:
+        self._kind = kind
+        self._batches: list[tuple[str, pa.RecordBatch]] = []
+        self._foreign: list[tuple[Message, arrow.Record]] = []
+        self.sightings: list[CrashGroupSighting] = []
+        self.dead_letters: list[DeadLetter] = []
+
+    def add(self, message: Message) -> None:
+        """Read one message."""
+        try:
+            if arrow.SCHEMA_HEADER in message.headers:
+                self._add_batch(message)
+            else:
+                self._add_json(message)
+        except InvalidRecord as error:
+            self.dead_letters.append(_dead_letter(error, message, message.value))
+
+    def batches(self) -> tuple[list[str], list[pa.RecordBatch]]:
+        """What was read: batches that are not empty, and who sent each."""
+        found = [*self._batches, *self._foreign_batches()]
+        some = [(agent, batch) for agent, batch in found if batch.num_rows]
+        return [agent for agent, _ in some], [batch for _, batch in some]
+
+    def _add_batch(self, message: Message) -> None:
+        agent = sender_of(message).agent
+        batch = self._without_early(decode_batch(self._kind, message), message)
+        self._batches.append((agent, batch))
+        if self._kind is RecordKind.CRASHES:
+            self._see(arrow.records_from_batch(self._kind, batch), message)
+
+    def _without_early(self, batch: pa.RecordBatch, message: Message) -> pa.RecordBatch:
+        """Without the records from the future, which are set aside."""
+        times = batch.column("time").cast(pa.int64()).to_numpy(zero_copy_only=False)
+        limit = message.timestamp + MAX_AHEAD_MS
+        if not len(times) or times.max() <= limit:
+            return batch
+        is_early = times > limit
+        early = arrow.records_from_batch(self._kind, batch.filter(pa.array(is_early)))
+        for row, record in zip(np.flatnonzero(is_early).tolist(), early, strict=True):
+            payload = msgspec.json.encode(record)
+            self.dead_letters.append(_dead_letter(_early(), message, payload, row))
+        return batch.filter(pa.array(~is_early))
+
+    def _add_json(self, message: Message) -> None:
+        record = foreign.decode_json(self._kind, message.value)
+        if record.time > message.timestamp + MAX_AHEAD_MS:
+            raise _early()
+        self._foreign.append((message, record))
+
+    def _foreign_batches(self) -> Iterator[tuple[str, pa.RecordBatch]]:
+        batches, refused = arrow.fitting(self._kind, [record for _, record in self._foreign])
+        for batch in batches:
+            yield self._foreign[0][0].place, batch
+        for row, (message, record) in enumerate(self._foreign):
+            if error := refused.get(row):
+                self.dead_letters.append(_dead_letter(error, message, message.value))
+            else:
+                self._see([record], message)
+
+    def _see(self, records: Iterable[arrow.Record], message: Message) -> None:
+        crashes = [record for record in records if isinstance(record, Crash)]
+        if crashes:
+            self.sightings += sightings(
+                crashes,
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+            )
+
+
+def _early() -> InvalidRecord:
+    return InvalidRecord("time in the future", "more than 10 minutes after its arrival")
 
 
 def _dead_letter(

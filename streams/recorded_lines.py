@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from contracts import arrow, foreign
-from contracts.errors import ConfigError, InvalidRecord
+from contracts.errors import UNREADABLE, ConfigError, InvalidRecord
 from contracts.records import Event, RecordKind
 from streams.set_aside import SetAside
 
@@ -104,32 +104,17 @@ def _line_by_line(
         else:
             records[kind].append((number, record))
     for kind, of_kind in records.items():
-        for batch in _fitting(path, kind, of_kind, set_aside):
+        batches, refused = arrow.fitting(kind, [record for _, record in of_kind])
+        for row, refusal in refused.items():
+            set_aside.add(refusal.reason, path, of_kind[row][0])
+        for batch in batches:
             yield kind, batch
-
-
-def _fitting(
-    path: Path,
-    kind: RecordKind,
-    numbered: list[tuple[int, arrow.Record]],
-    set_aside: SetAside,
-) -> Iterator[pa.RecordBatch]:
-    """Those records whose values fit their columns, found by halving."""
-    try:
-        yield arrow.batch_from_records(kind, [record for _, record in numbered])
-    except InvalidRecord as error:
-        if len(numbered) == 1:
-            set_aside.add(error.reason, path, numbered[0][0])
-            return
-        half = len(numbered) // 2
-        for part in (numbered[:half], numbered[half:]):
-            yield from _fitting(path, kind, part, set_aside)
 
 
 def _record(line: bytes) -> tuple[RecordKind, arrow.Record]:
     try:
         fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidRecord("not json", str(error)) from error
     if not isinstance(fields, dict):
         raise InvalidRecord("not a json object", type(fields).__name__)

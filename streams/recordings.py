@@ -91,10 +91,8 @@ def _even(recorded: Iterable[Recorded]) -> Iterator[Recorded]:
 def _joined(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
     if not any(batch.num_rows for batch in batches):
         return []
-    table = pa.Table.from_batches(batches)
-    if len(batches) > 1:
-        table = table.unify_dictionaries().combine_chunks()
-    cut: list[pa.RecordBatch] = table.to_batches(max_chunksize=2 * _ROWS_AT_ONCE)
+    whole = pa.Table.from_batches([arrow.joined(batches)])
+    cut: list[pa.RecordBatch] = whole.to_batches(max_chunksize=2 * _ROWS_AT_ONCE)
     return cut
 
 

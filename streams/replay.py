@@ -87,14 +87,14 @@ def replay(
     """
     paths = list(paths)
     _check(paths)
-    is_stratified = Policies({"*": policy}).is_stratified
+    policies = Policies({"*": policy})
     set_aside = SetAside()
     by_service: dict[str, Ticks] = defaultdict(lambda: defaultdict(list))
     records = 0
     with _cells_are_no_garbage():
         for path in paths:
             for kind, batch in batches_of(path, set_aside):
-                for name, cells in cells_of_batch(kind, batch, is_stratified).items():
+                for name, cells in cells_of_batch(kind, batch, policies).items():
                     of_service = by_service[name]
                     for cell in cells if name == (service or name) else ():
                         of_service[cell.tick].append(cell)
@@ -178,7 +178,6 @@ def _judge(
             )
         partial = Partial(
             service=state.service,
-            agent=_SOURCE,
             source=Source(topic=_SOURCE, partition=0, offset=number),
             sent_at=tick + TICK_MS,
             cells=ticks.pop(tick),

@@ -21,6 +21,8 @@ from contracts.settings import (
 from contracts.settings import (
     kafka_settings as read_kafka_settings,
 )
+from tests.support.certificates import Authority
+from tests.support.secure_stack import SecureKafka
 
 _WARNINGS_OF_OTHERS = (
     # kafka-python reads its message schemas with a function that Python 3.11 frowns upon.
@@ -52,7 +54,10 @@ def stack() -> Iterator[LocalStack]:
     with tempfile.TemporaryDirectory(prefix="coalmine-test-", ignore_cleanup_errors=True) as name:
         state_dir = Path(name)
         state_dir.chmod(0o755)
-        with LocalStack(state_dir) as running:
+        running = LocalStack(state_dir)
+        # its further listeners cost nothing, and most tests know nothing of them
+        running.kafka_server = SecureKafka(state_dir, Authority(state_dir / "authority"))
+        with running:
             yield running
 
 

@@ -10,7 +10,7 @@ import typer
 
 from coalmine.cli.output import Exit, print_json
 from coalmine.cli.state import StateDirectory, environment, find_running, state_directory
-from coalmine.stack.health import Health, Level, examine
+from coalmine.stack.health import Health, Level, examine, process_health
 from contracts.settings import elasticsearch_settings, kafka_settings
 
 _SIGNS = {Level.OK: "ok  ", Level.WARN: "warn", Level.FAIL: "FAIL"}
@@ -32,13 +32,16 @@ def doctor(
     """
     state_dir = state_directory(state)
     variables = environment(state_dir)
-    is_expected = find_running(state_dir) is not None or "COALMINE_KAFKA" in variables
+    running = find_running(state_dir)
+    is_expected = running is not None or "COALMINE_KAFKA" in variables
     findings = examine(
         kafka_settings(variables),
         elasticsearch_settings(variables),
         state_dir=state_dir,
         is_expected=is_expected,
     )
+    if running is not None:
+        findings += [process_health(part, port) for part, port in running.health.items()]
     if as_json:
         print_json(findings)
     else:

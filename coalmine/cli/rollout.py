@@ -13,6 +13,7 @@ import typer
 
 from coalmine.cli.output import EXIT_CODES, Exit, print_json, print_table, say
 from coalmine.cli.state import StateDirectory, servers
+from coalmine.stack.preflight import check_kafka
 from contracts import indices, topics
 from contracts.clock import SystemClock
 from contracts.errors import ConfigError, Fatal, Recoverable
@@ -175,6 +176,7 @@ def _send(command: RolloutCommand, settings: KafkaSettings) -> None:
             sent = producer.send(topics.ROLLOUTS.name, value, key=command.service.encode())
             sent.get(timeout=_TIMEOUT_S)
     except KafkaError as error:
+        check_kafka(settings)
         raise Recoverable(f"Kafka at {settings.bootstrap} did not take it: {error}") from error
 
 

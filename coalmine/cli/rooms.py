@@ -11,7 +11,10 @@ from typing import Annotated
 import typer
 
 from coalmine.cli.output import EXIT_CODES
+from coalmine.stack.preflight import check_elasticsearch, check_kafka
 from contracts import journal
+from contracts.settings import elasticsearch_settings, kafka_settings
+from health.address import Address
 
 _RUNS = f"Runs until SIGTERM or Ctrl-C. {EXIT_CODES}"
 _STAGE_RUNS = f"{_RUNS[:-1]}, 3 too many dead letters."
@@ -22,13 +25,25 @@ Policies = Annotated[
     typer.Option(exists=True, file_okay=False, help="Directory of policies; see coalmine schema."),
 ]
 State = Annotated[Path, typer.Option("--state", help="Directory for what this process keeps.")]
+HealthPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        envvar="COALMINE_HEALTH_PORT",
+        help="Port of /healthz, /readyz and /metrics; 0 takes a free one, none is opened without.",
+    ),
+]
+HealthHost = Annotated[
+    str, typer.Option(envvar="COALMINE_HEALTH_HOST", help="Address of that port.")
+]
+LOOPBACK = "127.0.0.1"
 ConfigFile = Annotated[Path, typer.Option("--config", dir_okay=False, help="YAML file.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the rooms' commands to the application."""
     panel = "Parts of the stack"
-    app.command(epilog="Example: coalmine agent --config agent.yaml", rich_help_panel=panel)(agent)
     app.command(
         epilog="Example: coalmine worker --policies policies/ --state state/worker",
         rich_help_panel=panel,
@@ -37,50 +52,50 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: coalmine alerter --config endpoints.yaml", rich_help_panel=panel)(
         alerter
     )
-    app.command(epilog="Example: coalmine dashboard --port 8050", rich_help_panel=panel)(dashboard)
 
 
-def agent(config: ConfigFile) -> None:
-    """Ship log files, crash reports and host statistics of this machine to Kafka."""
-    from ingest.app import run  # noqa: PLC0415 - see the module
-
-    journal.configure()
-    run(config)
-
-
-def worker(policies: Policies = None, state: State = _DEFAULT_STATE / "worker") -> None:
+def worker(
+    policies: Policies = None,
+    state: State = _DEFAULT_STATE / "worker",
+    health_port: HealthPort = None,
+    health_host: HealthHost = LOOPBACK,
+) -> None:
     """Count what each release does and judge its rollout (the Faust worker)."""
     from streams.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
-    run(policies, _made(state))
+    check_kafka(kafka_settings())
+    run(policies, _made(state), health_address(health_host, health_port))
 
 
-def indexer(state: State = _DEFAULT_STATE / "indexer") -> None:
+def indexer(
+    state: State = _DEFAULT_STATE / "indexer",
+    health_port: HealthPort = None,
+    health_host: HealthHost = LOOPBACK,
+) -> None:
     """Copy results from Kafka to Elasticsearch."""
     from streams.index.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
-    run(_made(state))
+    check_kafka(kafka_settings())
+    check_elasticsearch(elasticsearch_settings())
+    run(_made(state), health_address(health_host, health_port))
 
 
-def alerter(config: ConfigFile) -> None:
+def alerter(
+    config: ConfigFile, health_port: HealthPort = None, health_host: HealthHost = LOOPBACK
+) -> None:
     """Send decisions to the endpoints of a file as signed webhooks."""
     from alerting.app import run  # noqa: PLC0415 - see the module
 
     journal.configure()
-    run(config)
+    check_kafka(kafka_settings())
+    run(config, health_address(health_host, health_port))
 
 
-def dashboard(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8050,
-) -> None:
-    """Show the health of releases in a browser."""
-    from dashboard.app import run  # noqa: PLC0415 - see the module
-
-    journal.configure()
-    run(host, port)
+def health_address(host: str, port: int | None) -> Address | None:
+    """Where a process tells of its health; None where it was not asked to."""
+    return None if port is None else Address(host, port)
 
 
 def _made(directory: Path) -> Path:
@@ -88,7 +103,7 @@ def _made(directory: Path) -> Path:
     return directory.absolute()
 
 
-for _command in (agent, alerter, dashboard):
+for _command in (alerter,):
     _command.__doc__ = f"{_command.__doc__}\n\n{_RUNS}"
 for _stage in (worker, indexer):
     _stage.__doc__ = f"{_stage.__doc__}\n\n{_STAGE_RUNS}"

@@ -12,6 +12,7 @@ from typing import IO, Annotated
 import msgspec
 import typer
 
+from coalmine.stack.ports import LOOPBACK
 from contracts.errors import Fatal
 from contracts.settings import (
     ElasticsearchSettings,
@@ -35,6 +36,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     kafka: str
     elasticsearch: str
     dashboard: str
+    health: dict[str, int] = {}
+    """Each part's health port, on the loopback interface."""
 
     def environment(self) -> dict[str, str]:
         """The variables that lead a process to this stack."""
@@ -79,9 +82,18 @@ def is_held(state_dir: Path) -> bool:
 
 def write_running(state_dir: Path, running: Running) -> None:
     """Tell the other commands where the stack is."""
-    partial = state_dir / "up.json.partial"
-    partial.write_bytes(msgspec.json.encode(running))
-    partial.rename(state_dir / "up.json")
+    _write(state_dir / "up.json", running)
+
+
+def write_targets(state_dir: Path, health: Mapping[str, int]) -> Path:
+    """The health ports as Prometheus reads them: a file for its ``file_sd_configs``."""
+    targets = [
+        {"targets": [f"{LOOPBACK}:{port}"], "labels": {"part": part}}
+        for part, port in health.items()
+    ]
+    path = state_dir / "prometheus-targets.json"
+    _write(path, targets)
+    return path
 
 
 def find_running(state_dir: Path) -> Running | None:
@@ -108,6 +120,12 @@ def servers(chosen: Path | None = None) -> tuple[KafkaSettings, ElasticsearchSet
     """
     variables = environment(state_directory(chosen))
     return kafka_settings(variables), elasticsearch_settings(variables)
+
+
+def _write(path: Path, document: object) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(msgspec.json.encode(document))
+    partial.rename(path)
 
 
 def _lock(handle: IO[str]) -> bool:

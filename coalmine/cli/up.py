@@ -24,6 +24,7 @@ from coalmine.cli.state import (
     only_one,
     state_directory,
     write_running,
+    write_targets,
 )
 from coalmine.stack.local import LocalStack
 from coalmine.stack.ports import LOOPBACK, preferred_port
@@ -92,9 +93,12 @@ def up(
             kafka=kafka_settings(variables).bootstrap,
             elasticsearch=elasticsearch_settings(variables).url,
             dashboard=f"http://{LOOPBACK}:{dashboard_port}",
+            health={part.name: part.health_port for part in parts if part.health_port},
         )
+        targets = write_targets(state_dir, running.health)
         write_running(state_dir, running)
         _print(running, as_json=as_json)
+        say(f"Targets of Prometheus are in {targets}; coalmine doctor asks each part.")
         say(f"Logs are in {state_dir / 'logs'}. Ctrl-C stops everything.")
         while True:
             signal.pause()
@@ -204,11 +208,14 @@ def _print(running: Running, *, as_json: bool) -> None:
 
 
 def _tell(change: Change) -> None:
-    if change.event is Event.ENDED:
-        why = " (too many dead letters)" if change.exit_code == Exit.DEAD_LETTERS else ""
-        say(
-            f"{change.part}: ended with code {change.exit_code}{why}, "
-            f"starts again in {change.wait_s:g} s"
-        )
-    else:
-        say(f"{change.part}: {change.event}")
+    again = f"starts again in {change.wait_s:g} s"
+    match change.event:
+        case Event.ENDED:
+            why = " (too many dead letters)" if change.exit_code == Exit.DEAD_LETTERS else ""
+            say(f"{change.part}: ended with code {change.exit_code}{why}, {again}")
+        case Event.REPLACED:
+            say(f"{change.part}: {change.reason}: killed, {again}")
+        case Event.UNWELL:
+            say(f"{change.part}: {change.reason}")
+        case _:
+            say(f"{change.part}: {change.event}")

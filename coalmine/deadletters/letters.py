@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from contracts.errors import Fatal, Recoverable
+from contracts.errors import UNREADABLE, Fatal, Recoverable
 from contracts.results import DeadLetter
 from contracts.settings import KafkaSettings
 from contracts.topics import DEADLETTERS
@@ -82,7 +82,7 @@ def merged(messages: Iterable[bytes]) -> list[DeadLetter]:
     for value in messages:
         try:
             letter = msgspec.json.decode(value, type=DeadLetter)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             continue
         before = letters.get(letter.id)
         if before is not None and letter.replayed_at is None:

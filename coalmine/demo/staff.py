@@ -66,7 +66,7 @@ class Staff:
 
     def _coalmine(self, part: Part) -> ServerProcess:
         # Without the supervisor of `coalmine up`: a demo tells what failed, and does not try again.
-        command = [sys.executable, "-m", "coalmine", *part.arguments]
+        command = [sys.executable, "-m", "coalmine", *part.command]
         return self._process(f"coalmine {part.name}", command, part.port)
 
     def _deploy_tool(self, configs: Configs, router_admin: str) -> ServerProcess:

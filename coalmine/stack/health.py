@@ -16,13 +16,17 @@ import msgspec
 
 from coalmine.stack.cache import Cache, cache_directory
 from coalmine.stack.pins import load_jars, load_pins
+from coalmine.stack.ports import LOOPBACK
+from coalmine.stack.preflight import check_elasticsearch, check_kafka
 from coalmine.stack.runtime import java_home, server_user
+from coalmine.stack.watchdog import ask
 from contracts import indices, topics
-from contracts.errors import CoalmineError
+from contracts.errors import CoalmineError, ConfigError
 from contracts.settings import ElasticsearchSettings, KafkaSettings
 
 _TIMEOUT_S = 5
 _LITTLE_DISK_BYTES = 2 * 1024**3
+_SECURITY = "docs/security.md lists the variables"
 _START = "start it with coalmine up, or name one with "
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -70,6 +74,22 @@ def examine(
         _browser,
     ]
     return [health for look in looks for health in look()]
+
+
+def process_health(part: str, port: int) -> Health:
+    """What a process of ours says of itself."""
+    found = ask(port, "/readyz")
+    where = f"http://{LOOPBACK}:{port}"
+    if not found.is_heard:
+        fix = "coalmine up replaces it; its log says more"
+        return Health(part, Level.FAIL, f"no answer on {where}", fix)
+    if found.stuck:
+        said = f"stands still: {', '.join(found.stuck)}"
+        return Health(part, Level.FAIL, said, "coalmine up replaces it within a minute")
+    if found.missing:
+        said = f"not ready, waits until {', '.join(found.missing)}"
+        return Health(part, Level.WARN, said, "it goes on by itself; docs/runbooks/own-health.md")
+    return Health(part, Level.OK, f"ready, {where}/metrics")
 
 
 def _python() -> list[Health]:
@@ -124,6 +144,10 @@ def _kafka(settings: KafkaSettings, absent: Level) -> list[Health]:
     from kafka.errors import KafkaError  # noqa: PLC0415 - see above
 
     try:
+        check_kafka(settings)
+    except ConfigError as error:
+        return [Health("kafka", Level.FAIL, f"refused: {error}", _SECURITY)]
+    try:
         with closing(
             KafkaAdminClient(
                 **settings.client_options(),
@@ -152,6 +176,10 @@ def topics_health(present: set[str]) -> Health:
 def _elasticsearch(settings: ElasticsearchSettings, absent: Level) -> list[Health]:
     import elasticsearch  # noqa: PLC0415 - slow to import
 
+    try:
+        check_elasticsearch(settings)
+    except ConfigError as error:
+        return [Health("elasticsearch", Level.FAIL, f"refused: {error}", _SECURITY)]
     client = elasticsearch.Elasticsearch(
         **settings.client_options(), request_timeout=_TIMEOUT_S, max_retries=0
     )

@@ -1,4 +1,4 @@
-"""Coalmine's own processes, each a child that is started again when it ends by itself."""
+"""Coalmine's own processes, each a child that is replaced when it ends by itself or is stuck."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from coalmine.stack.ports import LOOPBACK, is_open
+from coalmine.stack.ports import LOOPBACK, free_port, is_open
 from coalmine.stack.server import IsReady, ServerProcess
+from coalmine.stack.watchdog import Watchdog, ask
 from contracts.clock import Clock, SystemClock
 
 _POLL_S = 0.2
@@ -23,11 +24,19 @@ _STEADY_AFTER_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process of Coalmine: ``coalmine <arguments>``, ready when its port (if any) is open."""
+    """One process of Coalmine: ``coalmine <arguments>``, ready when its ports (if any) answer."""
 
     name: str
     arguments: tuple[str, ...]
     port: int | None = None
+    health_port: int | None = None
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What follows ``coalmine``."""
+        if self.health_port is None:
+            return self.arguments
+        return (*self.arguments, "--health-port", str(self.health_port))
 
 
 class Event(StrEnum):
@@ -35,19 +44,24 @@ class Event(StrEnum):
 
     READY = "ready"
     ENDED = "ended"
+    UNWELL = "unwell"
+    WELL = "well again"
+    REPLACED = "replaced"
+    """It ran, but was stuck, and was killed."""
     RESTARTED = "restarted"
     STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to which part; ``restarts`` in all, ``wait_s`` until the next one."""
+    """What happened to which part, and why; ``restarts`` in all, ``wait_s`` until the next one."""
 
     part: str
     event: Event
     exit_code: int | None = None
     restarts: int = 0
     wait_s: float = 0.0
+    reason: str = ""
 
 
 OnChange = Callable[[Change], None]
@@ -82,7 +96,7 @@ def parts_of(
     for number, config in enumerate(agents, start=1):
         name = "agent" if len(agents) == 1 else f"agent-{number}"
         parts.append(Part(name, ("agent", "--config", str(config))))
-    return parts
+    return [replace(part, health_port=free_port()) for part in parts]
 
 
 @dataclass(slots=True)
@@ -111,12 +125,13 @@ class _Watched:
     process: ServerProcess
     backoff: Backoff
     started_s: float
+    watchdog: Watchdog
     restarts: int = 0
     restart_at_s: float | None = None
 
 
 class Supervisor:
-    """Starts parts in order, restarts what ends by itself, stops all in reverse order.
+    """Starts parts in order, replaces what ends or is stuck, stops all in reverse order.
 
     Args:
         parts: in the order of their start.
@@ -149,8 +164,7 @@ class Supervisor:
         """
         try:
             for watched in self._watched:
-                watched.process.spawn()
-                watched.started_s = self._clock.monotonic_s()
+                self._spawn(watched)
             for watched in self._watched:
                 watched.process.wait_ready()
                 self._tell(watched, Event.READY)
@@ -176,10 +190,13 @@ class Supervisor:
         return {w.part.name: w.process for w in self._watched}
 
     def check(self) -> None:
-        """One look: notes what has ended, and starts again what has waited long enough."""
+        """One look: notes what has ended or is stuck, starts again what has waited long enough."""
         for watched in self._watched:
             if watched.restart_at_s is None:
-                self._note_end(watched)
+                if watched.process.is_running:
+                    self._look_into(watched)
+                else:
+                    self._note_end(watched, Event.ENDED)
             elif self._clock.monotonic_s() >= watched.restart_at_s:
                 self._restart(watched)
 
@@ -187,37 +204,52 @@ class Supervisor:
         while not self._is_ending.wait(_POLL_S):
             self.check()
 
-    def _note_end(self, watched: _Watched) -> None:
-        if watched.process.is_running:
+    def _look_into(self, watched: _Watched) -> None:
+        port, dog = watched.part.health_port, watched.watchdog
+        if port is None or not dog.is_due(self._clock.monotonic_s()):
             return
+        found, was_unwell = ask(port), dog.unwell
+        reason = dog.note(found, self._clock.monotonic_s())
+        if reason:
+            self._note_end(watched, Event.REPLACED, reason)
+        elif bool(dog.unwell) != bool(was_unwell):
+            self._tell(watched, Event.UNWELL if dog.unwell else Event.WELL, reason=dog.unwell)
+
+    def _note_end(self, watched: _Watched, event: Event, reason: str = "") -> None:
         now_s = self._clock.monotonic_s()
         wait_s = watched.backoff.after_run_of(now_s - watched.started_s)
         watched.restart_at_s = now_s + wait_s
-        self._tell(watched, Event.ENDED, wait_s)
-        watched.process.kill()  # what it may have left behind
+        self._tell(watched, event, wait_s, reason)
+        watched.process.kill()  # all of its group, and what it may have left behind
+
+    def _spawn(self, watched: _Watched) -> None:
+        watched.process.spawn()
+        watched.started_s = self._clock.monotonic_s()
+        watched.watchdog = Watchdog(watched.started_s)
 
     def _restart(self, watched: _Watched) -> None:
         watched.restarts += 1
         watched.restart_at_s = None
-        watched.process.spawn()
-        watched.started_s = self._clock.monotonic_s()
+        self._spawn(watched)
         self._tell(watched, Event.RESTARTED)
 
-    def _tell(self, watched: _Watched, event: Event, wait_s: float = 0.0) -> None:
+    def _tell(self, watched: _Watched, event: Event, wait_s: float = 0.0, reason: str = "") -> None:
         code = watched.process.exit_code if event is Event.ENDED else None
-        self._on_change(Change(watched.part.name, event, code, watched.restarts, wait_s))
+        self._on_change(Change(watched.part.name, event, code, watched.restarts, wait_s, reason))
 
     def _watch(self, part: Part, state_dir: Path, variables: Mapping[str, str]) -> _Watched:
         process = ServerProcess(
             name=part.name,
-            command=[sys.executable, "-m", "coalmine", *part.arguments],
+            command=[sys.executable, "-m", "coalmine", *part.command],
             log=state_dir / "logs" / f"{part.name}.log",
             is_ready=_readiness(part),
             environment=variables,
         )
-        return _Watched(part, process, Backoff(), started_s=0.0)
+        return _Watched(part, process, Backoff(), 0.0, Watchdog(0.0))
 
 
 def _readiness(part: Part) -> IsReady:
-    port = part.port
-    return (lambda: True) if port is None else (lambda: is_open(port))
+    port, health_port = part.port, part.health_port
+    return lambda: (
+        (port is None or is_open(port)) and (health_port is None or ask(health_port).is_heard)
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from coalmine.stack.preflight import check_kafka
 from contracts.errors import Recoverable
 from contracts.settings import KafkaSettings
 from contracts.topics import ALL, Topic
@@ -20,6 +21,7 @@ def ensure_topics(settings: KafkaSettings, topics: Sequence[Topic] = ALL) -> lis
         Names of the topics that were made.
 
     Raises:
+        ConfigError: the broker refuses us, or we its certificate.
         Recoverable: the broker cannot be reached or refused.
     """
     # kafka-python takes long to import, and most commands never get here.
@@ -29,6 +31,7 @@ def ensure_topics(settings: KafkaSettings, topics: Sequence[Topic] = ALL) -> lis
     try:
         client = KafkaAdminClient(**settings.client_options(), request_timeout_ms=_TIMEOUT_MS)
     except KafkaError as error:
+        check_kafka(settings)
         raise Recoverable(f"Kafka at {settings.bootstrap} cannot be reached: {error}") from error
     try:
         return _create_missing(client, topics, settings.partitions)

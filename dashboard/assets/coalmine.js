@@ -84,6 +84,11 @@
         const old = age === null ? "Nothing could be read yet." : "Data are " + seconds(age) + " old.";
         return [told, "age age-stale", "STALE · " + why + " " + (fresh.last_look && !fresh.error && silent <= 6 ? "" : old), false];
       },
+      who: async () => {
+        const answer = await fetch("/whoami");
+        const { user, can_sign_out: can } = answer.ok ? await answer.json() : {};
+        return [user || "", !can];
+      },
       crumbs: (pathname) => {
         const parts = /^\/s\/([^/]+)\/r\/([^/]+)$/.exec(pathname || "");
         if (!parts) return "";

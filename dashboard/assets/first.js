@@ -1,5 +1,5 @@
-// Runs before anything is drawn: the colour scheme, so that dark pages never flash white, and the
-// reader's time zone, so that the first plots already show it.
+// Runs before anything is drawn: the colour scheme, so that dark pages never flash white, the
+// reader's time zone, so that the first plots already show it, and the way to the login.
 (function () {
   const root = document.documentElement;
   const chosen = localStorage.getItem("mantine-color-scheme-value") || "auto";
@@ -30,4 +30,15 @@
       "coalmine_zone=" + encodeURIComponent(zone) + "; path=/; max-age=31536000; SameSite=Lax";
   };
   window.coalmineRemember(window.coalmineZone());
+
+  // A session that has ended: the next answer is 401, and the page asks for a login.
+  const ask = window.fetch;
+  window.fetch = async function (...given) {
+    const answer = await ask.apply(window, given);
+    if (answer.status === 401) {
+      const here = location.pathname + location.search;
+      location.assign("/login?next=" + encodeURIComponent(here));
+    }
+    return answer;
+  };
 })();

@@ -17,6 +17,7 @@ from contracts.results import DecisionAction, MetricKind, MetricVerdict
 from dashboard import words
 from dashboard.components import tables
 from dashboard.components.basics import badge, card, plot, slot
+from dashboard.components.explanation import explanation
 from dashboard.components.verdict import hero, steps
 from dashboard.figures.base import CANARY, GOOD, NEUTRAL, Figure, Mark
 from dashboard.figures.evidence import evidence
@@ -35,6 +36,7 @@ _MARKS = {
     DecisionAction.PROMOTE.value: ("promote", GOOD),
     DecisionAction.HOLD.value: ("hold", NEUTRAL),
     DecisionAction.ROLLBACK_VERIFIED.value: ("traffic gone", GOOD),
+    DecisionAction.ABORTED.value: ("aborted", NEUTRAL),
     DecisionAction.ESCALATE.value: ("escalated", CANARY),
 }
 
@@ -161,6 +163,7 @@ def _metric_head(metric: MetricVerdict) -> html.Div:
             badge(words.OUTCOMES[metric.outcome]),
             html.Span(told if risk.estimate is not None else "nothing to compare yet"),
             html.Span(words.metric_sentence(metric), className="metric-counts"),
+            explanation(metric),
         ],
         className="metric-head",
     )

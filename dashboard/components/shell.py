@@ -59,6 +59,13 @@ def _head() -> html.Header:
                         persistence=True,
                         **{"aria-label": "Time zone"},
                     ),
+                    html.Form(
+                        html.Button(["Sign out ", html.Span(id="who")], type="submit"),
+                        id="sign-out",
+                        method="post",
+                        action="/logout",
+                        hidden=True,
+                    ),
                     dmc.ColorSchemeToggle(
                         id="scheme",
                         lightIcon=icon("moon"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dash_ag_grid as dag
@@ -31,7 +32,8 @@ _DELIVERY = {
     "delivered": Label("Delivered", "check", "good"),
     "retrying": Label("Retrying", "dots", "warn"),
     "refused": Label("Refused", "stop", "bad"),
-    "expired": Label("Expired", "empty", "idle"),
+    "expired": Label("Expired", "empty", "bad"),
+    "obsolete": Label("Obsolete", "empty", "idle"),
     "exhausted": Label("Gave up", "stop", "bad"),
 }
 _ACTIONS = {
@@ -39,6 +41,7 @@ _ACTIONS = {
     "promote": Label("Promote", "check", "good"),
     "hold": Label("Hold", "pause", "warn"),
     "rollback_verified": Label("Rollback verified", "check", "good"),
+    "aborted": Label("Aborted", "stop", "idle"),
     "escalate": Label("Escalate", "alert", "bad"),
 }
 
@@ -228,7 +231,7 @@ def delivery_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash component
             _ACTIONS[str(r["action"])].word,
             html.Span([html.B(str(r["endpoint"])), html.Span(str(r["url"]), className="dim-line")]),
             f"{int(r['attempt'])}",
-            _answer(r["status"], str(r["reason"] or ""), float(r["duration_ms"])),
+            _answer(r),
         ]
         for r in records(frame[::-1])
     ]
@@ -248,10 +251,13 @@ def quantile_table(histograms: Histograms) -> Any:  # noqa: ANN401 - Dash compon
     return _table(["", "Canary", "Baseline", "Change"], rows, class_name="quantiles")
 
 
-def _answer(status: float, reason: str, duration_ms: float) -> str:
-    code = "" if pd.isna(status) else f"HTTP {status:.0f}"
-    told = reason if reason and reason.lower() != code.lower() else ""
-    return " · ".join(p for p in (code, told, words.milliseconds(duration_ms)) if p)
+def _answer(row: Mapping[str, Any]) -> str:
+    code = "" if pd.isna(row["status"]) else f"HTTP {row['status']:.0f}"
+    reason = str(row["reason"] or "")
+    told = reason if reason.lower() != code.lower() else ""
+    circuit = "only probed" if row["is_circuit_open"] else ""
+    took = words.milliseconds(float(row["duration_ms"]))
+    return " · ".join(part for part in (code, told, took, circuit) if part)
 
 
 def _chip(label: Label) -> dict[str, str]:

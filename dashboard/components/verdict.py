@@ -9,9 +9,10 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import html
 
-from contracts.results import MetricVerdict, Needed, RolloutStatus, Verdict
+from contracts.results import MetricVerdict, RolloutStatus, Verdict
 from dashboard import words
 from dashboard.components.basics import badge, icon, moment
+from dashboard.components.explanation import needed_sentence
 from dashboard.queries.frames import records
 from dashboard.queries.reader import RolloutView
 
@@ -73,17 +74,6 @@ def _needed(verdict: Verdict) -> Any:  # noqa: ANN401 - Dash components are unty
     if not verdict.needed or not verdict.status.is_open:
         return None
     return html.P(needed_sentence(verdict.needed), className="needed")
-
-
-def needed_sentence(needed: Needed) -> str:
-    """The forecast: what is still needed until a harm would be seen."""
-    parts = [
-        f"{words.count(needed.exposures)} exposures" if needed.exposures is not None else "",
-        f"{words.count(needed.bad)} bad outcomes" if needed.bad is not None else "",
-        f"about {words.duration(needed.seconds)}" if needed.seconds is not None else "",
-    ]
-    told = ", ".join(p for p in parts if p) or "more data"
-    return f"Still needed until a harm of {needed.harm:+.0%} would be seen: {told}."
 
 
 def _tiles(v: Verdict) -> list[html.Div]:
@@ -227,6 +217,7 @@ _DECISIONS = {
     "promote": ("Promoted", "check", "good"),
     "hold": ("Put on hold", "pause", "warn"),
     "rollback_verified": ("Traffic gone", "check", "good"),
+    "aborted": ("Aborted", "stop", "idle"),
     "escalate": ("Escalated to people", "alert", "bad"),
 }
 

@@ -8,6 +8,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from contracts.errors import Recoverable
 from contracts.indices import Index
+from dashboard import metrics
 
 Query = dict[str, Any]
 Source = dict[str, Any]
@@ -44,23 +45,27 @@ def search(
         Unavailable: no answer in time, or an error answer.
     """
     try:
-        answer = client.search(
-            index=index.pattern,
-            query=query,
-            size=size,
-            sort=sort,
-            aggs=aggs,
-            source={"includes": fields} if fields else None,
-            ignore_unavailable=True,
-            allow_no_indices=True,
-            # what a red shard would leave out must not look as if it were not there
-            allow_partial_search_results=False,
-            track_total_hits=False,
-        )
+        with metrics.SEARCH_SECONDS.labels(index.name).time():
+            answer = client.search(
+                index=index.pattern,
+                query=query,
+                size=size,
+                sort=sort,
+                aggs=aggs,
+                source={"includes": fields} if fields else None,
+                ignore_unavailable=True,
+                allow_no_indices=True,
+                # what a red shard would leave out must not look as if it were not there
+                allow_partial_search_results=False,
+                track_total_hits=False,
+            )
     except ApiError as error:
+        metrics.SEARCHES.labels(index.name, "refused").inc()
         raise Unavailable(f"Elasticsearch refused a search (HTTP {error.status_code})") from error
     except TransportError as error:
+        metrics.SEARCHES.labels(index.name, "no answer").inc()
         raise Unavailable("Elasticsearch does not answer") from error
+    metrics.SEARCHES.labels(index.name, "answered").inc()
     body: dict[str, Any] = answer.body
     return body
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from contracts.arrow import Record
+
+_LAST_WORD = re.compile(r"(?:^|\s)\S*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,20 @@ def decode_text(line: bytes) -> str:
         return line.decode()
     except UnicodeDecodeError:
         return line.decode("utf-8", "backslashreplace")
+
+
+def shortened(text: str, limit: int) -> str:
+    """``text``, at most ``limit`` letters of it; when cut, it ends before its last word.
+
+    Half a secret would pass the redaction, which looks for whole ones.
+
+    >>> shortened("key ghp_abcdef", 10), shortened("short", 10)
+    ('key', 'short')
+    """
+    return text if len(text) <= limit else without_last_word(text[:limit])
+
+
+def without_last_word(text: str) -> str:
+    """A text that was cut, without the word that the cut may have halved (512 letters at most)."""
+    tail = min(512, len(text))
+    return text[: len(text) - tail] + _LAST_WORD.sub("", text[len(text) - tail :])

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from contracts.errors import InvalidRecord
 from contracts.records import Event
-from ingest.parsers.base import Labels, Parsed, Rejected, decode_text
+from ingest.parsers.base import Labels, Parsed, Rejected, decode_text, shortened
 from ingest.parsers.fields import DURATION_UNITS
 from ingest.parsers.times import TimeParser
 
@@ -94,4 +94,4 @@ def route_of(request: str) -> str:
     path = target.partition("?")[0].partition("#")[0]
     if "://" in path:
         path = "/" + path.partition("://")[2].partition("/")[2]
-    return path[:1024]
+    return shortened(path, 1024)

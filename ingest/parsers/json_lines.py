@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from contracts.arrow import Record
-from contracts.errors import InvalidRecord
+from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import Event, RecordKind
 from ingest.parsers.base import Labels, Parsed, Rejected
 from ingest.parsers.fields import DURATION_UNITS, SHORT_NAMES, RecordBuilder
@@ -66,11 +66,14 @@ class JsonParser:
     def _record(self, line: bytes, labels: Labels, read_time: int) -> Record:
         try:
             fields = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise InvalidRecord("not json", str(error)) from error
         if not isinstance(fields, dict):
             raise InvalidRecord("not a json object", type(fields).__name__)
-        return self._builder.build(fields, labels, read_time)
+        try:
+            return self._builder.build(fields, labels, read_time)
+        except RecursionError as error:
+            raise InvalidRecord("nested too deeply") from error
 
 
 class _EventDecoder:
@@ -110,7 +113,7 @@ class _EventDecoder:
             return None
         try:
             wires = self._decoder.decode_lines(b"\n".join(lines))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
         if len(wires) != len(lines) or not wires:
             return None

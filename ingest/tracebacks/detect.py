@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from contracts.records import Crash
-from ingest.parsers.base import Labels
+from ingest.parsers.base import Labels, shortened
 from ingest.tracebacks import javascript, jvm, native, python, scripts
 from ingest.tracebacks.base import Traceback
 
@@ -52,8 +52,8 @@ def crash_of(text: str, time: int, labels: Labels) -> Crash | None:
         host=labels.host,
         arm=labels.arm,
         runtime=found.runtime,
-        exception_type=found.exception_type[:1024],
-        exception_message=found.exception_message[:8192],
-        stacktrace=text[:_MAX_STACKTRACE],
+        exception_type=shortened(found.exception_type, 1024),
+        exception_message=shortened(found.exception_message, 8192),
+        stacktrace=shortened(text, _MAX_STACKTRACE),
         frames=found.frames,
     )

@@ -27,11 +27,14 @@ from contracts.settings import (
     dead_letter_limit,
     elasticsearch_settings,
 )
-from streams.app import message_of, raw_topic, run_app
-from streams.durable import DurableApp, new_app
+from health.address import Address
+from streams.app import message_of, run_app
+from streams.durable import DurableApp, batches, new_app
+from streams.index import metrics
 from streams.index.documents import TOPICS, Document, documents_of
 from streams.index.writer import Writer, delete_expired, ensure_templates
 from streams.messages import Message, failures_are_invalid
+from streams.outlet import raw_topic
 
 log = structlog.get_logger()
 
@@ -42,6 +45,8 @@ REFUSED = "refused by elasticsearch"
 BATCH_MESSAGES = 500
 BATCH_WITHIN_S = 0.1
 RETENTION_EVERY_S = 3600.0
+INDEXING_LIMIT_S = 120.0
+"""Several bulk requests of 30 s; each wait for an Elasticsearch that is away begins it anew."""
 
 
 class Indexer:
@@ -55,11 +60,17 @@ class Indexer:
         self.client = AsyncElasticsearch(
             **elasticsearch.client_options(), request_timeout=30, max_retries=0
         )
-        self.writer = Writer(self.client)
+        self.pulse = app.vitals.pulse("index_results", INDEXING_LIMIT_S)
+        self.writer = Writer(self.client, self._wait)
         self.has_templates = asyncio.Event()
         app.agent(raw_topic(app, *TOPICS), name="index_results")(self._index)
         app.task(self._prepare)
         app.timer(RETENTION_EVERY_S)(self._expire)
+
+    async def _wait(self, seconds: float) -> None:
+        self.pulse.beat()
+        metrics.RETRIES.inc()
+        await asyncio.sleep(seconds)
 
     async def _prepare(self) -> None:
         await ensure_templates(self.client)
@@ -76,9 +87,10 @@ class Indexer:
 
     async def _index(self, stream: Any) -> None:  # noqa: ANN401 - Faust has no types
         await self.has_templates.wait()
-        async for events in stream.take_events(BATCH_MESSAGES, within=BATCH_WITHIN_S):
+        async for events in batches(stream, BATCH_MESSAGES, BATCH_WITHIN_S):
             try:
-                await self._write([message_of(event) for event in events])
+                with self.pulse:
+                    await self._write([message_of(event) for event in events])
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # acknowledging the events would lose them
@@ -94,15 +106,19 @@ class Indexer:
             except InvalidRecord as error:
                 schema = message.headers.get(arrow.SCHEMA_HEADER, b"").decode("utf-8", "replace")
                 await self._set_aside(_letter(error, message.origin, message.value, schema=schema))
-        refused = await self.writer.write(documents)
-        for _ in range(len(documents) - len(refused)):
+        refusals = await self.writer.write(documents)
+        metrics.DOCUMENTS.inc(len(documents) - len(refusals))
+        for _ in range(len(documents) - len(refusals)):
             self.count.good()
-        for document, reason in refused:
+        for document, reason in refusals:
             cause = InvalidRecord(REFUSED, reason)
             payload = msgspec.json.encode(document)
             await self._set_aside(_letter(cause, document.origin, payload, identity=document.id))
+        for message in messages:
+            metrics.LAG.handled(message)
 
     async def _set_aside(self, letter: DeadLetter) -> None:
+        metrics.DEAD_LETTERS.labels(metrics.reason_label(letter.reason)).inc()
         log.warning(
             "record_set_aside", origin=letter.origin, reason=letter.reason, detail=letter.detail
         )
@@ -129,8 +145,8 @@ def _letter(
     )
 
 
-def run(state_dir: Path) -> None:
-    """Run the indexer until SIGTERM or SIGINT.
+def run(state_dir: Path, health: Address | None = None) -> None:
+    """Run the indexer until SIGTERM or SIGINT; ``health`` is where it tells of its health.
 
     Raises:
         ConfigError: the environment is wrong.
@@ -142,4 +158,4 @@ def run(state_dir: Path) -> None:
     def build(kafka: KafkaSettings) -> DurableApp:
         return Indexer(new_app(APP_NAME, kafka), elasticsearch_settings(), limit).app
 
-    run_app(build, state_dir)
+    run_app(build, state_dir, health, metrics.REGISTRY, metrics.LAG)

@@ -15,7 +15,7 @@ import msgspec
 
 from contracts import indices, topics
 from contracts.arrow import records_from_batch
-from contracts.errors import InvalidRecord
+from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import LogLine, RecordKind
 from contracts.results import (
     CrashGroupSighting,
@@ -56,7 +56,7 @@ def documents_of(message: Message) -> list[Document]:
     record_type, places = decode
     try:
         record = msgspec.json.decode(message.value, type=record_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidRecord("not a known document", str(error)) from error
     body = msgspec.to_builtins(record)
     # a worker that was wedged may have written an older copy behind a newer one

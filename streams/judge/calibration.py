@@ -30,7 +30,7 @@ import numpy.typing as npt
 from contracts.errors import ConfigError
 from contracts.policy import Direction, Metric, Policy
 from contracts.results import MetricKind
-from streams.judge import combine, ratio, simulation
+from streams.judge import combine, negligible, ratio, simulation
 from streams.judge.forecast import Traffic, until_promoted, until_seen
 from streams.judge.simulation import Scenario
 
@@ -156,12 +156,14 @@ def _calibrate_one(
     ]
     grids = [simulation.without_interval(_grid(policy, metric)) for metric in metrics]
     logs = [np.zeros((runs, len(grid.ratios))) for grid in grids]
+    canary = [np.zeros((2, runs)) for _ in metrics]
     rolled_back, promoted = np.zeros(runs, np.int64), np.zeros(runs, np.int64)
     for look in range(len(ends)):
         for number, (scenario, grid) in enumerate(zip(scenarios, grids, strict=True)):
             counts = simulation.draw(rng, scenario, look)
             logs[number] += ratio.log_likelihoods(grid.ratios, **counts._asdict())
-        harm, health = _evidence(policy, metrics, grids, logs)
+            canary[number] += counts.canary_bad, counts.canary_exposures
+        harm, health = _evidence(policy, metrics, grids, logs, canary)
         simulation.note(rolled_back, harm >= -math.log(policy.false_rollback_rate), look)
         simulation.note(promoted, health >= -math.log(policy.false_promotion_rate), look)
     bound_s, promotion_bound_s = _bounds(policy, metrics[0], assumed, true)
@@ -206,15 +208,26 @@ def _bounds(
 
 
 def _evidence(
-    policy: Policy, metrics: list[Metric], grids: list[ratio.Grid], logs: list[Floats]
+    policy: Policy,
+    metrics: list[Metric],
+    grids: list[ratio.Grid],
+    logs: list[Floats],
+    canary: list[Floats],
 ) -> tuple[Floats, Floats]:
-    """Log evidence of harm and of health of the whole rollout, each of shape (runs,)."""
+    """Log evidence of harm and of health of the whole rollout, each of shape (runs,).
+
+    ``canary`` holds the canary's bad outcomes and exposures of each metric, shape (2, runs).
+    """
     found = [ratio.evidence(log, grid) for log, grid in zip(logs, grids, strict=True)]
     simulated = sum(m.weight for m in metrics)
     harm = combine.log_averages(
         np.stack([harm for harm, _ in found], axis=-1), [m.weight for m in metrics]
     )
-    health: Floats = np.min([health for _, health in found], axis=0)
+    healths = [
+        negligible.log_promotion(health, bad, exposures, policy.negligible_rate_of(metric))
+        for metric, (_, health), (bad, exposures) in zip(metrics, found, canary, strict=True)
+    ]
+    health: Floats = np.min(healths, axis=0)
     return harm + math.log(simulated / _critical_weight(policy)), health
 
 

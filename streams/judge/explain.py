@@ -20,7 +20,7 @@ from contracts.results import (
     RelativeRisk,
     SparseHistogram,
 )
-from streams.judge import distribution, placebo, ratio
+from streams.judge import distribution, negligible, placebo, ratio
 from streams.judge.distribution import DistributionState
 from streams.judge.forecast import Traffic, until_seen
 from streams.judge.metric import MetricState
@@ -48,7 +48,7 @@ def look_at(
     hosts = placebo_of(metric, state, policy)
     tolerance = max(policy.tolerance_of(metric), hosts.tolerance if hosts else 0.0)
     if state.ratio is not None:
-        found = _of_ratio(state.ratio, tolerance)
+        found = _of_ratio(state.ratio, tolerance, policy.negligible_rate_of(metric))
     else:
         assert state.distribution is not None
         found = _of_values(state.distribution, tolerance)
@@ -91,12 +91,16 @@ def placebo_of(metric: Metric, state: MetricState, policy: Policy) -> Placebo | 
     return placebo.of_rates(of_counts, canary_hosts=canary_hosts, alpha=alpha)
 
 
-def _of_ratio(state: RatioState, tolerance: float) -> _Found:
+def _of_ratio(state: RatioState, tolerance: float, negligible_rate: float) -> _Found:
     found = ratio.look(state, alpha=INTERVAL_ALPHA, tolerance=tolerance)
     estimate = found.estimate or _corrected_estimate(state, found.lower)
     return _Found(
         found.log_evidence,
-        found.log_promotion,
+        float(
+            negligible.log_promotion(
+                found.log_promotion, state.canary_bad, state.canary_exposures, negligible_rate
+            )
+        ),
         ArmCounts(canary=state.canary_exposures, baseline=state.baseline_exposures),
         ArmCounts(canary=state.canary_bad, baseline=state.baseline_bad),
         RelativeRisk(estimate=estimate, lower=found.lower, upper=found.upper),

@@ -247,19 +247,21 @@ def _watched(found: Look) -> MetricVerdict | None:
     return next((m for m in regressed if not m.is_critical), None)
 
 
-def last_word(
-    rollout: RolloutState,
-    *,
-    status: RolloutStatus,
-    reason: str,
-    processed_time: int,
-) -> Verdict:
-    """End a rollout from outside (abort, or superseded): its final verdict."""
-    rollout.status = status
+def last_words(
+    rollout: RolloutState, *, reason: str, processed_time: int
+) -> tuple[Verdict, Decision]:
+    """End a rollout from outside (abort, or superseded): its final verdict, and word of it.
+
+    Without the word an alerter that still tries to deliver a decision would not know to stop.
+    """
+    rollout.status = RolloutStatus.ABORTED
     rollout.reason = reason
     found = look(rollout)
     outcome = _outcome(rollout, found)
-    return _verdict(rollout, found, outcome, Action.HOLD, processed_time)
+    return (
+        _verdict(rollout, found, outcome, Action.HOLD, processed_time),
+        _decision(rollout, found, DecisionAction.ABORTED, outcome, processed_time),
+    )
 
 
 def _watch_drain(
@@ -367,7 +369,7 @@ def _decision(
     phase = rollout.policy.phases[rollout.phase].name
     return Decision(
         id=decision_id(rollout.id, phase, action),
-        time=rollout.judged_to,
+        time=rollout.judged_to or rollout.opened_at,
         processed_time=processed_time,
         expires_at=processed_time + round(rollout.policy.decision_expires_after * 1000),
         service=rollout.service,

@@ -8,7 +8,7 @@ a pure step of (state, message) and know neither Kafka nor the clock.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -26,7 +26,7 @@ from contracts.results import (
 )
 from streams.judge import rollout as rollouts
 from streams.judge.rollout import RolloutState
-from streams.windows.labels import MAX_RELEASES, OTHER, Labels, event_of, forget_idle
+from streams.windows.labels import MAX_RELEASES, OTHER, Labels, event_of, events_in, forget_idle
 from streams.windows.tally import Arm, Tally
 
 TICK_MS = 1000
@@ -103,9 +103,24 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return bool(self.ticks) or is_draining or any(w.is_dirty for w in self.windows)
 
 
-def is_duplicate(state: ServiceState, source: Source) -> bool:
-    """Whether this source was applied before (its partition's fence has passed it)."""
-    return source.offset <= state.fences.get(_fence(source), -1)
+def unknown_from(fences: Mapping[str, int], source: Source) -> int | None:
+    """Offset of the first message of a stretch that was not applied before; ``None`` if all were.
+
+    After a crash messages are read again, and may be cut into other stretches than before: of such
+    a stretch the beginning is known.
+
+    Args:
+        fences: ``topic/partition`` to the last offset that was applied.
+        source: the stretch.
+    """
+    fence = fences.get(source.place, -1)
+    return None if source.offset <= fence else max(source.start, fence + 1)
+
+
+def late_records(state: ServiceState, partial: Partial) -> int:
+    """How many records of a partial come after their tick was judged; ask before applying it."""
+    late = (cell for cell in partial.cells if cell.tick + TICK_MS <= state.judged_to)
+    return sum(map(events_in, late))
 
 
 def apply_partial(
@@ -115,7 +130,7 @@ def apply_partial(
 
     Args:
         state: changed in place.
-        partial: not a duplicate (see ``is_duplicate``).
+        partial: not applied before (see ``unknown_from``).
         policy: of this service.
         processed_time: epoch milliseconds, stamped on verdicts and decisions.
 
@@ -125,7 +140,7 @@ def apply_partial(
     state.version += 1
     if partial.source is None:
         return _versioned(state, _apply_heartbeat(state, partial, policy, processed_time))
-    state.fences[_fence(partial.source)] = partial.source.offset
+    state.fences[partial.source.place] = partial.source.offset
     state.heard_at = partial.sent_at
     wanted = {event_of(name) for metric in policy.metrics for name in (metric.of, metric.bad)}
     for cell in partial.cells:
@@ -158,13 +173,8 @@ def apply_command(
         if not is_abort and command.canary == state.rollout.canary:
             return []
         reason = command.reason or ("Aborted." if is_abort else f"Replaced by {command.canary}.")
-        outputs.append(
-            rollouts.last_word(
-                state.rollout,
-                status=RolloutStatus.ABORTED,
-                reason=reason,
-                processed_time=processed_time,
-            )
+        outputs.extend(
+            rollouts.last_words(state.rollout, reason=reason, processed_time=processed_time)
         )
     if command.action is RolloutCommandAction.START:
         baseline = command.baseline or _busiest_release(state, policy, besides=command.canary)
@@ -202,10 +212,6 @@ def _apply_heartbeat(
 # --- counting ----------------------------------------------------------------------------------
 
 
-def _fence(source: Source) -> str:
-    return f"{source.topic}/{source.partition}"
-
-
 def _fold_release(state: ServiceState, cell: Cell) -> None:
     """A release beyond the limit is counted as ``other``, which is never judged."""
     if cell.release in state.releases or len(state.releases) < MAX_RELEASES:
@@ -235,11 +241,11 @@ def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy)
         release = ReleaseState(first_seen=cell.last, last_seen=cell.last)
         state.releases[cell.release] = release
     release.last_seen = max(release.last_seen, cell.last)
-    release.agents[partial.agent] = max(release.agents.get(partial.agent, 0), cell.last)
+    release.agents[cell.agent] = max(release.agents.get(cell.agent, 0), cell.last)
     release.exposures += cell.counts.get(policy.metrics[0].of, 0)
     if cell.first_bad is not None:
         release.first_bad = min(cell.first_bad, release.first_bad or cell.first_bad)
-    state.watermarks[partial.agent] = max(state.watermarks.get(partial.agent, 0), cell.last)
+    state.watermarks[cell.agent] = max(state.watermarks.get(cell.agent, 0), cell.last)
     if cell.tick + TICK_MS > state.judged_to:
         of_tick = state.ticks.setdefault(cell.tick, {})
         of_tick.setdefault(cell.release, Arm()).add_cell(cell)

@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from streams.judge import negligible
 from streams.judge import ratio as ratio_test
 
 Floats = npt.NDArray[np.float64]
@@ -102,6 +103,7 @@ def judge(
     harm: float,
     alpha: float,
     beta: float,
+    negligible_rate: float = 0.0,
     interval_alpha: float | None = None,
 ) -> Judged:
     """Judge every run, with a look after every window.
@@ -113,19 +115,25 @@ def judge(
         harm: relative harm that must not be promoted.
         alpha: false-rollback rate.
         beta: false-promotion rate.
+        negligible_rate: rate of bad outcomes that harms nobody; 0 for none.
         interval_alpha: error of the interval; ``None`` leaves the interval out, which is faster.
     """
     grid = ratio_test.grid_of(tolerance, harm)
     kept = grid if interval_alpha is not None else without_interval(grid)
     log_likelihood = np.zeros((scenario.runs, len(kept.ratios)))
     rolled_back, promoted, missed = (np.zeros(scenario.runs, np.int64) for _ in range(3))
-    bad = np.zeros(scenario.runs)
+    bad, canary_bad, canary_exposures = (np.zeros(scenario.runs) for _ in range(3))
     bad_at_rollback, bad_at_promotion = (np.full(scenario.runs, np.nan) for _ in range(2))
     for window in range(scenario.windows):
         counts = draw(rng, scenario, window)
         log_likelihood += ratio_test.log_likelihoods(kept.ratios, **counts._asdict())
         bad += counts.canary_bad + counts.baseline_bad
-        log_evidence, log_promotion = ratio_test.evidence(log_likelihood, kept)
+        canary_bad += counts.canary_bad
+        canary_exposures += counts.canary_exposures
+        log_evidence, of_ratio = ratio_test.evidence(log_likelihood, kept)
+        log_promotion = negligible.log_promotion(
+            of_ratio, canary_bad, canary_exposures, negligible_rate
+        )
         note(rolled_back, log_evidence >= -np.log(alpha), window, bad_at_rollback, bad)
         note(promoted, log_promotion >= -np.log(beta), window, bad_at_promotion, bad)
         if interval_alpha is not None:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts import histogram
-from contracts.policy import Unit
+from contracts.policy import Policies, Unit
 from contracts.records import RecordKind
 from contracts.results import Cell, SparseHistogram
 from streams.windows import units
+from streams.windows.ids import Hashes, hashes_of
 
 TICK_MS = 1000
 UNKNOWN = "unknown"
@@ -31,9 +31,8 @@ Ints = npt.NDArray[np.int64]
 _HOST_VALUES = ("cpu_percent", "memory_percent", "load1", "disk_percent")
 
 
-def never(_service: str) -> bool:
-    """Counts no service route by route."""
-    return False
+Coded = tuple[Ints, list[str]]
+"""A column as codes (n,) into its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,17 @@ class _Groups:
 
     def add_counts(self, name: str, weights: npt.NDArray[np.generic] | None = None) -> None:
         """Add the rows (or the sum of their ``weights``) of each group to its counter."""
-        sums = np.bincount(self.of_row, weights=weights, minlength=len(self.cells))
-        for group in np.flatnonzero(sums):
+        self._add(name, np.bincount(self.of_row, weights=weights, minlength=len(self.cells)))
+
+    def add_rows(self, name: str, rows: npt.NDArray[np.bool_]) -> None:
+        """Add how many of the chosen rows (n,) each group has."""
+        self._add(name, np.bincount(self.of_row[rows], minlength=len(self.cells)))
+
+    def _add(self, name: str, sums: npt.NDArray[np.generic]) -> None:
+        some = np.flatnonzero(sums)
+        for group, count in zip(some.tolist(), sums[some].tolist(), strict=True):
             counts = self.cells[group].counts
-            counts[name] = counts.get(name, 0) + int(sums[group])
+            counts[name] = counts.get(name, 0) + int(count)
 
     def add_histogram(self, name: str, rows: npt.NDArray[np.bool_], values: pa.Array) -> None:
         """Add the histogram of ``values`` (n,) of the chosen rows to each group."""
@@ -66,53 +72,54 @@ class _Groups:
 
 @dataclass(frozen=True, slots=True)
 class _Ids:
-    """Ids of one kind of unit: ``codes`` (n,) into ``hashes``; -1 where a row has none."""
+    """Ids of one kind of unit: ``hashes`` (n,), and which rows have one (n,)."""
 
     kind: str
-    codes: Ints
-    hashes: npt.NDArray[np.int64]
+    hashes: Hashes
+    is_known: npt.NDArray[np.bool_]
 
     def add(self, groups: _Groups, counter: str, rows: npt.NDArray[np.bool_]) -> None:
         """Add to each group how many of the rows have an id, and a sketch of their units."""
-        chosen = rows & (self.codes >= 0)
+        chosen = rows & self.is_known
         if not chosen.any():
             return
         name = f"{counter}@{self.kind}"
-        groups.add_counts(name, chosen)
-        pairs = _count_pairs(groups.of_row[chosen], self.codes[chosen])
-        hashes = self.hashes[pairs.found].tolist()
-        for group, part in pairs.parts():
-            groups.cells[group].units[name] = units.sketch(hashes[part])
+        groups.add_rows(name, chosen)
+        for group, sketch in units.sketches(groups.of_row[chosen], self.hashes[chosen]):
+            groups.cells[group].units[name] = sketch
 
 
 def cells_of_batch(
-    kind: RecordKind, batch: pa.RecordBatch, is_stratified: Callable[[str], bool] = never
+    kind: RecordKind, batch: pa.RecordBatch, policies: Policies, agents: Coded | None = None
 ) -> dict[str, list[Cell]]:
     """The cells of each service in one batch.
 
     Args:
         kind: what the batch holds; its columns are those of ``contracts.arrow.schemas``.
         batch: n records in any order.
-        is_stratified: tells the services whose events are counted route by route.
+        policies: tell which services are counted route by route, and by which units.
+        agents: who sent each record, where that matters.
 
     Returns:
-        Service name to its cells, in order of release, host, arm, route and tick.
+        Service name to its cells, in order of release, host, agent, arm, route and tick.
     """
     if batch.num_rows == 0:
         return {}
-    groups = _group_rows(batch, is_stratified)
-    _FILL[kind](groups, batch)
+    groups = _group_rows(batch, policies, agents)
+    _FILL[kind](groups, batch, policies.units)
     by_service: dict[str, list[Cell]] = defaultdict(list)
     for service, cell in zip(groups.services, groups.cells, strict=True):
         by_service[service].append(cell)
     return dict(by_service)
 
 
-def _group_rows(batch: pa.RecordBatch, is_stratified: Callable[[str], bool]) -> _Groups:
+def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None) -> _Groups:
     names = [n for n in ("service", "release", "host", "arm") if n in batch.schema.names]
     coded = {name: _codes(batch.column(name)) for name in names}
+    if agents is not None:
+        coded["agent"] = agents
     services = coded["service"]
-    chosen = np.array([is_stratified(name) for name in services[1]])
+    chosen = np.array([policies.is_stratified(name) for name in services[1]])
     if chosen.any() and "route" in batch.schema.names:
         routes, known = _codes(batch.column("route"))
         coded["route"] = np.where(chosen[services[0]], routes, len(known) - 1), known
@@ -135,6 +142,7 @@ def _group_rows(batch: pa.RecordBatch, is_stratified: Callable[[str], bool]) -> 
             tick=int(tick) * TICK_MS,
             release=release or UNKNOWN,
             host=host,
+            agent=agent,
             arm=arm,
             stratum=route,
             last=int(end),
@@ -142,10 +150,11 @@ def _group_rows(batch: pa.RecordBatch, is_stratified: Callable[[str], bool]) -> 
             histograms={},
             units={},
         )
-        for tick, release, host, arm, route, end in zip(
+        for tick, release, host, agent, arm, route, end in zip(
             ticks[first_rows],
             labels["release"],
             labels["host"],
+            labels.get("agent", nothing),
             labels.get("arm", nothing),
             labels.get("route", nothing),
             last,
@@ -155,7 +164,7 @@ def _group_rows(batch: pa.RecordBatch, is_stratified: Callable[[str], bool]) -> 
     return _Groups(of_row, [s or UNKNOWN for s in labels["service"]], cells)
 
 
-def _codes(column: pa.Array) -> tuple[Ints, list[str]]:
+def _codes(column: pa.Array) -> Coded:
     """Codes (n,) and their values; null becomes the empty string."""
     values = [value or "" for value in column.dictionary.to_pylist()]
     indices = column.indices
@@ -164,17 +173,17 @@ def _codes(column: pa.Array) -> tuple[Ints, list[str]]:
     return indices.to_numpy(zero_copy_only=False).astype(np.int64), [*values, ""]
 
 
-def _fill_events(groups: _Groups, batch: pa.RecordBatch) -> None:
+def _fill_events(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
     names, values = _codes(batch.column("name"))
     is_bad = ~batch.column("ok").fill_null(True).to_numpy(zero_copy_only=False)
     sizes = batch.column("size_bytes").fill_null(0).to_numpy(zero_copy_only=False)
     status = batch.column("status").fill_null(0).to_numpy(zero_copy_only=False)
-    ids = _ids_of(batch)
-    for code in np.unique(names):
+    ids = _ids_of(batch, wanted)
+    for code in np.flatnonzero(np.bincount(names)).tolist():
         name = values[code] or UNKNOWN
         rows = names == code
-        groups.add_counts(name, rows)
-        groups.add_counts(f"{name}.bad", rows & is_bad)
+        groups.add_rows(name, rows)
+        groups.add_rows(f"{name}.bad", rows & is_bad)
         for of_kind in ids:
             of_kind.add(groups, name, rows)
             of_kind.add(groups, f"{name}.bad", rows & is_bad)
@@ -197,7 +206,7 @@ def _add_status(groups: _Groups, name: str, pairs: _Pairs) -> None:
             counts[words[status]] = counts.get(words[status], 0) + count
 
 
-def _ids_of(batch: pa.RecordBatch) -> list[_Ids]:
+def _ids_of(batch: pa.RecordBatch, wanted: frozenset[Unit]) -> list[_Ids]:
     """Sessions (a user stands for a session that is missing) and users, where there are any."""
     users = batch.column("user")
     columns = {
@@ -206,39 +215,36 @@ def _ids_of(batch: pa.RecordBatch) -> list[_Ids]:
     }
     found = []
     for kind, column in columns.items():
-        if column.null_count == len(column):
+        if kind not in wanted or column.null_count == len(column):
             continue
-        coded = column.dictionary_encode()
-        known = np.asarray(coded.dictionary.to_pylist(), dtype=object)
-        hashes = pd.util.hash_array(known, categorize=False).view(np.int64)
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        found.append(_Ids(kind.value, codes, hashes))
+        is_known = column.is_valid().to_numpy(zero_copy_only=False)
+        found.append(_Ids(kind.value, hashes_of(column), is_known))
     return found
 
 
-def _fill_crashes(groups: _Groups, batch: pa.RecordBatch) -> None:
+def _fill_crashes(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
     every = np.ones(batch.num_rows, dtype=np.bool_)
     groups.add_counts("crash")
-    for of_kind in _ids_of(batch):
+    for of_kind in _ids_of(batch, wanted):
         of_kind.add(groups, "crash", every)
     _mark_first_bad(groups, batch, every)
 
 
-def _fill_logs(groups: _Groups, batch: pa.RecordBatch) -> None:
+def _fill_logs(groups: _Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
     groups.add_counts("log")
     severities, values = _codes(batch.column("severity"))
-    for code in np.unique(severities):
-        groups.add_counts(f"log.{values[code] or UNKNOWN}", severities == code)
+    for code in np.flatnonzero(np.bincount(severities)).tolist():
+        groups.add_rows(f"log.{values[code] or UNKNOWN}", severities == code)
 
 
-def _fill_hosts(groups: _Groups, batch: pa.RecordBatch) -> None:
+def _fill_hosts(groups: _Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
     groups.add_counts("host")
     rows = np.ones(batch.num_rows, dtype=np.bool_)
     for name in _HOST_VALUES:
         groups.add_histogram(f"host.{name}", rows, batch.column(name).fill_null(float("nan")))
 
 
-_FILL: dict[RecordKind, Callable[[_Groups, pa.RecordBatch], None]] = {
+_FILL: dict[RecordKind, Callable[[_Groups, pa.RecordBatch, frozenset[Unit]], None]] = {
     RecordKind.EVENTS: _fill_events,
     RecordKind.CRASHES: _fill_crashes,
     RecordKind.LOGS: _fill_logs,

@@ -96,7 +96,8 @@ def fold_services(partials: Sequence[Partial], known: Container[str]) -> list[Pa
         cells = [cell for partial in beyond for cell in partial.cells]
         for cell in cells:
             cell.counts["folded.service"] = events_in(cell)
-        kept.append(msgspec.structs.replace(beyond[0], service=OTHER, cells=cells))
+        folded = [partial.service for partial in beyond]
+        kept.append(msgspec.structs.replace(beyond[0], service=OTHER, cells=cells, folded=folded))
     return kept
 
 

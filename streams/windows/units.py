@@ -6,32 +6,50 @@ hashes, and counts have a relative standard error of 1.6 %.
 
 Reference: Dasgupta, Lang, Rhodes & Thaler, ICDT 2016 (theta sketches; Apache DataSketches).
 
->>> one, other = sketch([1, 2, 3]), sketch([3, 4])
+>>> one, other = (sketch(ids.mixed(np.array(u, np.uint64))) for u in ([1, 2, 3], [3, 4]))
 >>> count(union(one, other)), count(minus(one, other)), count(NOTHING)
 (4.0, 2.0, 0.0)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
-from datasketches import (
-    compact_theta_sketch,
-    theta_a_not_b,
-    theta_union,
-    update_theta_sketch,
-)
+import numpy as np
+import numpy.typing as npt
+from datasketches import compact_theta_sketch, theta_a_not_b, theta_union, update_theta_sketch
+
+from streams.windows import ids
 
 LG_K = 12
 NOTHING = b""
 
+_EMPTY = bytes(update_theta_sketch(LG_K).compact().serialize())
+_HEAD = b"\x03\x03\x00\x00\x1a" + _EMPTY[6:8]
+"""Serial version 3, compact, exact and ordered, and the library's seed."""
 
-def sketch(hashes: Iterable[int]) -> bytes:
-    """Sketch of units, each given by a 64-bit hash of its id; repeated ones count once."""
-    made = update_theta_sketch(LG_K)
-    for value in hashes:
-        made.update(value)
-    return bytes(made.compact().serialize())
+
+def sketch(hashes: ids.Hashes) -> bytes:
+    """Sketch of units, each given by a uniform 64-bit hash; repeated ones count once."""
+    entries = np.unique(_entries(hashes))
+    return _of_entries(entries) if len(entries) else NOTHING
+
+
+def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tuple[int, bytes]]:
+    """The sketch of each group's units: ``groups`` (n,) of the units with these ``hashes`` (n,)."""
+    if not len(hashes):
+        return
+    entries = _entries(hashes)
+    order = np.argsort(entries)
+    order = order[np.argsort(groups[order], kind="stable")]
+    groups, entries = groups[order], entries[order]
+    is_new = np.ones(len(order), dtype=np.bool_)
+    is_new[1:] = (entries[1:] != entries[:-1]) | (groups[1:] != groups[:-1])
+    groups, entries = groups[is_new], entries[is_new]
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    ends = [*starts[1:].tolist(), len(groups)]
+    for group, start, end in zip(groups[starts].tolist(), starts.tolist(), ends, strict=True):
+        yield group, _of_entries(entries[start:end])
 
 
 def union(one: bytes, other: bytes) -> bytes:
@@ -63,3 +81,26 @@ def is_exact(units: bytes) -> bool:
 
 def _read(units: bytes) -> compact_theta_sketch:
     return compact_theta_sketch.deserialize(units)
+
+
+def _entries(hashes: ids.Hashes) -> ids.Hashes:
+    """What a theta sketch keeps: 63 bits, never 0."""
+    entries: ids.Hashes = np.maximum(hashes >> np.uint64(1), np.uint64(1))
+    return entries
+
+
+def _of_entries(entries: ids.Hashes) -> bytes:
+    """The serialised sketch of distinct entries, ascending, at least one.
+
+    The library adds units one by one; thousands of small sketches a second are written here as it
+    writes them, and only those that are too large to be exact go through its union.
+    """
+    most = 1 << LG_K
+    if len(entries) > most:
+        whole = theta_union(LG_K)
+        for start in range(0, len(entries), most):
+            whole.update(_read(_of_entries(entries[start : start + most])))
+        return bytes(whole.get_result().serialize())
+    if len(entries) == 1:
+        return b"\x01" + _HEAD + entries.tobytes()
+    return b"\x02" + _HEAD + len(entries).to_bytes(8, "little") + entries.tobytes()

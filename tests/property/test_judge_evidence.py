@@ -14,7 +14,7 @@ from contracts.policy import Metric, Policy, StratifyBy
 from contracts.results import Cell, MetricKind, SparseHistogram
 from streams.judge import bins, combine, distribution, measure, ratio, sample_ratio
 from streams.judge.metric import MetricState
-from streams.windows import units
+from streams.windows import ids, units
 from streams.windows.tally import Arm
 
 counts = st.integers(0, 10**12)
@@ -186,8 +186,8 @@ cells = st.builds(
         },
         histograms={"request.duration_ms": values},
         units={
-            "request@session": units.sketch(seen),
-            "request.bad@session": units.sketch(failed),
+            "request@session": units.sketch(ids.mixed(np.array(seen, dtype=np.uint64))),
+            "request.bad@session": units.sketch(ids.mixed(np.array(failed, dtype=np.uint64))),
         },
     ),
     st.just("1"),

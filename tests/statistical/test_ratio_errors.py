@@ -74,7 +74,18 @@ def test_false_promotions_stay_below_beta(share: npt.ArrayLike) -> None:
         exposures=2_000,
         rate=rates_of("bursty", rng),
     )
-    found = simulation.judge(rng, scenario, **LIMITS)
+    found = simulation.judge(rng, scenario, **LIMITS, negligible_rate=0.0001)
+    assert (found.promoted_at > 0).sum() <= allowed(BETA)
+
+
+@pytest.mark.parametrize("true", [1.5, 4.0])
+def test_a_rate_that_is_not_negligible_is_not_promoted_for_being_low(true: float) -> None:
+    """At exactly the negligible rate and a harmful ratio, at most β pass, at every look."""
+    rng = np.random.default_rng(13)
+    scenario = Scenario(
+        runs=RUNS, windows=WINDOWS, ratio=true, share=0.5, exposures=2_000, rate=0.001 / true
+    )
+    found = simulation.judge(rng, scenario, **LIMITS, negligible_rate=0.001)
     assert (found.promoted_at > 0).sum() <= allowed(BETA)
 
 

@@ -12,7 +12,7 @@ from contracts.results import Cell
 from streams.judge import placebo, ratio
 from streams.judge.explain import look_at
 from streams.judge.metric import MetricState
-from streams.windows import units
+from streams.windows import ids, units
 from streams.windows.tally import Arm
 
 pytestmark = pytest.mark.statistical
@@ -95,8 +95,8 @@ def _second(rng: np.random.Generator, *, unit_ids: bool) -> Arm:
     if unit_ids:
         counts |= {"request@session": 50, "crash@session": crashes}
         sketches = {
-            "request@session": units.sketch(sessions.tolist()),
-            "crash@session": units.sketch(failed.tolist()),
+            "request@session": units.sketch(ids.mixed(sessions.astype(np.uint64))),
+            "crash@session": units.sketch(ids.mixed(failed.astype(np.uint64))),
         }
     return Arm.of_cells([Cell(tick=0, release="1", last=1, counts=counts, units=sketches)])
 

@@ -70,12 +70,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def dashboard(elasticsearch: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+def dashboard(
+    elasticsearch: str, environment: Mapping[str, str] | None = None, *options: str
+) -> Iterator[str]:
     """A dashboard process over an Elasticsearch; gives its base URL and ends it afterwards."""
     port = free_port()
-    code = f"from dashboard.app import run; run('127.0.0.1', {port})"
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-m", "coalmine", "dashboard", "--port", str(port), *options],
         env={**(environment or os.environ), "COALMINE_ELASTICSEARCH": elasticsearch},
         cwd=Path(__file__).parents[2],
     )

@@ -20,6 +20,7 @@ from contracts.histogram import bins_of
 from contracts.results import (
     Action,
     ArmCounts,
+    Contributor,
     CrashGroupSighting,
     Decision,
     DecisionAction,
@@ -29,6 +30,7 @@ from contracts.results import (
     MetricVerdict,
     Needed,
     Outcome,
+    Placebo,
     RelativeRisk,
     RolloutStatus,
     SparseHistogram,
@@ -411,7 +413,8 @@ def _ratio(name: str, n: float, bad: float, base_n: float, base_bad: float) -> M
         promotion_log10=-evidence,
         exposures=ArmCounts(canary=round(n), baseline=round(base_n)),
         bad=ArmCounts(canary=round(bad), baseline=round(base_bad)),
-        tolerance=0.1,
+        tolerance=0.35 if name == "error_rate" else 0.1,
+        placebo=Placebo(hosts=9, sd=0.1, tolerance=0.35) if name == "error_rate" else None,
     )
 
 
@@ -427,4 +430,5 @@ def _distribution(n: float, base_n: float, slower: float) -> MetricVerdict:
         promotion_log10=-(factor - 1) * n / 400,
         exposures=ArmCounts(canary=round(n), baseline=round(base_n)),
         bad=ArmCounts(canary=42.0 * factor, baseline=42.0),
+        contributors=[Contributor(name="above 180", canary=0.08 * factor, baseline=0.08)],
     )

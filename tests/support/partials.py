@@ -50,7 +50,6 @@ class Traffic:
         shares = self.routes.get(release, {"": 1.0})
         return Partial(
             service=self.service,
-            agent=f"agent-{release}",
             source=Source(topic="coalmine.events", partition=0, offset=self.offset),
             sent_at=tick + 1200,
             cells=[
@@ -72,6 +71,7 @@ class Traffic:
             tick=tick,
             release=release,
             host=host,
+            agent=f"agent-{release}",
             stratum=route,
             last=tick + 999,
             first_bad=tick + 500 if bad or crashes else None,

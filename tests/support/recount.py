@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from contracts import topics
-from contracts.policy import Policy
+from contracts.policy import Policies, Policy
 from contracts.records import RecordKind
 from contracts.results import Decision, Partial, Window
 from contracts.settings import KafkaSettings
@@ -66,4 +66,4 @@ def _partials(batches: Iterable[Keyed]) -> Iterator[Partial]:
     for offset, (_, value, headers) in enumerate(batches):
         sent_at = 4_000_000_000_000
         message = Message(EVENTS_TOPIC, 0, offset, sent_at, dict(headers), value)
-        yield from aggregate(RecordKind.EVENTS, message).partials
+        yield from aggregate(RecordKind.EVENTS, [message], Policies()).partials

@@ -12,6 +12,9 @@ from contracts.settings import ElasticsearchSettings
 from tests.support import dashboard_browser
 from tests.support.dashboard_seed import install_templates
 
+POLICY = "Content Security Policy"
+"""Stands in what a browser says when a page does what its headers forbid."""
+
 
 @pytest.fixture(scope="module")
 def store(elasticsearch_settings: ElasticsearchSettings) -> Iterator[Elasticsearch]:
@@ -41,11 +44,19 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page in a context of its own; its clock is in Berlin."""
+def refused() -> list[str]:
+    """What the browser refused a page because of its content security policy."""
+    return []
+
+
+@pytest.fixture
+def page(chromium: Browser, refused: list[str]) -> Iterator[Page]:
+    """A page in a context of its own; its clock is in Berlin. It does nothing forbidden."""
     context = chromium.new_context(
         viewport={"width": 1440, "height": 1000}, timezone_id="Europe/Berlin"
     )
     context.set_default_timeout(60_000)
+    context.on("console", lambda m: refused.append(m.text) if POLICY in m.text else None)
     yield context.new_page()
     context.close()
+    assert refused == []

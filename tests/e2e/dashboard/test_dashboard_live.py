@@ -18,6 +18,7 @@ from dashboard.words import rollout_path
 from tests.support import dashboard_browser
 from tests.support.dashboard_proxy import Proxy
 from tests.support.dashboard_seed import Story, bad_rollout, write
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
@@ -87,7 +88,8 @@ def test_zoom_survives_live_updates(store: Elasticsearch, dashboard_url: str, pa
         before = page.evaluate(f"{plot}.data[0].x.length")
         more = Story(story.service, opened_at=story.opened_at)
         write(store, more.traffic(seconds))
-        page.wait_for_function(f"{plot}.data[0].x.length > {before}")
+        grown = f"{plot}.data[0].x.length > {before}"
+        wait_until(lambda: page.evaluate(grown), timeout_s=60)  # noqa: B023 - called at once
 
     now = page.evaluate(f"[{plot}.layout.xaxis.range.map(String), {plot}.layout.yaxis.range]")
     assert now == zoomed
@@ -229,6 +231,6 @@ def test_times_follow_the_switch(store: Elasticsearch, dashboard_url: str, page:
 
     page.locator("#zone").get_by_text("UTC").click()
 
-    page.wait_for_function(f"{first} !== '{local}'")
+    wait_until(lambda: page.evaluate(f"{first} !== '{local}'"), timeout_s=60)
     assert local[11:13] != page.evaluate(first)[11:13]
     assert page.locator(".steps time").first.inner_text() != shown

@@ -17,7 +17,7 @@ from standardwebhooks.webhooks import Webhook
 from contracts.results import DeadLetter, DecisionAction, DeliveryOutcome
 from contracts.settings import KafkaSettings
 from contracts.topics import DEADLETTERS, DECISIONS
-from tests.integration.alerting.conftest import Alerting, Receiver, new_secret
+from tests.support.alerting import Alerting, Receiver, new_secret
 from tests.support.stack import consume, unique
 from tests.support.waiting import wait_until
 

@@ -14,7 +14,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from alerting.integrations.generic import render
-from tests.integration.alerting.conftest import Alerting, Receiver, decision_of, new_secret
+from tests.support.alerting import Alerting, Receiver, decision_of, new_secret
 from tests.support.waiting import wait_until
 
 pytestmark = [

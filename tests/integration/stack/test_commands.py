@@ -19,9 +19,8 @@ import pytest
 from coalmine.cli.state import Running, find_running
 from coalmine.stack.local import LocalStack
 from coalmine.stack.ports import free_port, is_open
-from coalmine.stack.probe import is_healthy
+from coalmine.stack.probe import is_ready
 from contracts.settings import KafkaSettings
-from contracts.settings import kafka_settings as read_kafka_settings
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -131,9 +130,13 @@ def test_up_rollout_down(state_dir: Path) -> None:
 
 
 def _follow_a_rollout(environment: Mapping[str, str], running: Running) -> None:
-    settings = read_kafka_settings(running.environment())
-    wait_until(lambda: is_healthy(settings, "coalmine-streams"), 90, "worker reads")
-    assert not is_healthy(settings, "no-such-group")
+    ports = {part: str(port) for part, port in running.health.items()}
+    wait_until(lambda: all(map(is_ready, ports.values())), 90, "all parts are ready")
+    assert not is_ready(str(free_port()))
+    assert list(ports) == ["worker", "indexer", "dashboard"]
+    findings = json.loads(_coalmine("doctor", "--json", environment=environment).stdout)
+    levels = {finding["part"]: finding["level"] for finding in findings}
+    assert [levels[part] for part in ports] == ["ok"] * len(ports)
     canary = ("--canary", "1.5.0", "--baseline", "1.4.2")
     asked = _coalmine("rollout", "start", "checkout", *canary, environment=environment)
     assert asked.returncode == 0, asked.stderr

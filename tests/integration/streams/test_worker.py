@@ -16,9 +16,11 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from contracts import topics
+from contracts.policy import Policies
 from contracts.records import Event, RecordKind
 from contracts.results import Decision, DecisionAction
 from contracts.settings import ElasticsearchSettings, KafkaSettings
+from streams.messages import Message, aggregate
 from tests.integration.streams.conftest import WorkerProcess
 from tests.support.stack import consume, produce, unique
 from tests.support.telemetry import EVENTS_TOPIC, batch_message, event_batches, events
@@ -84,6 +86,31 @@ def test_counts_are_exact_although_the_worker_is_killed_and_batches_come_twice(
     wait_for_requests(client, service, expected, timeout_s=90)
     time.sleep(2)  # what came twice would come now
     assert window_counts(client, service)[f"{BASELINE} request"] == expected
+
+
+@pytest.mark.usefixtures("indexer")
+def test_a_stretch_that_was_counted_in_part_before_a_crash_is_counted_to_its_end(
+    worker: WorkerProcess, kafka_settings: KafkaSettings, client: Elasticsearch
+) -> None:
+    """Read again and cut elsewhere: the judge takes what is new, from the messages themselves."""
+    service = unique("overlap")
+    worker.kill()
+    body = msgspec.json.encode(
+        {"time": _now(), "service.name": service, "service.version": BASELINE}
+    )
+    produce(kafka_settings, EVENTS_TOPIC, [(service, body)] * 6)
+    sent = [m for m in consume(kafka_settings, EVENTS_TOPIC, at_least=6) if m.value == body]
+    known = [
+        Message(m.topic, m.partition, m.offset, m.timestamp, dict(m.headers), m.value)
+        for m in sent[:4]
+    ]
+    [partial] = aggregate(RecordKind.EVENTS, known, Policies()).partials
+    produce(kafka_settings, topics.PARTIALS.name, [(service, msgspec.json.encode(partial))])
+    worker.start()
+    wait_for_requests(client, service, 6, timeout_s=60)
+    time.sleep(2)  # what counted twice would come now
+    assert window_counts(client, service)[f"{BASELINE} request"] == 6
+    assert "stretch_read_again" in worker.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("indexer", "worker")

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from alerting.breaker import Breaker
 from alerting.intake import Place
 from alerting.ledger import DeliveryMemory
 from alerting.outbox import Outbox
-from alerting.pipeline import Parts, build_pipeline
+from alerting.pipeline import Parts
 from alerting.settings import Endpoint
+from alerting.standing import Standing
 from alerting.transport import Answer, Request
 from contracts.clock import ManualClock
 from contracts.config import Secret
@@ -48,14 +50,23 @@ class MemoryLedger(DeliveryMemory):
         super().__init__()
         self.failures = failures
         self.records: list[Delivery] = []
+        self.announced: list[Decision] = []
+
+    def announce(self, decision: Decision) -> None:
+        """See ``Ledger``."""
+        self._fail_or_not()
+        self.announced.append(decision)
 
     def record(self, delivery: Delivery) -> None:
         """See ``Ledger``."""
+        self._fail_or_not()
+        self.records.append(delivery)
+        self.note(delivery)
+
+    def _fail_or_not(self) -> None:
         if self.failures:
             self.failures -= 1
             raise Recoverable("the broker is away")
-        self.records.append(delivery)
-        self.note(delivery)
 
 
 def endpoint(**changes: Any) -> Endpoint:
@@ -99,30 +110,52 @@ def decision(**changes: Any) -> Decision:
     return Decision(**{**fields, **changes})
 
 
+def parts(
+    *answers: Answer, clock: ManualClock | None = None, ledger: MemoryLedger | None = None
+) -> Parts:
+    """What a pipeline needs, with a receiver that answers so."""
+    return Parts(
+        clock=clock or ManualClock(NOW_MS),
+        transport=ScriptedTransport(*answers),
+        ledger=ledger or MemoryLedger(),
+        random=Random(7),
+        standing=Standing(),
+        breaker=Breaker("deploy-tool"),
+    )
+
+
 class House:
     """An outbox on a manual clock; ``let`` turns the clock and runs what became due."""
 
     def __init__(self, *answers: Answer, failures: int = 0, to: Endpoint | None = None) -> None:
         self.clock = ManualClock(NOW_MS)
-        self.transport = ScriptedTransport(*answers)
         self.ledger = MemoryLedger(failures)
         self.settled: list[Place] = []
-        parts = Parts(self.clock, self.transport, self.ledger, Random(7))
-        self.outbox = Outbox(
-            to or endpoint(), build_pipeline(parts), self.ledger, self.clock, self.settled.append
-        )
+        self.parts = parts(*answers, clock=self.clock, ledger=self.ledger)
+        self.outbox = Outbox(to or endpoint(), self.parts, self.settled.append)
 
     def take(self, one: Decision, offset: int = 0) -> None:
-        """Put a decision in and run what is due at once."""
+        """Put a decision in, as the alerter does, and run what is due at once."""
+        self.parts.standing.note(one)
         self.outbox.put(one, Place("coalmine.decisions", 0, offset))
         self.let(0)
 
     def let(self, seconds: float) -> None:
-        """Let time pass in tenths of a second, as far as ``seconds``."""
-        self.outbox.step()
-        for _ in range(round(seconds * 10)):
-            self.clock.advance(0.1)
-            self.outbox.step()
+        """Let time pass in eighths of a second, which add up exactly, as far as ``seconds``."""
+        self._run_what_is_due()
+        for _ in range(round(seconds * 8)):
+            self.clock.advance(0.125)
+            self._run_what_is_due()
+
+    def _run_what_is_due(self) -> None:
+        while self.outbox.step() == 0:
+            pass
+
+    @property
+    def transport(self) -> ScriptedTransport:
+        """The receiver."""
+        assert isinstance(self.parts.transport, ScriptedTransport)
+        return self.parts.transport
 
     @property
     def outcomes(self) -> Sequence[tuple[int, str]]:

@@ -115,6 +115,15 @@ def test_a_record_that_fails_is_repeated_and_not_the_webhook() -> None:
     assert len(house.settled) == 1
 
 
+def test_the_next_attempt_does_not_wait_for_the_record_of_the_last() -> None:
+    """A rollback that is retried while the broker is away goes on being retried."""
+    house = House(FAIL, FAIL, OK, failures=2)
+    house.take(decision())
+    house.let(3)
+    assert len(house.transport.requests) == 3
+    assert house.outcomes == [(3, "delivered")]
+
+
 def test_another_decision_does_not_wait_for_a_failing_one() -> None:
     """Between two attempts of one decision the endpoint hears of another."""
     house = House(FAIL, OK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from coalmine.stack.ports import LOOPBACK, free_port, is_free, is_open, preferred_port
 from coalmine.stack.processes import Change, Event, Part, Supervisor, parts_of
 from coalmine.stack.server import ServerProcess
+from coalmine.stack.watchdog import ask
 from contracts.clock import ManualClock
 from contracts.errors import Fatal
 from tests.support.waiting import wait_until
@@ -23,6 +25,7 @@ _PARENT = """
 import subprocess, sys, time
 from pathlib import Path
 from coalmine.stack.server import ServerProcess
+from coalmine.stack.watchdog import ask
 # A child with a child of its own: both must go.
 code = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)"
 child = ServerProcess(name="child", command=[sys.executable, "-c", code],
@@ -139,3 +142,46 @@ def test_a_taken_port_is_not_preferred() -> None:
         assert preferred_port(taken) != taken
     free = free_port()
     assert preferred_port(free) == free
+
+
+def test_a_stopped_worker_is_killed_and_replaced(tmp_path: Path) -> None:
+    """SIGSTOP leaves a process running and silent: it is told as unwell, then replaced, with
+    another process id; the supervisor's clock is turned by hand, the processes are real.
+    """
+    clock, changes = ManualClock(), list[Change]()
+    port = free_port()
+    state = str(tmp_path / "worker")
+    # No Kafka is there: a worker that waits for one is alive all the same.
+    environment = {"COALMINE_KAFKA": f"127.0.0.1:{free_port()}"}
+    supervisor = Supervisor(
+        [Part("worker", ("worker", "--state", state), health_port=port)],
+        tmp_path,
+        environment=environment,
+        on_change=changes.append,
+        clock=clock,
+    )
+    process = supervisor.processes()["worker"]
+
+    def look() -> None:
+        clock.advance(11)
+        supervisor.check()
+
+    process.spawn()
+    try:
+        wait_until(lambda: ask(port).is_heard, 120)
+        look()
+        assert changes == []
+        stopped = process.pid
+        assert stopped is not None
+        os.kill(stopped, signal.SIGSTOP)
+        while len(changes) < 2:
+            assert clock.monotonic_s() < 60, "a wedged worker is replaced within a minute"
+            look()
+        assert [c.event for c in changes] == [Event.UNWELL, Event.REPLACED]
+        assert changes[-1].reason.startswith("has not answered for")
+        assert not psutil.pid_exists(stopped)
+        look()
+        assert changes[2].event is Event.RESTARTED
+        assert process.pid not in {None, stopped}
+    finally:
+        supervisor.stop()

@@ -63,3 +63,38 @@ def test_an_index_is_named_after_the_day_of_its_document() -> None:
     midnight = 1_795_478_400_000
     assert WINDOWS.for_time(midnight - 1) != WINDOWS.for_time(midnight)
     assert len({index.pattern for index in ALL}) == len(ALL)
+
+
+def test_secrets_come_from_files(tmp_path: Path) -> None:
+    """A variable with _FILE behind its name leads to a file; naming both is an error."""
+    file = tmp_path / "secret"
+    file.write_text("from a file\n", encoding="utf-8")
+    named = {"COALMINE_ELASTICSEARCH_API_KEY_FILE": str(file)}
+
+    assert elasticsearch_settings(named).api_key.reveal() == "from a file"
+    with pytest.raises(ConfigError, match="is set too"):
+        elasticsearch_settings({**named, "COALMINE_ELASTICSEARCH_API_KEY": "inline"})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        elasticsearch_settings({"COALMINE_ELASTICSEARCH_PASSWORD_FILE": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"COALMINE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "needs COALMINE_KAFKA_USER"),
+        ({"COALMINE_KAFKA_SASL_MECHANISM": "SCRAM"}, "expected one of PLAIN"),
+        ({"COALMINE_KAFKA_CA_FILE": __file__}, "expected a file of PEM certificates"),
+    ],
+)
+def test_security_is_checked(variables: dict[str, str], words: str) -> None:
+    """What cannot work is refused before a client is built."""
+    with pytest.raises(ConfigError, match=words):
+        kafka_settings(variables)
+
+
+def test_an_address_with_a_password_is_refused_without_showing_it() -> None:
+    """A password in an address would be printed with the address."""
+    with pytest.raises(ConfigError) as caught:
+        elasticsearch_settings({"COALMINE_ELASTICSEARCH": "http://u:hunter2@h:9200"})
+
+    assert "hunter2" not in str(caught.value)

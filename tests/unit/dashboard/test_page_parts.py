@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from dash import no_update
 from dash._utils import to_json
 
 from contracts.clock import ManualClock
-from contracts.results import Needed
+from contracts.results import Contributor, MetricKind, Needed, Outcome, Placebo
+from dashboard.components.explanation import needed_sentence, sentences
 from dashboard.components.rollout import crash_sample, draw
-from dashboard.components.verdict import needed_sentence, steps_of
+from dashboard.components.verdict import steps_of
 from dashboard.live import changed, checksums, patch_of
 from dashboard.queries.cache import Cache
 from dashboard.queries.crashes import crash_frame
@@ -162,3 +164,23 @@ def test_cache_forgets_the_least_used() -> None:
 def test_addresses_are_quoted(service: str, release: str, path: str) -> None:
     """Names with slashes and blanks still give one path."""
     assert rollout_path(service, release) == path
+
+
+def test_a_metric_explains_itself() -> None:
+    """Where the arms differ, what hosts explain, what is needed, and that it only watches."""
+    metric = msgspec.structs.replace(
+        _running().verdict.metrics[0],
+        kind=MetricKind.RATIO,
+        outcome=Outcome.INCONCLUSIVE,
+        tolerance=0.35,
+        is_critical=False,
+        contributors=[Contributor(name="/pay", canary=0.12, baseline=0.01)],
+        placebo=Placebo(hosts=9, sd=0.1, tolerance=0.35),
+        needed=Needed(harm=1.0, exposures=38_000, bad=40, seconds=720),
+    )
+    assert sentences(metric) == [
+        "The arms differ most in /pay (12 % bad, baseline 1 %).",
+        "The baseline's 9 hosts differ by 10 % (sd), so up to 35 % is not blamed on the release.",
+        needed_sentence(Needed(harm=1.0, exposures=38_000, bad=40, seconds=720)),
+        "Watched only: it can hold a promotion, never roll back.",
+    ]

@@ -5,109 +5,12 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from contracts import arrow
-from contracts.arrow import Record
-from contracts.clock import ManualClock
 from contracts.records import Crash, Event, LogLine, RecordKind
-from contracts.results import DeadLetter
-from ingest.agent import Agent
-from ingest.checkpoint import Checkpoint
-from ingest.settings import AgentConfig
-from ingest.spool import Entry, Spool
-
-NOW = 1_795_428_000_000
-
-
-class Rig:
-    """An agent whose spool the test empties, as Kafka's acknowledgements would."""
-
-    def __init__(self, tmp_path: Path, source: Mapping[str, Any], **config: Any) -> None:
-        defaults = {"paths": [str(tmp_path / "*.log")], "service": "shop", "release": "1"}
-        settings = {"agent": "a", "files": [{**defaults, **source}], **config}
-        self.config = msgspec.convert(settings, AgentConfig, dec_hook=lambda t, v: t(v))
-        self.state = tmp_path / "state"
-        self.clock = ManualClock(now_ms=NOW)
-        self.entries: list[Entry] = []
-        self.start()
-
-    def start(self) -> None:
-        """Begin as a new process would."""
-        self.spool = Spool(self.state / "spool", self.config.spool.max_bytes)
-        self.checkpoint = Checkpoint(self.state / "checkpoint.json", self.clock)
-        self.agent = Agent(
-            self.config,
-            host="h",
-            spool=self.spool,
-            checkpoint=self.checkpoint,
-            sampler=None,
-            clock=self.clock,
-        )
-
-    def crash(self) -> None:
-        """End without tidying up, then begin again."""
-        self.agent._watcher.close()
-        self.start()
-
-    def run(self, seconds: float = 2.0) -> None:
-        """Let time pass in steps, and acknowledge everything."""
-        for _ in range(int(seconds / 0.25)):
-            self.clock.advance(0.25)
-            while self.agent.step():
-                pass
-        self.acknowledge()
-
-    def acknowledge(self) -> None:
-        """Do as the shipper does once Kafka has an entry."""
-        while (entry := self.spool.next_entry(0)) is not None:
-            self.entries.append(entry)
-            self.checkpoint.advance(entry.positions, entry.last_seq)
-            self.checkpoint.save()
-            self.spool.remove([entry.seq])
-
-    def records(self, kind: RecordKind = RecordKind.EVENTS) -> list[Record]:
-        """Everything acknowledged, sequence numbers checked to rise."""
-        found: list[Record] = []
-        last = 0
-        for entry in self.entries:
-            for message in entry.messages:
-                headers = dict(message.headers)
-                if message.topic == f"coalmine.{kind}":
-                    seq = int(headers["seq"])
-                    assert seq > last
-                    last = seq
-                    found += arrow.records_from_batch(kind, arrow.decode(kind, message.value))
-        return found
-
-    def users(self) -> list[str]:
-        """Users of all events: the tests number lines by them."""
-        return [r.user or "" for r in self.records() if isinstance(r, Event)]
-
-    def letters(self) -> list[DeadLetter]:
-        """All dead letters."""
-        return [
-            msgspec.json.decode(m.value, type=DeadLetter)
-            for entry in self.entries
-            for m in entry.messages
-            if m.topic == "coalmine.deadletters"
-        ]
-
-
-def line(user: str, padding: int = 60) -> str:
-    """A JSON event, long enough that its beginning tells files apart."""
-    return f'{{"time": {NOW}, "user": "{user}", "x": "{"x" * padding}"}}\n'
-
-
-def append(path: Path, *users: str) -> None:
-    """Write lines at the end of a file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(line(user) for user in users)
+from tests.support.agent_rig import NOW, Rig, append, line
 
 
 def test_lines_become_entries(tmp_path: Path) -> None:
@@ -353,14 +256,14 @@ def test_a_value_that_fits_no_column(tmp_path: Path) -> None:
 
 def test_long_lines(tmp_path: Path) -> None:
     """A line above the limit is a marked log line, or a dead letter where it cannot be parsed."""
-    text = "E " + "x" * 500
+    text = "E " + "some words " * 50
     (tmp_path / "a.log").write_text(f"{text}\nshort\n", encoding="utf-8")
     plain = Rig(tmp_path, {"kind": "logs", "format": "plain", "max_line_bytes": 100})
     plain.run()
     logs = [r for r in plain.records(RecordKind.LOGS) if isinstance(r, LogLine)]
 
-    assert [r.message for r in logs] == [text[:100], "short"]
-    assert [r.attributes for r in logs] == [{"log.truncated_bytes": "502"}, {}]
+    assert [r.message for r in logs] == [text[:100].rsplit(" ", 1)[0], "short"]
+    assert [r.attributes for r in logs] == [{"log.truncated_bytes": "552"}, {}]
 
 
 def test_long_json_lines(tmp_path: Path) -> None:
@@ -447,3 +350,33 @@ def test_a_full_spool_pauses_reading(tmp_path: Path) -> None:
     assert lines < 20_000
     assert rig.agent.counters.pauses > 0
     assert rig.users() == [str(n) for n in range(20_000)]
+
+
+def test_secrets_do_not_reach_the_spool(tmp_path: Path) -> None:
+    """Neither records nor dead letters hold a secret; how many there were is counted."""
+    secret = "hunter2horse"
+    key = ["-----BEGIN PRIVATE KEY-----", "aB3/" * 16, secret, "-----END PRIVATE KEY-----"]
+    halved = "x " * 10 + f"password={secret}"
+    texts = [f"login password={secret}", halved, *key, "end"]
+    (tmp_path / "a.log").write_text("\n".join([*texts, ""]), encoding="utf-8")
+    bad = [f'{{"time": "token={secret}", "mail": "{secret}@example.com"}}', f"no {secret}@a.com"]
+    (tmp_path / "b.log").write_text("\n".join([*bad, ""]), encoding="utf-8")
+    plain = {"paths": [str(tmp_path / "a.log")], "kind": "logs", "format": "plain"}
+    logs = Rig(tmp_path, plain | {"max_line_bytes": 40, "multiline": {"mode": "none"}})
+    logs.run()
+    events = Rig(tmp_path, {"paths": [str(tmp_path / "b.log")]})
+    events.run()
+    told = [r.message for r in logs.records(RecordKind.LOGS) if isinstance(r, LogLine)]
+    letters = events.letters()
+
+    assert len(told) == 7
+    assert not any("hunter" in message for message in told)
+    assert len(letters) == 2
+    assert not any("hunter" in le.detail or b"hunter" in b64(le.payload) for le in letters)
+    assert logs.agent.counters.redacted == {"password": 1, "private_key": 1}
+    assert events.agent.counters.redacted == {"password": 1, "email": 2}
+
+
+def b64(payload: str) -> bytes:
+    """The bytes of a dead letter."""
+    return base64.b64decode(payload)

@@ -38,6 +38,10 @@ def test_the_example_is_valid() -> None:
         ("files:\n- {paths: [a], format: plain}\n", "files[0].kind", "logs or crashes"),
         ("files:\n- {paths: [a]}\nbatch: {max_age: soon}\n", "batch.max_age", "duration"),
         ("files:\n- {paths: [a]}\nbatch: {max_records: 0}\n", "batch.max_records", "1 to"),
+        ("files:\n- {paths: [a]}\nredaction: {without: [mail]}\n", "redaction.without", "email"),
+        ("files:\n- {paths: [a]}\nredaction: {rules: {a: '(?=x)'}}\n", "rules.a", "RE2"),
+        ("files:\n- {paths: [a]}\nredaction: {rules: {a: 'x*'}}\n", "rules.a", "empty text"),
+        ("files:\n- {paths: [a]}\nredaction: {rules: {email: x}}\n", "rules.email", "new name"),
         ("- a\n", "agent.yaml", "expected"),
     ],
 )

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from contracts import histogram
-from contracts.arrow import batch_from_records
+from contracts.arrow import Record, batch_from_records
+from contracts.policy import Metric, Policies, Policy, StratifyBy, Unit
 from contracts.records import Crash, Event, HostSample, LogLine, RecordKind
+from contracts.results import Cell
 from streams.windows import units
 from streams.windows.aggregate import cells_of_batch
 
 NOW = 1_700_000_000_000
+
+
+SESSIONS_AND_USERS = Policies(
+    {"s": Policy(metrics=[Metric(name="a", bad="crash"), Metric(name="b", unit=Unit.USER)])}
+)
+
+
+def cells_of(
+    kind: RecordKind, records: Sequence[Record], policies: Policies = SESSIONS_AND_USERS
+) -> dict[str, list[Cell]]:
+    """The cells of these records."""
+    return cells_of_batch(kind, batch_from_records(kind, records), policies)
 
 
 def _events(seed: int, count: int) -> list[Event]:
@@ -49,7 +64,7 @@ def test_cells_equal_a_count_of_the_events_one_by_one() -> None:
             value = np.array([np.float32(e.duration_ms)])
             expected[(*key, f"{e.name}.duration_ms", int(histogram.bins_of(value)[0]))] += 1
     found: Counter[tuple[object, ...]] = Counter()
-    cells = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))
+    cells = cells_of(RecordKind.EVENTS, events)
     for service, of_service in cells.items():
         for cell in of_service:
             key = (service, cell.release, cell.host, cell.tick)
@@ -69,14 +84,14 @@ def test_a_cell_knows_its_latest_event_and_its_first_bad_one() -> None:
         Event(time=NOW + 200, service="s", release="1", ok=False),
         Event(time=NOW + 900, service="s", release="1"),
     ]
-    [cell] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))["s"]
+    [cell] = cells_of(RecordKind.EVENTS, events)["s"]
     assert (cell.last, cell.first_bad) == (NOW + 900, NOW + 200)
 
 
 def test_missing_names_are_counted_under_unknown() -> None:
     """A record without service or release is not lost."""
     events = [Event(time=NOW, service="", release="")]
-    cells = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))
+    cells = cells_of(RecordKind.EVENTS, events)
     assert cells["unknown"][0].release == "unknown"
     assert cells["unknown"][0].counts["request"] == 1
 
@@ -84,7 +99,7 @@ def test_missing_names_are_counted_under_unknown() -> None:
 def test_an_impossible_status_is_counted_as_other() -> None:
     """Garbage in a status cannot make new counters without end."""
     events = [Event(time=NOW, service="s", release="1", status=s) for s in (7, 999, -3)]
-    [cell] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))["s"]
+    [cell] = cells_of(RecordKind.EVENTS, events)["s"]
     assert cell.counts["request.status.other"] == 3
 
 
@@ -93,25 +108,23 @@ def test_logs_are_counted_by_severity() -> None:
     lines = [
         LogLine(time=NOW, service="s", release="1", severity=s) for s in ("info", "error", "info")
     ]
-    [cell] = cells_of_batch(RecordKind.LOGS, batch_from_records(RecordKind.LOGS, lines))["s"]
+    [cell] = cells_of(RecordKind.LOGS, lines)["s"]
     assert cell.counts == {"log": 3, "log.error": 1, "log.info": 2}
 
 
 def test_crashes_and_host_samples_give_counts_and_loads() -> None:
     """A crash counts as bad at its time; a host sample gives a histogram per value."""
     crash = Crash(time=NOW + 5, service="s", release="1")
-    [cell] = cells_of_batch(RecordKind.CRASHES, batch_from_records(RecordKind.CRASHES, [crash]))[
-        "s"
-    ]
+    [cell] = cells_of(RecordKind.CRASHES, [crash])["s"]
     assert (cell.counts, cell.first_bad) == ({"crash": 1}, NOW + 5)
     sample = HostSample(time=NOW, host="h", service="s", release="1", cpu_percent=50.0)
-    [cell] = cells_of_batch(RecordKind.HOSTS, batch_from_records(RecordKind.HOSTS, [sample]))["s"]
+    [cell] = cells_of(RecordKind.HOSTS, [sample])["s"]
     assert list(cell.histograms) == ["host.cpu_percent"]
 
 
 def test_an_empty_batch_gives_nothing() -> None:
     """No rows, no cells."""
-    assert cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, [])) == {}
+    assert cells_of(RecordKind.EVENTS, []) == {}
 
 
 def test_sessions_and_users_are_counted_distinct() -> None:
@@ -126,7 +139,7 @@ def test_sessions_and_users_are_counted_distinct() -> None:
             (None, None, True),
         ]
     ]
-    [cell] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))["s"]
+    [cell] = cells_of(RecordKind.EVENTS, events)["s"]
     assert {name: n for name, n in cell.counts.items() if "@" in name} == {
         "request@session": 4,
         "request@user": 3,
@@ -145,8 +158,8 @@ def test_a_crash_and_its_request_name_the_same_session() -> None:
     """Sketches of different topics meet: the session that crashed is the one that asked."""
     event = Event(time=NOW, service="s", release="1", session="a")
     crash = Crash(time=NOW, service="s", release="1", session="a")
-    [one] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, [event]))["s"]
-    [two] = cells_of_batch(RecordKind.CRASHES, batch_from_records(RecordKind.CRASHES, [crash]))["s"]
+    [one] = cells_of(RecordKind.EVENTS, [event])["s"]
+    [two] = cells_of(RecordKind.CRASHES, [crash])["s"]
     both = units.union(one.units["request@session"], two.units["crash@session"])
     assert units.count(both) == 1
 
@@ -158,8 +171,8 @@ def test_only_stratified_services_are_counted_route_by_route() -> None:
         for service in ("s", "t")
         for route in ("/a", "/b", "/b", "")
     ]
-    batch = batch_from_records(RecordKind.EVENTS, events)
-    cells = cells_of_batch(RecordKind.EVENTS, batch, lambda service: service == "s")
+    stratified = Policy(service="s", stratify_by=StratifyBy.ROUTE)
+    cells = cells_of(RecordKind.EVENTS, events, Policies({"s": stratified}))
     assert {c.stratum: c.counts["request"] for c in cells["s"]} == {"/a": 1, "/b": 2, "": 1}
     assert [(c.stratum, c.counts["request"]) for c in cells["t"]] == [("", 4)]
 
@@ -170,7 +183,14 @@ def test_thousands_of_units_are_counted_within_two_per_cent() -> None:
         Event(time=NOW, service="s", release="1", session=f"session-{number}")
         for number in range(30_000)
     ]
-    [cell] = cells_of_batch(RecordKind.EVENTS, batch_from_records(RecordKind.EVENTS, events))["s"]
+    [cell] = cells_of(RecordKind.EVENTS, events)["s"]
     sketch = cell.units["request@session"]
     assert not units.is_exact(sketch)
     assert abs(units.count(sketch) / 30_000 - 1) < 0.05
+
+
+def test_users_are_not_counted_where_no_policy_counts_by_them() -> None:
+    """Sketches cost time and bytes: only those that some metric asks for are made."""
+    events = [Event(time=NOW, service="s", release="1", session="a", user="u")]
+    [cell] = cells_of(RecordKind.EVENTS, events, Policies())["s"]
+    assert list(cell.units) == ["request@session"]

@@ -25,7 +25,7 @@ from contracts.results import (
     Window,
 )
 from streams.judge.audit import audit
-from streams.judge.service import Output, ServiceState, apply_command, apply_partial, is_duplicate
+from streams.judge.service import Output, ServiceState, apply_command, apply_partial, unknown_from
 from streams.state import decode_state, encode_state
 from tests.support.partials import Traffic
 
@@ -43,7 +43,7 @@ class Judge:
 
     def hear(self, partial: Partial) -> list[Output]:
         """Apply one partial unless it is a duplicate."""
-        if partial.source and is_duplicate(self.state, partial.source):
+        if partial.source and unknown_from(self.state.fences, partial.source) is None:
             return []
         said = apply_partial(self.state, partial, self.policy, processed_time=partial.sent_at)
         self.state = decode_state(encode_state(self.state))
@@ -230,6 +230,23 @@ def test_a_healthy_canary_is_promoted_phase_by_phase() -> None:
     assert [v.action for v in judge.verdicts].count(Action.PROMOTE) == 2
 
 
+@pytest.mark.parametrize(
+    ("negligible_rate", "outcome"), [(0.001, Outcome.HEALTHY), (0, Outcome.INCONCLUSIVE)]
+)
+def test_a_service_that_never_fails_is_promoted_where_rates_can_be_negligible(
+    negligible_rate: float, outcome: Outcome
+) -> None:
+    """Without one failure there is nothing to compare, yet exposures show that the rate is low."""
+    policy = Policy(service="checkout", autodetect=True, negligible_rate=negligible_rate)
+    policy.metrics = policy.metrics[:2]
+    none = {BASELINE: 0.0, CANARY: 0.0}
+    traffic = Traffic(requests_per_s={BASELINE: 500, CANARY: 500}, error_rate=none, crash_rate=none)
+    judge = Judge(policy)
+    judge.run(traffic, range(5), [BASELINE])
+    judge.run(traffic, range(5, 30))
+    assert judge.verdicts[-1].outcome is outcome
+
+
 def test_an_abort_ends_a_rollout_and_the_same_command_twice_is_one() -> None:
     """Commands are idempotent by their id."""
     judge, traffic = Judge(Policy()), Traffic()
@@ -240,6 +257,19 @@ def test_an_abort_ends_a_rollout_and_the_same_command_twice_is_one() -> None:
     assert judge.verdicts[-1].status is RolloutStatus.ABORTED
     assert judge.state.rollout is not None
     assert not judge.state.rollout.status.is_open
+    assert [d.action for d in judge.decisions] == [DecisionAction.ABORTED]
+
+
+def test_a_rollout_that_is_replaced_says_so_after_its_rollback() -> None:
+    """An alerter that still tries to deliver the rollback hears that its rollout has ended."""
+    judge, traffic = Judge(), _bad_canary()
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 30))
+    judge.order(RolloutCommandAction.START, "1.5.1")
+    rollback, aborted = judge.decisions
+    assert (rollback.action, aborted.action) == (DecisionAction.ROLLBACK, DecisionAction.ABORTED)
+    assert rollback.rollout == aborted.rollout
+    assert aborted.reason == "Replaced by 1.5.1."
 
 
 def test_without_autodetect_a_new_release_opens_nothing() -> None:
@@ -383,11 +413,16 @@ def _late_crashes(rate: float) -> list[Partial]:
             offset += 1
             tick = traffic.start + at * 1000
             count = int(traffic.random.binomial(200, 0.02 * factor))
-            cell = Cell(tick=tick, release=release, last=tick, counts={"crash": count})
+            cell = Cell(
+                tick=tick,
+                release=release,
+                agent=f"phones-{release}",
+                last=tick,
+                counts={"crash": count},
+            )
             partials.append(
                 Partial(
                     service="checkout",
-                    agent=f"phones-{release}",
                     source=Source(topic="coalmine.crashes", partition=0, offset=offset),
                     sent_at=traffic.start + second * 1000,
                     cells=[cell],

@@ -23,9 +23,9 @@ def run(state: ServiceState, cells: list[Cell], policy: Policy | None = None) ->
     rules = policy or Policy()
     outputs = []
     for offset, cell in enumerate(cells):
+        cell.agent = f"agent-{offset % 3}"
         partial = Partial(
             service="s",
-            agent=f"agent-{offset % 3}",
             source=Source(topic="t", partition=0, offset=offset),
             sent_at=cell.last,
             cells=[cell],
@@ -96,7 +96,6 @@ def test_ten_thousand_routes_in_one_tick_keep_the_state_small() -> None:
         cell.tick, cell.last = START, START + 1
     one = Partial(
         service="s",
-        agent="a",
         source=Source(topic="t", partition=0, offset=1),
         sent_at=START,
         cells=cells,

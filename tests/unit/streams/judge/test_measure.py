@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from contracts.policy import Metric, StratifyBy, Unit
 from contracts.results import Cell
 from streams.judge import measure
-from streams.windows import units
+from streams.windows import ids, units
 from streams.windows.tally import Arm
 
 CRASHES = Metric(name="crash_rate", bad="crash")
@@ -34,8 +36,8 @@ def _cell(
             "crash@session": 3 * len(crashed),
         },
         units={
-            "request@session": units.sketch(sessions),
-            "crash@session": units.sketch(crashed),
+            "request@session": units.sketch(ids.mixed(np.array(sessions, dtype=np.uint64))),
+            "crash@session": units.sketch(ids.mixed(np.array(crashed, dtype=np.uint64))),
         },
     )
 

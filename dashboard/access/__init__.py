@@ -1,0 +1,1 @@
+"""Who may look at the dashboard: users, sessions, the gate before every request."""

@@ -1,0 +1,222 @@
+"""The judge stage: partials and commands to windows, verdicts and decisions, service by service.
+
+Results are acknowledged by Kafka, then the service's state with its fences, then the offsets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import structlog
+
+from contracts import topics
+from contracts.errors import UNREADABLE, InvalidRecord
+from contracts.policy import Policies
+from contracts.results import Decision, Partial, RolloutCommand, Source, Verdict, Window
+from contracts.topics import Topic
+from streams import metrics
+from streams.durable import DurableTable
+from streams.judge.service import (
+    Output,
+    ServiceState,
+    apply_command,
+    apply_partial,
+    late_records,
+    unknown_from,
+)
+from streams.messages import Message, aggregate, sender_of
+from streams.outlet import Outlet
+from streams.reread import Rereader
+from streams.state import decode_state, encode_state
+from streams.windows.labels import fold_services
+
+log = structlog.get_logger()
+
+STAGE = "streams.judge_rollouts"
+IDLE_AFTER_MS = 1_500
+_OUTPUT_TOPICS: dict[type[Output], Topic] = {
+    Window: topics.WINDOWS,
+    Verdict: topics.VERDICTS,
+    Decision: topics.DECISIONS,
+}
+_KIND_OF = {topic.name: kind for kind, topic in topics.TELEMETRY.items()}
+
+Heard = tuple[Message, Partial | RolloutCommand]
+
+
+class Judging:
+    """Judges the services of the partitions that are ours."""
+
+    def __init__(
+        self, states: DurableTable, outlet: Outlet, policies: Policies, rereader: Rereader
+    ) -> None:
+        self._states = states
+        self._outlet = outlet
+        self._policies = policies
+        self._rereader = rereader
+        self._decoded: dict[bytes, tuple[int, ServiceState]] = {}
+
+    async def handle(self, messages: Sequence[Message]) -> list[str]:
+        """Apply messages of any services, those of one service in their order.
+
+        Returns:
+            The reasons of the messages that were set aside.
+        """
+        reasons: list[str] = []
+        by_service: dict[str, list[Heard]] = {}
+        for message in messages:
+            try:
+                heard = _decode(message)
+            except InvalidRecord as error:
+                await self._outlet.set_aside(error, STAGE, message)
+                reasons.append(error.reason)
+            else:
+                by_service.setdefault(heard.service, []).append((message, heard))
+        for service, of_service in by_service.items():
+            reasons += await self._judge(service, of_service)
+        return reasons
+
+    async def beat(self) -> None:
+        """Tell services that have gone quiet that what is pending may be judged and written.
+
+        All services of the table are looked at, not only those heard since the start: a worker that
+        was killed may have left something pending.
+        """
+        now = _now_ms()
+        states = [self._state(service) for service in self._states.own_keys()]
+        await self._outlet.publish(
+            (topics.PARTIALS, state.service, Partial(service=state.service, sent_at=now))
+            for state in states
+            if state.is_pending and now - state.heard_at >= IDLE_AFTER_MS
+        )
+
+    async def _judge(self, service: str, heard: Sequence[Heard]) -> list[str]:
+        """Apply what was heard of one service; what the core cannot work on is set aside."""
+        state = self._state(service.encode())
+        new = await self._news(state, heard)
+        self._decoded.pop(service.encode(), None)  # cut short, it is decoded anew
+        try:
+            outputs = self._applied(state, new)
+            encoded = encode_state(state)  # what cannot be kept must not be told either
+        except MemoryError:
+            raise
+        except Exception as error:
+            if len(heard) > 1:
+                return [r for one in heard for r in await self._judge(service, [one])]
+            log.exception("core_failed", origin=heard[0][0].origin)
+            await self._outlet.set_aside(InvalidRecord("failed", repr(error)), STAGE, heard[0][0])
+            return ["failed"]
+        _tell(outputs)
+        await self._outlet.publish(
+            (_OUTPUT_TOPICS[type(output)], output.service, output) for output in outputs
+        )
+        await self._keep(service.encode(), state, encoded, heard[-1][0])
+        _count(outputs)
+        return []
+
+    async def _news(
+        self, state: ServiceState, heard: Sequence[Heard]
+    ) -> list[Partial | RolloutCommand]:
+        """What was not applied before; of a stretch that is known in part, the rest."""
+        fences = dict(state.fences)
+        new = []
+        for message, one in heard:
+            source = one.source if isinstance(one, Partial) else None
+            if source is None or not isinstance(one, Partial):
+                new.append(one)
+                continue
+            start = unknown_from(fences, source)
+            fences[source.place] = max(source.offset, fences.get(source.place, -1))
+            if start is None:
+                log.info("duplicate_partial_fenced", origin=message.origin)
+                metrics.DUPLICATES.labels("judge").inc()
+            elif start == source.start:
+                new.append(one)
+            else:
+                new.append(await self._rest(one, source, start))
+        return new
+
+    async def _rest(self, partial: Partial, source: Source, start: int) -> Partial:
+        """What the messages of a partial's stretch say from ``start`` on."""
+        log.info("stretch_read_again", place=source.place, start=start, end=source.offset)
+        messages = [
+            message
+            for message in await self._rereader.read(source, start)
+            if message.offset not in source.without
+        ]
+        kind = _KIND_OF[source.topic]
+        found = aggregate(kind, messages, self._policies).partials if messages else []
+        wanted = partial.folded or [partial.service]
+        rest = [one for one in found if one.service in wanted]
+        if partial.folded:
+            rest = fold_services(rest, known=())
+        cells = [cell for one in rest for cell in one.cells]
+        return msgspec.structs.replace(partial, cells=cells)
+
+    def _applied(
+        self, state: ServiceState, new: Sequence[Partial | RolloutCommand]
+    ) -> list[Output]:
+        policy, now = self._policies[state.service], _now_ms()
+        folded = dict(state.labels.folded)
+        outputs: list[Output] = []
+        for one in new:
+            if isinstance(one, Partial):
+                metrics.LATE_RECORDS.inc(late_records(state, one))
+                outputs += apply_partial(state, one, policy, processed_time=now)
+            else:
+                outputs += apply_command(state, one, policy, processed_time=now)
+        for kind, events in state.labels.folded.items():
+            metrics.FOLDED.labels(kind).inc(events - folded.get(kind, 0))
+        return outputs
+
+    def _state(self, service: bytes) -> ServiceState:
+        """The state in the table; decoded anew only when the table's value is not our own."""
+        stored = self._states.value_of(service)
+        if stored is None:
+            return ServiceState(service=service.decode())
+        known = self._decoded.get(service)
+        version = self._states.version_of(service)
+        if known is None or known[0] != version:
+            known = self._decoded[service] = (version, decode_state(stored))
+        return known[1]
+
+    async def _keep(
+        self, service: bytes, state: ServiceState, encoded: bytes, message: Message
+    ) -> None:
+        await self._states.put(service, encoded, version=state.version, partition=message.partition)
+        self._decoded[service] = (state.version, state)
+
+
+def _decode(message: Message) -> Partial | RolloutCommand:
+    try:
+        if message.topic != topics.PARTIALS.name:
+            return msgspec.json.decode(message.value, type=RolloutCommand)
+        partial = msgspec.json.decode(message.value, type=Partial)
+    except UNREADABLE as error:
+        raise InvalidRecord("not a known document", str(error)) from error
+    sender = sender_of(message)
+    if sender.is_ours:
+        # replayed out of the dead letters: its source's fence has passed it long ago
+        partial.source = Source(topic=sender.agent, partition=0, offset=sender.seq)
+    return partial
+
+
+def _tell(outputs: Iterable[Output]) -> None:
+    for output in outputs:
+        if isinstance(output, Decision):
+            log.info("decided", decision=output.id, reason=output.reason)
+
+
+def _count(outputs: Iterable[Output]) -> None:
+    for output in outputs:
+        if isinstance(output, Verdict):
+            metrics.LOOKS.labels(output.outcome).inc()
+            metrics.VERDICT_SECONDS.observe((output.processed_time - output.time) / 1000)
+        elif isinstance(output, Decision):
+            metrics.DECISIONS.labels(output.action).inc()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

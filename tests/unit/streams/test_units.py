@@ -1,0 +1,64 @@
+"""Ids to hashes, hashes to sketches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from datasketches import compact_theta_sketch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.windows import ids, units
+
+texts = st.lists(st.none() | st.text(max_size=40), max_size=30)
+
+
+@given(texts, st.integers(0, 5))
+def test_equal_ids_have_equal_hashes_wherever_they_stand(found: list[str | None], cut: int) -> None:
+    """Also in a slice of a column, and whatever stands before and behind."""
+    hashes = ids.hashes_of(pa.array(found, pa.utf8()))
+    sliced = ids.hashes_of(pa.array(["before", *found, "behind"], pa.utf8()).slice(1, len(found)))
+    by_id: dict[str, int] = {}
+    for text, one, other in zip(found, hashes.tolist(), sliced.tolist(), strict=True):
+        if text is not None:
+            assert by_id.setdefault(text, one) == one == other
+    assert len(set(by_id.values())) == len(by_id)
+    assert len(ids.hashes_of(pa.array(found, pa.utf8()).slice(cut))) == max(0, len(found) - cut)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), max_size=60))
+def test_sketches_hold_the_distinct_units_of_each_group(pairs: list[tuple[int, int]]) -> None:
+    """Counts are exact, and the library reads and writes the same bytes."""
+    groups = np.array([group for group, _ in pairs], dtype=np.int64)
+    hashes = ids.mixed(np.array([unit for _, unit in pairs], dtype=np.uint64))
+    made = dict(units.sketches(groups, hashes))
+    expected: dict[int, set[int]] = {}
+    for group, unit in pairs:
+        expected.setdefault(group, set()).add(unit)
+    assert {group: units.count(sketch) for group, sketch in made.items()} == {
+        group: len(of_group) for group, of_group in expected.items()
+    }
+    for sketch in made.values():
+        assert bytes(compact_theta_sketch.deserialize(sketch).serialize()) == sketch
+
+
+def test_sketches_stay_exact_to_their_size_and_small_beyond() -> None:
+    """4,096 units are held; of 200,000 a sixtieth is, and the count is close."""
+    for n in (1, 4_096):
+        sketch = units.sketch(ids.mixed(np.arange(n, dtype=np.uint64)))
+        assert units.is_exact(sketch)
+        assert units.count(sketch) == n
+    sketch = units.sketch(ids.mixed(np.arange(200_000, dtype=np.uint64)))
+    assert not units.is_exact(sketch)
+    assert len(sketch) < 33_000
+    assert abs(units.count(sketch) / 200_000 - 1) < 0.05
+
+
+def test_differences_of_large_sketches_are_close() -> None:
+    """What one has and the other has not, beyond what is exact."""
+    one, other = (
+        units.sketch(ids.mixed(np.arange(start, start + 50_000, dtype=np.uint64)))
+        for start in (0, 25_000)
+    )
+    assert abs(units.count(units.minus(one, other)) / 25_000 - 1) < 0.1
+    assert abs(units.count(units.union(one, other)) / 75_000 - 1) < 0.05
