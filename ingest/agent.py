@@ -80,7 +80,7 @@ class Agent:
             take_over(positions, leftover.positions)
         self._next_seq = first_seq(checkpoint, spool, clock)
         self._watcher = Watcher(
-            [Source(source, host) for source in config.files],
+            [Source(source, host, config.dead_letters.limit) for source in config.files],
             positions.values(),
             checkpoint.seen_at,
             clock,
@@ -91,6 +91,11 @@ class Agent:
     def is_waiting(self) -> bool:
         """Whether the spool is full, so that files wait."""
         return self._is_waiting
+
+    @property
+    def stopped_sources(self) -> int:
+        """Sources whose files wait, because too many of their lines are no records."""
+        return self._watcher.stopped_sources
 
     def step(self) -> bool:
         """One round over all files; True when there was something to read.
@@ -205,6 +210,7 @@ class Agent:
         self._batch.cover(file.position(block.ends[until - 1]), size, self._clock.monotonic_s())
         self._count(len(lines), size, len(parsed.records) + len(crashes), len(parsed.rejected))
         self.counters.ignored += parsed.ignored
+        source.count(len(lines), parsed.rejected)
 
     def _unexposed(
         self, file: TailedFile, lines: Sequence[bytes], cut: Mapping[int, int]

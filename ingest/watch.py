@@ -120,12 +120,17 @@ class Watcher:
     def read(self) -> Iterator[Reading]:
         """One round over all files: what each one's next bytes complete."""
         for source, file in list(self.followed.files.values()):
-            if self.followed.is_refused(file.path):
+            if source.is_stopped or self.followed.is_refused(file.path):
                 continue
             try:
                 yield from self._read_one(source, file)
             except OSError as error:
                 self.followed.read_failed(file, error)
+
+    @property
+    def stopped_sources(self) -> int:
+        """Sources that are not read any more, because too many of their lines are no records."""
+        return sum(source.is_stopped for source in self._sources)
 
     def drain(self) -> Iterator[Reading]:
         """Joined records that still wait for a next line; half lines stay for the next start."""
