@@ -7,14 +7,24 @@ names, and the handler of a message is followed by a count, so that the runner l
 
 from __future__ import annotations
 
+import os
+import select
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import faust
 
-from benchmarks.throughput.sides.common import Stopwatch, Task, task_from_arguments
-from contracts import topics
+from benchmarks.throughput import events
+from benchmarks.throughput.sides.common import (
+    READY,
+    WARM_UP,
+    Stopwatch,
+    Task,
+    task_from_arguments,
+)
+from contracts import arrow, topics
 from contracts.dead_letter_limit import DeadLetterLimit
 from contracts.policy import Policies
 from contracts.records import RecordKind
@@ -22,7 +32,7 @@ from contracts.settings import KafkaSettings
 from contracts.topics import Topic
 from streams import app, metrics
 from streams.durable import DurableApp, new_app
-from streams.messages import Message
+from streams.messages import Message, aggregate
 
 _MEASURED = f"aggregate_{RecordKind.EVENTS.value}"
 
@@ -71,8 +81,21 @@ def _rename(topic: Topic, name: str) -> Topic:
     return Topic(name, topic.carries, topic.key, topic.retention_ms)
 
 
+def warm_up() -> None:
+    """Aggregate, with nothing measured, until the runner says go."""
+    sys.stdout.write(READY)
+    sys.stdout.flush()
+    batch = next(events.agent_batches(events.generate(20_000, seed=0)))
+    schema = {arrow.SCHEMA_HEADER: arrow.schema_name(RecordKind.EVENTS).encode()}
+    message = Message("warm-up", 0, 0, batch.time, schema, batch.payload)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        aggregate(RecordKind.EVENTS, [message], Policies())
+
+
 def main() -> None:
     """Run the worker until the runner ends it."""
+    if os.environ.get(WARM_UP):
+        warm_up()
     task = MeasuredWorker.task = task_from_arguments()
     topics.TELEMETRY[RecordKind.EVENTS] = _rename(topics.EVENTS, task.topic)
     topics.PARTIALS = _rename(topics.PARTIALS, task.results)
