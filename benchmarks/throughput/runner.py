@@ -100,8 +100,9 @@ def run(
         broker.remove_topics(prefix)
         shutil.rmtree(task.state, ignore_errors=True)
     is_checked = side.results is not Results.NONE
-    end_ns = found.last_ms * 1_000_000 if is_checked else marks["done"].wall_ns
     first, half, done = marks["first"], marks["half"], marks["done"]
+    is_over_when_told = side.results in {Results.NONE, Results.JUDGED}
+    end_ns = done.wall_ns if is_over_when_told else found.last_ms * 1_000_000
     return Run(
         events=events,
         seconds=(end_ns - first.wall_ns) / 1e9,

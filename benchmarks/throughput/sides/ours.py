@@ -2,7 +2,7 @@
 
 Variant ``worker`` is the worker as users run it, judge included; ``aggregate`` runs the same class
 with its aggregate agent alone, fences and changelog on. Nothing of it is replaced: topics get other
-names, and the handler of a message is followed by a count, so that the runner learns of the end.
+names, and handlers are followed by a count, so that the runner learns of the end.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import faust
+import msgspec
 
 from benchmarks.throughput import events
 from benchmarks.throughput.sides.common import (
@@ -33,8 +34,13 @@ from contracts.topics import Topic
 from streams import app, metrics
 from streams.durable import DurableApp, new_app
 from streams.messages import Message, aggregate
+from streams.outlet import Outlet
 
+_JUDGE = "judge_rollouts"
 _MEASURED = f"aggregate_{RecordKind.EVENTS.value}"
+
+
+Sent = tuple[Topic, str, msgspec.Struct]
 
 
 class FirstMessage(faust.Sensor):  # type: ignore[misc]  # Faust has no types
@@ -51,30 +57,58 @@ class FirstMessage(faust.Sensor):  # type: ignore[misc]  # Faust has no types
             self._watch.begin()
 
 
+class CountingOutlet(Outlet):
+    """Counts the partials that were sent."""
+
+    partials = 0
+
+    async def publish(self, results: Iterable[Sent]) -> None:
+        """See ``Outlet``."""
+        listed = list(results)
+        CountingOutlet.partials += sum(topic is topics.PARTIALS for topic, _, _ in listed)
+        await super().publish(listed)
+
+
 class MeasuredWorker(app.Worker):
-    """A worker that tells how far it is."""
+    """A worker that tells how far it is; it is done when the judge has every partial."""
 
     task: Task
+    watch: Stopwatch
 
     def _add_agent(self, name: str, sources: list[Topic], handle: app.Handler) -> None:
         if name == _MEASURED:
-            handle = self._counted(handle)
+            handle = self._aggregating(handle)
         elif self.task.variant != "worker":
             return
+        elif name == _JUDGE:
+            handle = self._judging(handle)
         super()._add_agent(name, sources, handle)
 
-    def _counted(self, handle: app.Handler) -> app.Handler:
-        watch = Stopwatch(self.task.messages)
+    def _aggregating(self, handle: app.Handler) -> app.Handler:
+        watch = self.watch = Stopwatch(self.task.messages)
         self.app.sensors.add(FirstMessage(self.task.topic, watch))
 
-        async def counted(messages: Sequence[Message]) -> list[str]:
+        async def aggregating(messages: Sequence[Message]) -> list[str]:
             reasons = await handle(messages)
             watch.did(len(messages))
-            if not watch.left:
+            if not watch.left and self.task.variant != "worker":
                 watch.done()
             return reasons
 
-        return counted
+        return aggregating
+
+    def _judging(self, handle: app.Handler) -> app.Handler:
+        judged = 0
+
+        async def judging(messages: Sequence[Message]) -> list[str]:
+            nonlocal judged
+            reasons = await handle(messages)
+            judged += sum(message.topic == self.task.results for message in messages)
+            if not self.watch.left and judged == CountingOutlet.partials:
+                self.watch.done()
+            return reasons
+
+        return judging
 
 
 def _rename(topic: Topic, name: str) -> Topic:
@@ -99,6 +133,7 @@ def main() -> None:
     task = MeasuredWorker.task = task_from_arguments()
     topics.TELEMETRY[RecordKind.EVENTS] = _rename(topics.EVENTS, task.topic)
     topics.PARTIALS = _rename(topics.PARTIALS, task.results)
+    app.Outlet = CountingOutlet  # type: ignore[misc]  # a subclass that counts
 
     def build(kafka: KafkaSettings) -> DurableApp:
         own = new_app(task.group, kafka)
