@@ -28,7 +28,7 @@ from benchmarks.throughput.load import PEERS, ROOT
 from benchmarks.throughput.runner import run
 
 _RATE_HZ = 100
-_SYMBOLS_S = 25
+_SYMBOLS_S = 8
 _LAYERS = {
     "numpy kernels": r"numpy/.*\.so",
     "Arrow kernels": r"libarrow|pyarrow/.*\.so",
