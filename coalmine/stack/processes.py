@@ -230,8 +230,12 @@ class Supervisor:
     def _restart(self, watched: _Watched) -> None:
         watched.restarts += 1
         watched.restart_at_s = None
-        self._spawn(watched)
-        self._tell(watched, Event.RESTARTED)
+        try:
+            self._spawn(watched)
+        except OSError as error:  # no memory, no process ids: later there may be some
+            self._note_end(watched, Event.ENDED, f"did not start: {error}")
+        else:
+            self._tell(watched, Event.RESTARTED)
 
     def _tell(self, watched: _Watched, event: Event, wait_s: float = 0.0, reason: str = "") -> None:
         code = watched.process.exit_code if event is Event.ENDED else None
