@@ -175,15 +175,18 @@ class Supervisor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop every part in reverse order; harmless where none runs."""
+        """Ask every part to end, in reverse order, and wait; harmless where none runs."""
         self._is_ending.set()
         if self._thread is not None:
             self._thread.join()
-        for watched in reversed(self._watched):
-            if watched.process.pid is not None:
-                watched.process.stop()
-                self._tell(watched, Event.STOPPED)
-            watched.process.kill()
+        running = [w for w in reversed(self._watched) if w.process.is_running]
+        for watched in running:
+            watched.process.terminate()
+        for watched in running:
+            watched.process.stop()
+            self._tell(watched, Event.STOPPED)
+        for watched in self._watched:
+            watched.process.kill()  # what one that ended by itself may have left behind
 
     def processes(self) -> dict[str, ServerProcess]:
         """The processes by the names of their parts."""
