@@ -168,8 +168,9 @@ def test_a_stopped_worker_is_killed_and_replaced(tmp_path: Path) -> None:
     clock, changes = ManualClock(), list[Change]()
     port = free_port()
     state = str(tmp_path / "worker")
-    # No Kafka is there: a worker that waits for one is alive all the same.
-    environment = {"COALMINE_KAFKA": f"127.0.0.1:{free_port()}"}
+    silent = socket.create_server((LOOPBACK, 0))
+    # A worker that waits for a Kafka that does not answer is alive all the same.
+    environment = {"COALMINE_KAFKA": f"{LOOPBACK}:{silent.getsockname()[1]}"}
     supervisor = Supervisor(
         [Part("worker", ("worker", "--state", state), health_port=port)],
         tmp_path,
@@ -202,3 +203,4 @@ def test_a_stopped_worker_is_killed_and_replaced(tmp_path: Path) -> None:
         assert process.pid not in {None, stopped}
     finally:
         supervisor.stop()
+        silent.close()
