@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from contracts.clock import Clock
+from ingest import metrics
 from ingest.files import FileKey, FilePosition, is_excluded, matching_files
 from ingest.open_files import CHANGED, OpenFiles
 from ingest.rotation import (
@@ -260,6 +261,7 @@ class Watcher:
 
     def _count_loss(self, path: str) -> None:
         self.possible_losses += 1
+        metrics.POSSIBLE_LOSSES.inc()
         log.warning("lines_may_be_lost", file=path, reason="cut or gone with no copy")
 
     def _adopt_rotated(self, source: Source, path: str, since_ms: int) -> None:

@@ -96,10 +96,9 @@ def test_a_line_of_100_mb(tmp_path: Path) -> None:
     grown = psutil.Process().memory_info().rss - before
 
     logs = [r for r in rig.records(RecordKind.LOGS) if isinstance(r, LogLine)]
-    assert [(len(r.message), r.attributes) for r in logs] == [
-        (256 * 1024, {"log.truncated_bytes": str(100 * MIB)}),
-        (5, {}),
-    ]
+    assert [r.attributes for r in logs] == [{"log.truncated_bytes": str(100 * MIB)}, {}]
+    assert 200 * 1024 < len(logs[0].message) <= 256 * 1024
+    assert logs[1].message == "short"
     assert grown < 30 * MIB
 
 
