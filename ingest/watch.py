@@ -178,8 +178,8 @@ class Watcher:
         key = (status.st_dev, status.st_ino)
         known = self.followed.files.get(key)
         if known is None:
-            if not self.followed.rests(key, status):
-                self.followed.open(source, path)
+            if not self.followed.rests(key, status) and not self.followed.open(source, path):
+                self.followed.rest_if_read(key, status)
         elif known[1].path != path:
             log.info("file_renamed", file=known[1].path, to=path)
             known[1].moved_to(path)
@@ -240,8 +240,6 @@ class Watcher:
         return was_opened
 
     def _claim_copies(self) -> None:
-        if not self._orphans or not self.followed.has_room():
-            return
         orphans, self._orphans = self._orphans, []
         for source, orphan in orphans:
             if not self._claim(source, orphan, is_in_spool=True):
