@@ -97,6 +97,7 @@ class Watcher:
         self._adopt_all_rotated()
         for key, (_, file) in self.followed.files.items():
             file.is_listed = key in listed
+        self._families.renew()
         self._is_first_look = self.followed.starts_at_end = False
         if self.followed.waiting:
             log.warning(
@@ -147,7 +148,8 @@ class Watcher:
         for source in self._sources:
             for path, status in matching_files(source.config.paths, source.config.exclude):
                 key = (status.st_dev, status.st_ino)
-                if key in listed:
+                # compressed files are read only in place of a file that was followed
+                if key in listed or is_compressed(path):
                     continue
                 listed.add(key)
                 if self.followed.by_path.get(path) != key:
