@@ -20,7 +20,7 @@ from ingest.dead_letters import dead_letter
 from ingest.hosts import HostSampler
 from ingest.key_blocks import KeyBlocks
 from ingest.parsers.base import without_last_word
-from ingest.redact import Redactor, redactor_of
+from ingest.redact import Quoted, Redactor, redactor_of
 from ingest.settings import AgentConfig, BatchSettings
 from ingest.source import Source
 from ingest.spool import Message, Spool
@@ -80,7 +80,7 @@ class Agent:
             take_over(positions, leftover.positions)
         self._next_seq = first_seq(checkpoint, spool, clock)
         self._watcher = Watcher(
-            [Source(source, host) for source in config.files],
+            [Source(source, host, config.dead_letters.limit) for source in config.files],
             positions.values(),
             checkpoint.seen_at,
             clock,
@@ -91,6 +91,11 @@ class Agent:
     def is_waiting(self) -> bool:
         """Whether the spool is full, so that files wait."""
         return self._is_waiting
+
+    @property
+    def stopped_sources(self) -> int:
+        """Sources whose files wait, because too many of their lines are no records."""
+        return self._watcher.stopped_sources
 
     def step(self) -> bool:
         """One round over all files; True when there was something to read.
@@ -197,7 +202,7 @@ class Agent:
                     time=self._clock.now_ms(),
                     service=source.labels(file.listed).service,
                     full_length=cut.get(index),
-                    **self._redactor.rejected(detail, lines[index], self.counters.redacted),
+                    **self._rejected(detail, lines[index]),
                 )
             )
         size = sum(map(len, lines))
@@ -205,6 +210,7 @@ class Agent:
         self._batch.cover(file.position(block.ends[until - 1]), size, self._clock.monotonic_s())
         self._count(len(lines), size, len(parsed.records) + len(crashes), len(parsed.rejected))
         self.counters.ignored += parsed.ignored
+        source.count(len(lines), parsed.rejected)
 
     def _unexposed(
         self, file: TailedFile, lines: Sequence[bytes], cut: Mapping[int, int]
@@ -269,7 +275,7 @@ class Agent:
         self._go_on()
         self._next_seq = entry.last_seq + 1
         self.counters.entries += 1
-        self.counters.redacted += redacted
+        self._note_redacted(redacted)
         self._batch = Batch()
         return True
 
@@ -295,9 +301,20 @@ class Agent:
             origin=f"{self._agent}:{kind}",
             reason="value does not fit its column",
             time=self._clock.now_ms(),
-            service=self._redactor.text(record.service, self.counters.redacted),
-            **self._redactor.rejected(detail, line, self.counters.redacted),
+            service=self._redactor.text(record.service, Counter()),
+            **self._rejected(detail, line),
         )
+
+    def _rejected(self, detail: str, line: bytes) -> Quoted:
+        found: Counter[str] = Counter()
+        quoted = self._redactor.rejected(detail, line, found)
+        self._note_redacted(found)
+        return quoted
+
+    def _note_redacted(self, found: Counter[str]) -> None:
+        self.counters.redacted += found
+        for rule, count in found.items():
+            metrics.REDACTED.labels(rule).inc(count)
 
 
 def first_seq(checkpoint: Checkpoint, spool: Spool, clock: Clock) -> int:

@@ -32,6 +32,12 @@ IGNORED = Counter(
     "Lines in sources of crashes that show no failure.",
     registry=REGISTRY,
 )
+REDACTED = Counter(
+    "coalmine_ingest_redacted",
+    "Secrets replaced before they left this machine, by rule.",
+    ["rule"],
+    registry=REGISTRY,
+)
 PAUSES = Counter(
     "coalmine_ingest_pauses",
     "Times at which reading began to wait because the spool was full.",
@@ -57,6 +63,11 @@ SPOOL_ENTRIES = Gauge(
 QUARANTINED = Gauge(
     "coalmine_ingest_quarantined_entries",
     "Entries that this process set aside because they can never be sent.",
+    registry=REGISTRY,
+)
+STOPPED_SOURCES = Gauge(
+    "coalmine_ingest_stopped_sources",
+    "Sources that are not read any more: too many of their lines are no records.",
     registry=REGISTRY,
 )
 SENDING_SECONDS = Gauge(
@@ -89,4 +100,5 @@ def watch(vitals: Vitals, agent: Agent, spool: Spool, shipper: Shipper, limit_by
     SPOOL_LIMIT_BYTES.set(limit_bytes)
     SPOOL_ENTRIES.set_function(lambda: spool.entries)
     QUARANTINED.set_function(lambda: spool.quarantined)
+    STOPPED_SOURCES.set_function(lambda: agent.stopped_sources)
     SENDING_SECONDS.set_function(lambda: shipper.sending_s)

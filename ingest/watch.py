@@ -113,21 +113,32 @@ class Watcher:
     def keep_copies(self) -> None:
         """Open the copies of files that were truncated, before they are taken for new files."""
         for source, file in list(self.followed.files.values()):
-            try:
-                if file.was_truncated():
-                    self._follow_copy(source, file)
-            except OSError as error:
-                self.followed.read_failed(file, error)
+            self._keep_copy(source, file)
+
+    def _keep_copy(self, source: Source, file: TailedFile) -> None:
+        try:
+            if file.was_truncated():
+                self._follow_copy(source, file)
+        except OSError as error:
+            self.followed.read_failed(file, error)
 
     def read(self) -> Iterator[Reading]:
         """One round over all files: what each one's next bytes complete."""
         for source, file in list(self.followed.files.values()):
             if self.followed.is_refused(file.path):
                 continue
+            if source.is_stopped:
+                self._keep_copy(source, file)
+                continue
             try:
                 yield from self._read_one(source, file)
             except OSError as error:
                 self.followed.read_failed(file, error)
+
+    @property
+    def stopped_sources(self) -> int:
+        """Sources that are not read any more, because too many of their lines are no records."""
+        return sum(source.is_stopped for source in self._sources)
 
     def drain(self) -> Iterator[Reading]:
         """Joined records that still wait for a next line; half lines stay for the next start."""
