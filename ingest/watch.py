@@ -93,7 +93,8 @@ class Watcher:
         if unknown or self._rotated:
             self.keep_copies()
         for source, path in unknown:
-            self.followed.open(source, path, is_copy_possible=True)
+            if self.followed.open(source, path, is_copy_possible=True):
+                self._rotated.append((source, path, self._since_ms))
         self._adopt_all_rotated()
         for key, (_, file) in self.followed.files.items():
             file.is_listed = key in listed
@@ -163,7 +164,7 @@ class Watcher:
                 if key in listed or is_compressed(path):
                     continue
                 listed.add(key)
-                if self.followed.by_path.get(path) != key:
+                if self.followed.by_path.get(path, key) != key:
                     self._rotated.append((source, path, self._since_ms))
                 if self._is_known(source, path, status):
                     self._found(source, path, status)
