@@ -99,14 +99,11 @@ class Watcher:
         for key, (_, file) in self.followed.files.items():
             file.is_listed = key in listed
         self._families.renew()
-        self._is_first_look = self.followed.starts_at_end = False
+        self._is_first_look = False
         if self.followed.waiting:
-            log.warning(
-                "files_wait_for_a_handle",
-                files=self.followed.waiting,
-                open=len(self.followed.files),
-            )
+            log.warning("files_wait_for_a_handle", files=self.followed.waiting)
             return
+        self.followed.starts_at_end = False
         # many files make a look slow: then look less often, at most a tenth of the time
         took = time.perf_counter() - began
         self._next_look_s = self._clock.monotonic_s() + took * 10

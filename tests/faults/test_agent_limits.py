@@ -53,6 +53,21 @@ def test_more_files_than_handles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert sorted(rig.users()) == sorted([*users, *more])
 
 
+def test_history_in_more_files_than_handles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``start_at: end`` holds for files that had to wait for a handle."""
+    monkeypatch.setattr("ingest.open_files._open_files_limit", lambda: 40)
+    make_files(tmp_path, 60)
+    rig = Rig(tmp_path, {"start_at": "end"})
+    rig.run(8)
+    append(tmp_path / "59.log", "new")
+    append(tmp_path / "60.log", "60")
+    rig.run(4)
+
+    assert sorted(rig.users()) == ["60", "new"]
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 def test_100_000_files(
