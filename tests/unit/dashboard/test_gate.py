@@ -18,7 +18,12 @@ from dashboard.access.settings import Access, Place, check_place, networks, sess
 from dashboard.access.users import Users, hash_password, read_users, write_users
 
 PASSWORD = "right horse battery"
-_HASH = hash_password(Secret(PASSWORD))
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes cost a tenth of a second on purpose; there are many here."""
+    monkeypatch.setattr("dashboard.access.users._METHOD", "scrypt:2:1:1")
 
 
 async def behind(scope: Any, _: Any, send: Any) -> None:
@@ -32,7 +37,7 @@ async def behind(scope: Any, _: Any, send: Any) -> None:
 def users(tmp_path: Path) -> Path:
     """A file with one user."""
     path = tmp_path / "users.yaml"
-    write_users(path, {"alice": _HASH})
+    write_users(path, {"alice": hash_password(Secret(PASSWORD))})
     return path
 
 
