@@ -23,7 +23,7 @@ PASSWORD = "right horse battery"
 @pytest.fixture(autouse=True)
 def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes cost a tenth of a second on purpose; there are many here."""
-    monkeypatch.setattr("dashboard.access.users._METHOD", "scrypt:16:1:1")
+    monkeypatch.setattr("dashboard.access.users._METHOD", "scrypt:1024:8:1")
 
 
 async def behind(scope: Any, _: Any, send: Any) -> None:
