@@ -137,7 +137,8 @@ def test_all_processes_work_with_the_least_rights(
             seen = {**os.environ, **secured.variables(dashboard_key)}
             page = shown(elasticsearch_settings(seen), seen, service)
             room.run("doctor", "--json")
-            everything = {**dict(messages_of_kafka(kafka)), **dict(documents(client))}
+            everything = dict(room.told())
+            everything |= {**dict(messages_of_kafka(kafka)), **dict(documents(client))}
     finally:
         room.stop()
     everything |= {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import yaml
@@ -24,6 +25,7 @@ from tests.integration.ingest.agent_process import shipped
 from tests.integration.security.planted import Planted, environment, plant
 from tests.support import dashboard_browser
 from tests.support.alerting import decision_of
+from tests.support.dashboard_browser import free_port
 from tests.support.stack import consume, produce, unique
 from tests.support.waiting import wait_until
 
@@ -37,15 +39,24 @@ class Room:
         self._folder = folder
         self._environment = dict(environment)
         self._started: list[subprocess.Popen[bytes]] = []
+        self._health_ports: dict[str, int] = {}
 
     def start(self, *arguments: str) -> None:
         """``coalmine ARGUMENTS`` until the test is over; its log is below the folder."""
         log = self._folder / f"{arguments[0]}.log"
+        port = self._health_ports[arguments[0]] = free_port()
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "coalmine", *arguments]
+            command = [sys.executable, "-m", "coalmine", *arguments, "--health-port", str(port)]
             self._started.append(
                 subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
             )
+
+    def told(self) -> Iterator[tuple[str, bytes]]:
+        """What each process tells of its health, metrics included."""
+        for name, port in self._health_ports.items():
+            for path in ("metrics", "healthz", "readyz"):
+                answer = httpx.get(f"http://127.0.0.1:{port}/{path}")
+                yield f"{name}/{path}", answer.content
 
     def run(self, *arguments: str) -> str:
         """``coalmine ARGUMENTS`` to its end; what it printed."""
@@ -141,9 +152,11 @@ def test_no_planted_secret_comes_out(
     page = shown(elasticsearch_settings, {**stack_environment, **environment(planted)}, service)
     room.run("doctor", "--json")
     room.run("check", str(endpoints), str(agent_file))
+    everything = dict(room.told())
+    assert b"coalmine_ingest_redacted_total" in everything["agent/metrics"]
     room.stop()
 
-    everything = dict(messages_of_kafka(kafka_settings))
+    everything |= dict(messages_of_kafka(kafka_settings))
     everything |= {f"elasticsearch {n}": d for n, d in documents(client)}
     everything |= {
         str(path): path.read_bytes()
