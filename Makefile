@@ -7,10 +7,11 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+BENCH_STAMP := .venv-bench/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
 
-.PHONY: help setup check format test test-faults demo screenshots bench-evidence evidence-plots bench-kayenta bench-ingest bench-replay bench-real-data lock pins browser clean
+.PHONY: help setup check format test test-faults demo screenshots bench bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-replay bench-real-data lock pins browser clean
 
 # Real logs that are no part of this repository: access/ and kafka/ below it
 DATA ?= ../shared/data
@@ -56,6 +57,19 @@ screenshots: $(STAMP) browser  ## Take pictures of the dashboard into docs/image
 	@$(BIN)/python -m tests.support.demo_shot docs/images/demo.png
 	@$(BIN)/python -m tests.support.dashboard_shots build/screenshots
 
+bench: $(BENCH_STAMP)  ## Events per second of Coalmine's aggregate and of its peers, results compared
+	@$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+bench-profile: $(BENCH_STAMP)  ## Where the CPU time of the aggregate goes: make bench-profile ARGS="--side worker"
+	@$(BIN)/python -m benchmarks.throughput.profiler $(ARGS)
+
+# The peers' packages must not decide about the versions of our own
+$(BENCH_STAMP): $(STAMP) benchmarks/throughput/requirements.lock
+	@echo "Installing the peers of the benchmark into .venv-bench"
+	@$(PYTHON) -m venv --clear .venv-bench
+	@VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip sync --quiet --require-hashes benchmarks/throughput/requirements.lock || .venv-bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/throughput/requirements.lock
+	@touch $(BENCH_STAMP)
+
 bench-evidence: $(STAMP)  ## Error rates and delays of the evidence, as docs/evidence.md has them
 	@$(BIN)/python benchmarks/evidence.py $(ARGS)
 	@$(BIN)/python benchmarks/kayenta_cases.py $(DATA)/kayenta/classifier_cases.json
@@ -81,10 +95,12 @@ browser:
 
 lock: $(STAMP)  ## Choose the versions anew and write requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
-	@! grep -n "://" requirements.lock || { echo "requirements.lock must hold no address" >&2; exit 1; }
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" benchmarks/throughput/requirements.in -o benchmarks/throughput/requirements.lock
+	@! grep -n "://" requirements.lock benchmarks/throughput/requirements.lock || { echo "a lock file must hold no address" >&2; exit 1; }
 
 pins: $(STAMP)  ## Write the list of Kafka's jars for the versions in compose/versions.yaml
 	@$(BIN)/python -m coalmine.stack.pin
+	@$(BIN)/python -m benchmarks.throughput.java
 
 clean:  ## Remove .venv and what the tools cache here
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

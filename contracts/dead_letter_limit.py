@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import repeat
 
 from contracts.errors import TooManyDeadLetters
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeadLetterLimit:
     """How much a stage may set aside; 0 switches a limit off.
 
@@ -44,10 +45,16 @@ class DeadLetterCount:
         self._bad_of_last = 0
         self._in_a_row = 0
 
-    def good(self) -> None:
-        """One record was used."""
-        self._note(is_bad=False)
+    def good(self, count: int = 1) -> None:
+        """So many records were used."""
+        if not count:
+            return
         self._in_a_row = 0
+        if not self._bad_of_last:
+            self._last.extend(repeat(False, count))
+            return
+        for _ in range(count):
+            self._note(is_bad=False)
 
     def bad(self, reason: str) -> None:
         """One record was set aside.

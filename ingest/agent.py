@@ -80,7 +80,7 @@ class Agent:
             take_over(positions, leftover.positions)
         self._next_seq = first_seq(checkpoint, spool, clock)
         self._watcher = Watcher(
-            [Source(source, host) for source in config.files],
+            [Source(source, host, config.dead_letters.limit) for source in config.files],
             positions.values(),
             checkpoint.seen_at,
             clock,
@@ -91,6 +91,11 @@ class Agent:
     def is_waiting(self) -> bool:
         """Whether the spool is full, so that files wait."""
         return self._is_waiting
+
+    @property
+    def stopped_sources(self) -> int:
+        """Sources whose files wait, because too many of their lines are no records."""
+        return self._watcher.stopped_sources
 
     def step(self) -> bool:
         """One round over all files; True when there was something to read.
@@ -128,7 +133,7 @@ class Agent:
     def _look(self) -> bool:
         """Find files; False when it cannot be noted where reading begins in them."""
         self._watcher.look()
-        opened, gone = self._watcher.take_changes()
+        opened, gone = self._watcher.followed.take_changes()
         # first what is gone: an opened file may have its inode
         self._checkpoint.forget(gone)
         self._checkpoint.note_opened(opened)
@@ -146,7 +151,7 @@ class Agent:
 
     def _follow_moves(self) -> None:
         """Files that go on elsewhere do so in the same entry as what was read before."""
-        for position in self._watcher.take_moves():
+        for position in self._watcher.followed.take_moves():
             self._batch.cover(position, 0, self._clock.monotonic_s())
 
     def _take(self, reading: Reading) -> None:
@@ -205,6 +210,7 @@ class Agent:
         self._batch.cover(file.position(block.ends[until - 1]), size, self._clock.monotonic_s())
         self._count(len(lines), size, len(parsed.records) + len(crashes), len(parsed.rejected))
         self.counters.ignored += parsed.ignored
+        source.count(len(lines), parsed.rejected)
 
     def _unexposed(
         self, file: TailedFile, lines: Sequence[bytes], cut: Mapping[int, int]
@@ -251,7 +257,7 @@ class Agent:
     def _flush(self) -> bool:
         """Write the batch as one entry; False when the spool is full and the batch stays."""
         if self._batch.is_empty:
-            self._is_waiting = False
+            self._go_on()
             return True
         redacted: Counter[str] = Counter()
         entry = build_entry(
@@ -266,9 +272,7 @@ class Agent:
         except Backpressure as full:
             self._wait(str(full))
             return False
-        if self._is_waiting:
-            log.info("reading_goes_on")
-        self._is_waiting = False
+        self._go_on()
         self._next_seq = entry.last_seq + 1
         self.counters.entries += 1
         self._note_redacted(redacted)
@@ -281,6 +285,11 @@ class Agent:
             self.counters.pauses += 1
             metrics.PAUSES.inc()
         self._is_waiting = True
+
+    def _go_on(self) -> None:
+        if self._is_waiting:
+            log.info("reading_goes_on")
+        self._is_waiting = False
 
     def _refuse(self, record: Record, detail: str) -> Message:
         line = bytes_of(record)

@@ -28,7 +28,8 @@ from ingest.checkpoint import Checkpoint
 from ingest.hosts import HostSampler
 from ingest.redact import redactor_of
 from ingest.settings import AgentConfig, load_agent_config
-from ingest.ship import KafkaSink, Shipper
+from ingest.ship import Shipper
+from ingest.sink import KafkaSink
 from ingest.spool import Spool
 
 _STOP_S = 3.0
@@ -144,10 +145,11 @@ def _only_agent_in(state_dir: Path) -> Iterator[None]:
     """Hold the state folder's lock, so that two agents never share one."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
-        lock = (state_dir / "lock").open("w")
+        # for reading only: a handle for writing would keep the disk from becoming read-only
+        lock = os.open(state_dir / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise ConfigError(str(state_dir), f"state_dir cannot be used: {error.strerror}") from error
-    with lock:
+    with os.fdopen(lock):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -60,6 +60,11 @@ QUARANTINED = Gauge(
     "Entries that this process set aside because they can never be sent.",
     registry=REGISTRY,
 )
+STOPPED_SOURCES = Gauge(
+    "coalmine_ingest_stopped_sources",
+    "Sources that are not read any more: too many of their lines are no records.",
+    registry=REGISTRY,
+)
 SENDING_SECONDS = Gauge(
     "coalmine_ingest_sending_seconds",
     "For how long the oldest entry has been offered to Kafka without an acknowledgement.",
@@ -90,4 +95,5 @@ def watch(vitals: Vitals, agent: Agent, spool: Spool, shipper: Shipper, limit_by
     SPOOL_LIMIT_BYTES.set(limit_bytes)
     SPOOL_ENTRIES.set_function(lambda: spool.entries)
     QUARANTINED.set_function(lambda: spool.quarantined)
+    STOPPED_SOURCES.set_function(lambda: agent.stopped_sources)
     SENDING_SECONDS.set_function(lambda: shipper.sending_s)

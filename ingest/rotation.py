@@ -144,15 +144,6 @@ def continues(path: str, position: FilePosition) -> bool:
         return False
 
 
-def goes_on(path: str, position: FilePosition) -> bool:
-    """Whether the file at ``path``, which has the inode of ``position``, is still the same file."""
-    if position.head_length:
-        return continues(path, position)
-    original = position.listed or position.path
-    is_named_so = path == original or original in originals_of(path)
-    return is_named_so and not is_compressed(path)
-
-
 def open_plain(path: str) -> int:
     """A descriptor of the file's text: of the file itself, or of a nameless decompressed copy.
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from contracts.config import Seconds, json_schema, load
+from contracts.dead_letter_limit import DeadLetterLimit
 from contracts.errors import ConfigError
 from contracts.records import RecordKind
 from ingest.redaction_rules import NAMES, own_rules
@@ -81,6 +82,21 @@ class SpoolSettings(_Section, frozen=True):
     """The disk queue between reading and Kafka; when it is full, reading waits."""
 
     max_bytes: int = 1024 * 1024 * 1024
+
+
+class DeadLetterSettings(_Section, frozen=True):
+    """How many of a source's lines may be no records before the source is stopped; 0: any."""
+
+    share: float = DeadLetterLimit.share
+    """Largest share of the last ``of_last`` lines."""
+    of_last: int = DeadLetterLimit.of_last
+    consecutive: int = DeadLetterLimit.consecutive
+    """In a row."""
+
+    @property
+    def limit(self) -> DeadLetterLimit:
+        """The same, for counting."""
+        return DeadLetterLimit(self.share, self.of_last, self.consecutive)
 
 
 class MultilineSettings(_Section, frozen=True):
@@ -174,6 +190,7 @@ class AgentConfig(_Section, frozen=True):
     files: list[FileSource] = []
     hosts: HostSettings | None = None
     redaction: RedactionSettings = RedactionSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
 
     @property
     def agent_id(self) -> str:
@@ -204,6 +221,9 @@ def _check_limits(config: AgentConfig, path: str) -> None:
     limits = {
         "batch.max_records": (config.batch.max_records, 1, 100_000),
         "batch.max_bytes": (config.batch.max_bytes, 1024, 768 * 1024),
+        "dead_letters.share": (config.dead_letters.share, 0, 1),
+        "dead_letters.of_last": (config.dead_letters.of_last, 1, 1_000_000),
+        "dead_letters.consecutive": (config.dead_letters.consecutive, 0, 1 << 50),
         "spool.max_bytes": (config.spool.max_bytes, 1024 * 1024, 1 << 50),
     }
     for field, (value, low, high) in limits.items():

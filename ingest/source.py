@@ -8,7 +8,11 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+import structlog
+
 from contracts.arrow import Record
+from contracts.dead_letter_limit import DeadLetterCount, DeadLetterLimit
+from contracts.errors import TooManyDeadLetters
 from contracts.records import Crash, LogLine
 from ingest.files import is_excluded
 from ingest.multiline import JoinRules, starts_with
@@ -18,6 +22,8 @@ from ingest.settings import FileSource, Format, SourceKind
 from ingest.tail import TailRules
 from ingest.tracebacks.detect import crash_of
 
+log = structlog.get_logger()
+
 CUT_ATTRIBUTE = "log.truncated_bytes"
 _JSON_START = rb"\s*\{"
 
@@ -25,8 +31,16 @@ _JSON_START = rb"\s*\{"
 class Source:
     """Turns lines of its files into records."""
 
-    def __init__(self, config: FileSource, default_host: str) -> None:
+    def __init__(
+        self,
+        config: FileSource,
+        default_host: str,
+        limit: DeadLetterLimit = DeadLetterLimit(),  # noqa: B008 - frozen
+    ) -> None:
         self.config = config
+        self.dead_letters = DeadLetterCount(", ".join(config.paths), limit)
+        self.is_stopped = False
+        """Whether too much of it was set aside: its files wait."""
         self.tail_rules = _tail_rules(config)
         self._parser = parser_for(config)
         self._from_path = re.compile(config.from_path) if config.from_path else None
@@ -34,6 +48,29 @@ class Source:
             service=config.service, release=config.release, host=config.host or default_host
         )
         self.labels = lru_cache(maxsize=10_000)(self._labels)
+
+    def count(self, lines: int, rejected: Sequence[Rejected]) -> None:
+        """Count the lines of a block; too many that are no records stop the source.
+
+        Others are read on. The lines that were read are kept, those to come wait in their files.
+        """
+        at = 0
+        try:
+            for line, reason, _ in rejected:
+                self.dead_letters.good(line - at)
+                self.dead_letters.bad(reason)
+                at = line + 1
+            self.dead_letters.good(lines - at)
+        except TooManyDeadLetters as error:
+            if not self.is_stopped:
+                log.error(  # noqa: TRY400 - a traceback would say nothing
+                    "source_stopped",
+                    paths=self.config.paths,
+                    found=error.found,
+                    reason=error.reason,
+                    to_do="mend its format or raise dead_letters, then start the agent again",
+                )
+            self.is_stopped = True
 
     def had(self, path: str) -> bool:
         """Whether one of the source's globs matches this path (the file need not be there)."""

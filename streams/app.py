@@ -116,8 +116,7 @@ def _count(count: DeadLetterCount, messages: Sequence[Message], reasons: Sequenc
         metrics.LAG.handled(message)
     for reason in reasons:
         count.bad(reason)
-    for _ in range(len(messages) - len(reasons)):
-        count.good()
+    count.good(len(messages) - len(reasons))
 
 
 def run(policies: Path | None, state_dir: Path, health: Address | None = None) -> None:

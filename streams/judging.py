@@ -5,6 +5,7 @@ Results are acknowledged by Kafka, then the service's state with its fences, the
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 
@@ -76,6 +77,7 @@ class Judging:
                 by_service.setdefault(heard.service, []).append((message, heard))
         for service, of_service in by_service.items():
             reasons += await self._judge(service, of_service)
+            await asyncio.sleep(0)  # heartbeats must go on
         return reasons
 
     async def beat(self) -> None:
@@ -159,6 +161,7 @@ class Judging:
         self, state: ServiceState, new: Sequence[Partial | RolloutCommand]
     ) -> list[Output]:
         policy, now = self._policies[state.service], _now_ms()
+        folded = dict(state.labels.folded)
         outputs: list[Output] = []
         for one in new:
             if isinstance(one, Partial):
@@ -166,6 +169,8 @@ class Judging:
                 outputs += apply_partial(state, one, policy, processed_time=now)
             else:
                 outputs += apply_command(state, one, policy, processed_time=now)
+        for kind, events in state.labels.folded.items():
+            metrics.FOLDED.labels(kind).inc(events - folded.get(kind, 0))
         return outputs
 
     def _state(self, service: bytes) -> ServiceState:

@@ -36,6 +36,12 @@ LATE_RECORDS = Counter(
     "Records that came after their second had been judged.",
     registry=REGISTRY,
 )
+FOLDED = Counter(
+    "coalmine_streams_folded_records",
+    "Records counted under the label other because there were too many labels, by kind of label.",
+    ["kind"],
+    registry=REGISTRY,
+)
 LOOKS = Counter(
     "coalmine_streams_looks",
     "Looks at a rollout, each of which gave a verdict, by outcome.",

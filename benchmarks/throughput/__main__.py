@@ -61,10 +61,9 @@ def main(
                 )
                 found[side.name].append(done)
                 say(report.run_line(side, number, done))
-        wire = {
-            name: broker.bytes_of(name) / len(columns.time) for name, columns in columns_of.items()
-        }
-    figures = report.figures(sides, found, wire, seed=seed)
+        counts = {name: len(columns.time) for name, columns in columns_of.items()}
+        wire = {name: broker.bytes_of(name) / count for name, count in counts.items()}
+    figures = report.figures(sides, found, wire, counts, seed=seed)
     json.parent.mkdir(parents=True, exist_ok=True)
     json.write_bytes(report.as_json(figures))
     print(report.as_text(figures))

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from coalmine.stack.cache import Cache, cache_directory
+from coalmine.stack.pin import pin_jar
 from coalmine.stack.pins import Artifact, load_jars, load_pins
 from coalmine.stack.runtime import java_home, server_user
 
 _HERE = Path(__file__).parent
-_SOURCE = _HERE / "java" / "KafkaStreamsSide.java"
+_SOURCE = _HERE / "kafka_streams" / "KafkaStreamsSide.java"
+_JARS = _HERE / "jars.json"
+_COMPILER = "org.eclipse.jdt:ecj:3.40.0"
+_STREAMS = ("org.apache.kafka:kafka-streams:{kafka}", "org.rocksdb:rocksdbjni:9.7.3")
+"""What the broker's own jars lack; see the dependencies of the first when its version changes."""
 _HEAP = ("-Xms1g", "-Xmx1g", "-XX:+UseSerialGC")
 
 
@@ -36,7 +43,7 @@ def command(build: Path) -> list[str]:
         Fatal: a jar cannot be had.
     """
     pins, cache = load_pins(), Cache(cache_directory())
-    jars = msgspec.json.decode((_HERE / "jars.json").read_bytes(), type=_Jars)
+    jars = msgspec.json.decode(_JARS.read_bytes(), type=_Jars)
     paths = cache.fetch([*jars.streams, *load_jars(pins)], lambda _done, _total: None)
     [compiler] = cache.fetch([jars.compiler], lambda _done, _total: None)
     java = str(java_home(cache, server_user(), pins.java.version) / "bin" / "java")
@@ -47,3 +54,18 @@ def command(build: Path) -> list[str]:
         compile_ = [java, "-jar", str(compiler), "-17", "-nowarn", "-cp", jar_path]
         subprocess.run([*compile_, "-d", str(classes), str(_SOURCE)], check=True)
     return [java, *_HEAP, "-cp", f"{classes}:{jar_path}", _SOURCE.stem]
+
+
+def main() -> None:
+    """``make pins``: write the jars for the version of Kafka that the local stack runs."""
+    from jgo.maven import MavenContext  # noqa: PLC0415 - only a maintainer needs it
+
+    with tempfile.TemporaryDirectory() as repository:
+        context: Any = MavenContext(repo_cache=Path(repository), timeout=60)
+        streams = [pin_jar(context, name.format(kafka=version())) for name in _STREAMS]
+        jars = _Jars(compiler=pin_jar(context, _COMPILER), streams=streams)
+    _JARS.write_bytes(msgspec.json.format(msgspec.json.encode(jars)) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -22,10 +22,10 @@ from benchmarks.throughput import events as made
 from benchmarks.throughput import load
 from benchmarks.throughput.broker import running_broker
 from benchmarks.throughput.catalogue import SIDES
-from benchmarks.throughput.load import PEERS
+from benchmarks.throughput.load import PEERS, ROOT
 from benchmarks.throughput.runner import run
 
-_RATE_HZ = 500
+_RATE_HZ = 100
 _LAYERS = {
     "numpy kernels": r"numpy/.*\.so",
     "Arrow kernels": r"libarrow|pyarrow/.*\.so",
@@ -39,7 +39,8 @@ _LAYERS = {
     "event loop": r"uvloop|asyncio/|selectors|concurrent/futures|threading",
 }
 _KERNELS = ("numpy kernels", "Arrow kernels")
-_IMPORTING = "_find_and_load"
+_NOT_WORK = re.compile(r"_find_and_load|epoll_wait|pthread_cond|futex|\bpoll \(|select \(selectors")
+"""Imports, and waiting that py-spy took for work."""
 _TOP = 25
 
 
@@ -71,7 +72,8 @@ def main(
         running_broker(Path(folder), cores[0]) as broker,
     ):
         load.fill(broker, chosen.topic, columns)
-        raw = Path(folder) / "profile.raw"
+        raw = ROOT / "build" / "bench" / f"{side}.raw"
+        raw.parent.mkdir(parents=True, exist_ok=True)
         done = run(
             chosen,
             broker,
@@ -97,7 +99,7 @@ def read_profile(raw: Path) -> Profile:
     for line in raw.read_text(encoding="utf-8").splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
-        if any(frame.startswith(_IMPORTING) for frame in frames):
+        if _NOT_WORK.search(stack):
             continue
         functions = [_function(frame) for frame in frames if ".py:" in frame]
         profile.layers[layer_of(frames)] += int(count)

@@ -29,7 +29,7 @@ class Row(msgspec.Struct, kw_only=True):
     topic: str
     events: int
     events_per_s: float
-    events_per_s_when_warm: float
+    events_per_s_second_half: float
     events_per_cpu_s: float
     seconds: list[float]
     cpu_s: list[float]
@@ -60,11 +60,12 @@ def figures(
     sides: Sequence[Side],
     found: Mapping[str, list[Run]],
     wire: Mapping[str, float],
+    events: Mapping[str, int],
     *,
     seed: int,
 ) -> Figures:
     """Medians and ratios."""
-    rows = [_row(side, found[side.name]) for side in sides]
+    rows = [_row(side, found[side.name], events[side.topic.name]) for side in sides]
     return Figures(
         machine=machine(),
         versions=versions(),
@@ -75,14 +76,14 @@ def figures(
     )
 
 
-def _row(side: Side, runs: list[Run]) -> Row:
+def _row(side: Side, runs: list[Run], events: int) -> Row:
     return Row(
         name=side.name,
         title=side.title,
         topic=side.topic.name,
-        events=runs[0].events,
+        events=events,
         events_per_s=statistics.median(run.per_second for run in runs),
-        events_per_s_when_warm=statistics.median(run.per_second_when_warm for run in runs),
+        events_per_s_second_half=statistics.median(run.second_half for run in runs),
         events_per_cpu_s=statistics.median(run.per_cpu_second for run in runs),
         seconds=[round(run.seconds, 3) for run in runs],
         cpu_s=[round(run.cpu_s, 3) for run in runs],
@@ -115,7 +116,7 @@ def run_line(side: Side, number: int, run: Run) -> str:
     return (
         f"run {number + 1} {side.name}: {run.seconds:.2f} s, CPU {run.cpu_s:.2f} s, "
         f"{run.per_second:,.0f} events/s, "
-        f"second half {run.per_second_when_warm:,.0f}, "
+        f"second half {run.second_half:,.0f}, "
         f"{run.per_cpu_second:,.0f} events/CPU s{verdict}"
     )
 
@@ -147,7 +148,7 @@ def _table(rows: Sequence[Row]) -> str:
         equal = "–" if not row.result_messages else "equal" if row.is_equal else "DIFFER"
         lines.append(
             f"| {row.title} | {row.topic} | {row.events:,} | {row.events_per_s:,.0f} "
-            f"| {row.events_per_s_when_warm:,.0f} | {row.events_per_cpu_s:,.0f} "
+            f"| {row.events_per_s_second_half:,.0f} | {row.events_per_cpu_s:,.0f} "
             f"| {_list(row.seconds)} | {_list(row.cpu_s)} | {equal} |"
         )
     return "\n".join(lines)

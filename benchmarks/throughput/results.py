@@ -32,7 +32,7 @@ def read_back(broker: Broker, topic: str, form: Results) -> Found:
             result = msgspec.json.decode(message.value, type=Result)
             counts[result.key] = result
         else:
-            _add_partial(counts, msgspec.json.decode(message.value, type=Partial))
+            add_partial(counts, msgspec.json.decode(message.value, type=Partial))
     return Found(counts, last_ms, messages)
 
 
@@ -50,7 +50,8 @@ def difference(found: dict[Key, Counts], expected: dict[Key, Counts]) -> str:
     return ""
 
 
-def _add_partial(counts: dict[Key, Counts], partial: Partial) -> None:
+def add_partial(counts: dict[Key, Counts], partial: Partial) -> None:
+    """Add what a partial says about events."""
     for cell in partial.cells:
         key = partial.service, cell.release, cell.tick // WINDOW_MS * WINDOW_MS
         _add_cell(counts.setdefault(key, Counts()), cell)

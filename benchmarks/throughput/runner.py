@@ -17,14 +17,14 @@ from typing import NamedTuple
 from benchmarks.throughput import java
 from benchmarks.throughput.broker import Broker
 from benchmarks.throughput.catalogue import Program, Results, Side
-from benchmarks.throughput.events import Counts
 from benchmarks.throughput.load import PEERS, ROOT
 from benchmarks.throughput.results import difference, read_back
-from benchmarks.throughput.sides.common import Key, Task
+from benchmarks.throughput.sides.common import Counts, Key, Task
+from coalmine.stack.server import GUARD
 
 _TIMEOUT_S = 900
 _END_TIMEOUT_S = 20
-_MARK = re.compile(r"(first|half|done) (\d+) (\d+)$")
+_MARK = re.compile(r"(first|half|done) (\d+) (\d+) (\d+)$")
 """Searched, not matched: Faust writes control codes of a terminal before it."""
 
 
@@ -34,8 +34,8 @@ class Run(NamedTuple):
     events: int
     seconds: float
     cpu_s: float
-    second_half_s: float
-    """Seconds of the second half of the messages: the JVM is warm, every fetch is under way."""
+    second_half: float
+    """Events a second of the second half: a JVM is warm then."""
     result_messages: int
     difference: str
     """How its results differ from what the generator knows; empty where they do not."""
@@ -46,21 +46,17 @@ class Run(NamedTuple):
         return self.events / self.seconds
 
     @property
-    def per_second_when_warm(self) -> float:
-        """Events a second of the second half."""
-        return self.events / 2 / self.second_half_s
-
-    @property
     def per_cpu_second(self) -> float:
         """Events a second of CPU."""
         return self.events / self.cpu_s
 
 
 class Mark(NamedTuple):
-    """A line that a side prints: wall clock and CPU of its process, nanoseconds."""
+    """A line that a side prints: nanoseconds of wall clock and CPU, messages still to come."""
 
     wall_ns: int
     cpu_ns: int
+    left: int
 
 
 def run(
@@ -105,11 +101,12 @@ def run(
         shutil.rmtree(task.state, ignore_errors=True)
     is_checked = side.results is not Results.NONE
     end_ns = found.last_ms * 1_000_000 if is_checked else marks["done"].wall_ns
+    first, half, done = marks["first"], marks["half"], marks["done"]
     return Run(
         events=events,
-        seconds=(end_ns - marks["first"].wall_ns) / 1e9,
-        cpu_s=(marks["done"].cpu_ns - marks["first"].cpu_ns) / 1e9,
-        second_half_s=(end_ns - marks["half"].wall_ns) / 1e9,
+        seconds=(end_ns - first.wall_ns) / 1e9,
+        cpu_s=(done.cpu_ns - first.cpu_ns) / 1e9,
+        second_half=half.left / task.messages * events * 1e9 / (end_ns - half.wall_ns),
         result_messages=found.messages,
         difference=difference(found.counts, expected) if is_checked else "",
     )
@@ -135,13 +132,15 @@ def _marks(command: list[str], broker: Broker) -> dict[str, Mark]:
             env={**os.environ, "COALMINE_KAFKA": broker.address, "PYTHONPATH": str(ROOT)},
             start_new_session=True,
         )
-        guard = threading.Timer(_TIMEOUT_S, _end, [process])
-        guard.start()
+        GUARD.watch(process.pid)  # a runner that is killed leaves nothing behind
+        limit = threading.Timer(_TIMEOUT_S, _end, [process])
+        limit.start()
         try:
             marks = _read_marks(process)
         finally:
-            guard.cancel()
+            limit.cancel()
             _end(process)
+            GUARD.forget(process.pid)
     if "done" not in marks:
         tail = log.read_text(errors="replace")[-3000:]
         raise SystemExit(f"{command} ended early:\n{tail}")
@@ -153,7 +152,7 @@ def _read_marks(process: subprocess.Popen[str]) -> dict[str, Mark]:
     assert process.stdout is not None
     for line in process.stdout:
         if said := _MARK.search(line):
-            marks[said[1]] = Mark(int(said[2]), int(said[3]))
+            marks[said[1]] = Mark(int(said[2]), int(said[3]), int(said[4]))
         if "done" in marks:
             break
     return marks

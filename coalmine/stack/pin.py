@@ -26,7 +26,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as repository:
         context: Any = MavenContext(repo_cache=Path(repository), timeout=_TIMEOUT_S)
         root, *others = pins.kafka.coordinates
-        jars = {c: _pin(context, c) for c in [root, *_dependencies(context, root), *others]}
+        jars = {c: pin_jar(context, c) for c in [root, *_dependencies(context, root), *others]}
     target = COMPOSE / pins.kafka.jars
     target.write_bytes(format_jars(list(jars.values())))
     sys.stderr.write(f"{len(jars)} jars are pinned in {target}\n")
@@ -46,7 +46,8 @@ def _dependencies(context: Any, coordinate: str) -> list[str]:  # noqa: ANN401 -
     return [f"{d.groupId}:{d.artifactId}:{d.version}" for d in found]
 
 
-def _pin(context: Any, coordinate: str) -> Artifact:  # noqa: ANN401 - untyped library
+def pin_jar(context: Any, coordinate: str) -> Artifact:  # noqa: ANN401 - untyped library
+    """The pin of one jar, as ``context`` (jgo's ``MavenContext``) resolves it."""
     group, name, version = coordinate.split(":")
     path = Path(context.project(group, name).at_version(version).artifact("", "jar").resolve())
     content = path.read_bytes()

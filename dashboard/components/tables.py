@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dash_ag_grid as dag
@@ -230,7 +231,7 @@ def delivery_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash component
             _ACTIONS[str(r["action"])].word,
             html.Span([html.B(str(r["endpoint"])), html.Span(str(r["url"]), className="dim-line")]),
             f"{int(r['attempt'])}",
-            _answer(r["status"], str(r["reason"] or ""), float(r["duration_ms"])),
+            _answer(r),
         ]
         for r in records(frame[::-1])
     ]
@@ -250,10 +251,13 @@ def quantile_table(histograms: Histograms) -> Any:  # noqa: ANN401 - Dash compon
     return _table(["", "Canary", "Baseline", "Change"], rows, class_name="quantiles")
 
 
-def _answer(status: float, reason: str, duration_ms: float) -> str:
-    code = "" if pd.isna(status) else f"HTTP {status:.0f}"
-    told = reason if reason and reason.lower() != code.lower() else ""
-    return " · ".join(p for p in (code, told, words.milliseconds(duration_ms)) if p)
+def _answer(row: Mapping[str, Any]) -> str:
+    code = "" if pd.isna(row["status"]) else f"HTTP {row['status']:.0f}"
+    reason = str(row["reason"] or "")
+    told = reason if reason.lower() != code.lower() else ""
+    circuit = "only probed" if row["is_circuit_open"] else ""
+    took = words.milliseconds(float(row["duration_ms"]))
+    return " · ".join(part for part in (code, told, took, circuit) if part)
 
 
 def _chip(label: Label) -> dict[str, str]:

@@ -21,6 +21,7 @@ COLUMNS = {
     "status": "float64",
     "reason": "str",
     "duration_ms": "float64",
+    "is_circuit_open": "bool",
 }
 
 
@@ -46,6 +47,7 @@ def deliveries_frame(documents: list[Source]) -> pd.DataFrame:
 
     ``time`` is in epoch milliseconds, ``status`` NaN where no HTTP answer came.
     """
-    rows = [{**d, "time": d["@timestamp"]} for d in documents]
+    # a record of before circuits had a state does not have the field
+    rows = [{"is_circuit_open": False, **d, "time": d["@timestamp"]} for d in documents]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return frame.sort_values(["time", "attempt"], ignore_index=True)

@@ -108,8 +108,7 @@ class Indexer:
                 await self._set_aside(_letter(error, message.origin, message.value, schema=schema))
         refusals = await self.writer.write(documents)
         metrics.DOCUMENTS.inc(len(documents) - len(refusals))
-        for _ in range(len(documents) - len(refusals)):
-            self.count.good()
+        self.count.good(len(documents) - len(refusals))
         for document, reason in refusals:
             cause = InvalidRecord(REFUSED, reason)
             payload = msgspec.json.encode(document)

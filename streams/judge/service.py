@@ -7,7 +7,6 @@ a pure step of (state, message) and know neither Kafka nor the clock.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -27,7 +26,7 @@ from contracts.results import (
 )
 from streams.judge import rollout as rollouts
 from streams.judge.rollout import RolloutState
-from streams.windows.labels import MAX_RELEASES, OTHER, Labels, event_of, forget_idle
+from streams.windows.labels import MAX_RELEASES, OTHER, Labels, event_of, events_in, forget_idle
 from streams.windows.tally import Arm, Tally
 
 TICK_MS = 1000
@@ -38,8 +37,6 @@ LATE_COUNTS_WITHIN_MS = 30_000
 KNOWN_AFTER_MS = 5_000
 """How much older a baseline must be than the release that autodetection takes for a canary."""
 _COMMANDS_REMEMBERED = 100
-_DETAIL = re.compile(r"(\.bad|\.bytes|\.status\.\w+|@\w+)$|^log\.")
-"""Counters that say more of records that another counter has counted."""
 MAX_AGENTS = 200
 """Beyond so many, those that were silent for an hour are forgotten."""
 
@@ -123,9 +120,7 @@ def unknown_from(fences: Mapping[str, int], source: Source) -> int | None:
 def late_records(state: ServiceState, partial: Partial) -> int:
     """How many records of a partial come after their tick was judged; ask before applying it."""
     late = (cell for cell in partial.cells if cell.tick + TICK_MS <= state.judged_to)
-    return sum(
-        count for cell in late for name, count in cell.counts.items() if not _DETAIL.search(name)
-    )
+    return sum(map(events_in, late))
 
 
 def apply_partial(

@@ -6,11 +6,19 @@ did is told to ``fault_table``, which prints one table of all faults at the end 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from contracts.settings import KafkaSettings
+from tests.support.log_writer import Rotation
+
 _ROWS = pytest.StashKey[list[tuple[str, str, str]]]()
+
+if TYPE_CHECKING:
+    from tests.support.agent_service import Service
 
 FaultTable = Callable[[str, object, str], None]
 """Takes fault, rounds and result: a row of docs/reliability.md."""
@@ -44,6 +52,24 @@ def fault_table(request: pytest.FixtureRequest) -> FaultTable:
     """Notes one row for the table that is printed at the end."""
     rows = request.config.stash.setdefault(_ROWS, [])
     return lambda fault, rounds, result: rows.append((fault, str(rounds), result))
+
+
+@pytest.fixture
+def service(
+    tmp_path: Path, stack_environment: Mapping[str, str], kafka_settings: KafkaSettings
+) -> Callable[[Rotation], Service]:
+    """Makes services, each in a folder of its own."""
+    # kafka-python warns when it is imported; the filter for that begins after the conftests
+    from tests.support.agent_service import Service  # noqa: PLC0415
+    from tests.support.stack import unique  # noqa: PLC0415
+
+    def make(rotation: Rotation) -> Service:
+        name = unique(rotation)
+        folder = tmp_path / name
+        state = folder / "state"
+        return Service(folder, rotation, stack_environment, kafka_settings, name, state)
+
+    return make
 
 
 def pytest_terminal_summary(

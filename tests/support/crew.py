@@ -87,7 +87,8 @@ class Crew:
 
     def logs(self) -> str:
         """What all of them logged."""
-        return "\n".join(f"--- {one.log.name}\n{one.new_log()[-6000:]}" for one in self.workers)
+        logs = [one for one in self.workers if one.log.exists()]
+        return "\n".join(f"--- {one.log.name}\n{one.new_log()[-6000:]}" for one in logs)
 
 
 class Traffic:
@@ -122,8 +123,12 @@ class Traffic:
         policy = Policy(autodetect=True)
         for service in self.services:
             self._wait_for(service, recount(self.sent[service]), meanwhile)
-            alone = undisturbed_decisions(self.sent[service], policy)
-            assert _rollbacks(decisions(self._kafka, service)) == _rollbacks(alone)
+            alone = _rollbacks(undisturbed_decisions(self.sent[service], policy))
+            wait_until(
+                lambda s=service, a=alone: _rollbacks(decisions(self._kafka, s)) == a,  # type: ignore[misc]
+                timeout_s=20,
+                what=f"{alone} decided for {service}: {decisions(self._kafka, service)}",
+            )
 
     def _wait_for(self, service: str, expected: Totals, meanwhile: Callable[[], None]) -> None:
         seen: list[Totals] = []

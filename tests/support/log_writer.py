@@ -106,6 +106,13 @@ def _rotate(log: Path, rotation: Rotation, turn: int) -> None:
         os.truncate(log, 0)
 
 
+def _is_still(log: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(log.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
 def _write(log: Path, options: argparse.Namespace, stopping: threading.Event) -> int:
     """Write until told to stop, in groups; as logrotate asks, reopen the log after a rename."""
     number = 0
@@ -117,7 +124,7 @@ def _write(log: Path, options: argparse.Namespace, stopping: threading.Event) ->
         for at in range(number, min(until, number + options.rate)):
             file.write(line_of(options.service, at, time.time_ns() // 1_000_000))
             number = at + 1
-        if not log.exists() or not os.path.samestat(log.stat(), os.fstat(file.fileno())):
+        if not _is_still(log, file.fileno()):
             file.close()
             file = log.open("ab", buffering=0)
         time.sleep(_TURN_S)

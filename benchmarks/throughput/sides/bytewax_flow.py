@@ -54,11 +54,13 @@ def flow(task: Task, watch: Stopwatch) -> Dataflow:
 
 
 def _watching(watch: Stopwatch) -> Callable[[list[_Message]], list[_Message]]:
-    def saw(messages: list[_Message]) -> list[_Message]:
-        watch.saw(len(messages))
+    def did(messages: list[_Message]) -> list[_Message]:
+        if messages:
+            watch.begin()
+        watch.did(len(messages))
         return messages
 
-    return saw
+    return did
 
 
 def _by_windows(raw: Stream[_Message]) -> Stream[KafkaSinkMessage]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import struct
 import sys
 import time
 from typing import NamedTuple
@@ -64,6 +65,19 @@ class Result(Counts, kw_only=True):
         return self.service, self.release, self.window
 
 
+LENGTH = struct.Struct(">I")
+"""Before each ``Loaded`` on the loader's stdin: its number of bytes."""
+
+
+class Loaded(msgspec.Struct, array_like=True, gc=False):
+    """A message that the loader writes; ``time`` becomes its timestamp."""
+
+    key: str
+    time: int
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
 class Task(NamedTuple):
     """What a side is told: read ``messages`` messages of ``topic``, write to ``results``."""
 
@@ -85,28 +99,31 @@ def task_from_arguments() -> Task:
 
 
 class Stopwatch:
-    """Tells the runner when the first message was in hand, when half of them were, and the end."""
+    """Tells the runner when the first message is in hand, when half are done, and the end."""
 
     def __init__(self, messages: int) -> None:
-        self._messages = messages
-        self._half = messages - messages // 2
         self.left = messages
-        """Messages that have not been seen yet."""
+        """Messages that have not been worked on."""
+        self._half = messages - messages // 2
+        self._has_begun = self._is_beyond_half = False
 
-    def saw(self, count: int = 1) -> None:
-        """Call with messages in hand."""
-        before = self.left
-        self.left = before - count
-        if before == self._messages:
+    def begin(self) -> None:
+        """Call with the first message in hand; harmless to call again."""
+        if not self._has_begun:
+            self._has_begun = True
             self._tell("first")
-        if before > self._half >= self.left:
+
+    def did(self, count: int = 1) -> None:
+        """Call with the number of messages that were worked on."""
+        self.left -= count
+        if self.left <= self._half and not self._is_beyond_half:
+            self._is_beyond_half = True
             self._tell("half")
 
     def done(self) -> None:
         """Call when Kafka has every result."""
         self._tell("done")
 
-    @staticmethod
-    def _tell(what: str) -> None:
-        sys.stdout.write(f"{what} {time.time_ns()} {time.process_time_ns()}\n")
+    def _tell(self, what: str) -> None:
+        sys.stdout.write(f"{what} {time.time_ns()} {time.process_time_ns()} {self.left}\n")
         sys.stdout.flush()

@@ -48,8 +48,9 @@ def batches(task: Task, watch: Stopwatch) -> Iterator[list[bytes]]:
     while watch.left:
         messages = consumer.consume(_AT_ONCE, 0.1)
         if messages:
-            watch.saw(len(messages))
+            watch.begin()
             yield [message.value() for message in messages]
+            watch.did(len(messages))
 
 
 def count(values: list[bytes], cells: dict[Key, Counts]) -> None:

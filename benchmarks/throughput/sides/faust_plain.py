@@ -63,8 +63,9 @@ def application(task: Task, watch: Stopwatch) -> faust.App:
     @app.agent(topic)
     async def run(stream: AsyncIterator[bytes]) -> None:
         async for value in stream:
-            watch.saw()
+            watch.begin()
             handle(value)
+            watch.did()
             if not watch.left:
                 await _send(app.topic(task.results, value_serializer="raw"), table)
                 watch.done()

@@ -35,7 +35,8 @@ class EventDeserializer(Deserializer):
 
     def __call__(self, value: bytes, ctx: object) -> Event:  # noqa: ARG002 - Quix names it
         """The event in ``value``."""
-        self._watch.saw()
+        self._watch.begin()
+        self._watch.did()
         if not self._watch.left:
             self._app.stop()
         return _decode(value)

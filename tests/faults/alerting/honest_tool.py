@@ -49,10 +49,10 @@ class HonestTool(Receiver):
         if self.on_sent:
             self.on_sent(hit)
 
-    def calm(self) -> None:
-        """Well from now on."""
+    def set_mood(self, mood: str) -> None:
+        """One mood from now on."""
         with self._lock:
-            self.moods, self._mood = None, "well"
+            self.moods, self._mood = None, mood
 
     def _present_mood(self) -> str:
         with self._lock:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,13 +26,26 @@ _RUN = "-m", "coalmine", "agent", "--config"
 
 
 class AgentProcess:
-    """``coalmine agent`` in another process; its log goes to ``log``."""
+    """``coalmine agent`` in another process; its log goes to ``log``.
 
-    def __init__(self, config: Path, environment: Mapping[str, str], log: Path) -> None:
+    Args:
+        config: the agent's file.
+        environment: what it sees besides this process's own.
+        log: what it prints is added there.
+        program: run instead of ``-m coalmine agent --config``, with the file as last argument.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        environment: Mapping[str, str],
+        log: Path,
+        program: Sequence[str] = (),
+    ) -> None:
         self._log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, *_RUN, str(config)],
+                [sys.executable, *(program or _RUN), str(config)],
                 env={**os.environ, **environment},
                 stdout=output,
                 stderr=output,
@@ -49,6 +62,15 @@ class AgentProcess:
         """SIGKILL: no chance to tidy up."""
         self._process.kill()
         self._process.wait(timeout=10)
+
+    def wait_for_end(self) -> int:
+        """The exit code, once it ended by itself; -9 after SIGKILL."""
+        return self._process.wait(timeout=60)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""

@@ -28,7 +28,7 @@ REGISTRIES = {
     "dashboard": dashboard.metrics.REGISTRY,
 }
 _NAME = re.compile(r"coalmine_(ingest|streams|alerting|dashboard)_[a-z_]+")
-_UNITS = ("_seconds", "_bytes", "_messages", "_entries", "_decisions")
+_UNITS = ("_seconds", "_bytes", "_messages", "_entries", "_decisions", "_sources")
 _FACTS = ("_waits", "_open")
 """Endings of gauges that are 0 or 1."""
 

@@ -380,3 +380,35 @@ def test_secrets_do_not_reach_the_spool(tmp_path: Path) -> None:
 def b64(payload: str) -> bytes:
     """The bytes of a dead letter."""
     return base64.b64decode(payload)
+
+
+def test_a_source_that_is_hardly_ever_right_stops_and_the_others_go_on(tmp_path: Path) -> None:
+    """Its files wait, so that nothing more is set aside; a mended configuration reads them on."""
+    (tmp_path / "wrong.log").write_text("no json\n" * 30)
+    (tmp_path / "right").mkdir()
+    other = {"paths": [str(tmp_path / "right" / "*")], "service": "shop", "release": "1"}
+    wrong = {"paths": [str(tmp_path / "wrong.log")], "service": "shop", "release": "1"}
+    limit = {"consecutive": 30}
+    rig = Rig(tmp_path, {}, files=[wrong, other], dead_letters=limit)
+    rig.run()
+    assert rig.agent.stopped_sources == 1
+    append(tmp_path / "wrong.log", "late")
+    append(tmp_path / "right" / "a.log", "1")
+    rig.run()
+    assert (len(rig.letters()), rig.users()) == (30, ["1"])
+    rig.crash()
+    rig.run()
+    assert (len(rig.letters()), rig.users()) == (30, ["1", "late"])
+
+
+def test_a_few_wrong_lines_among_right_ones_stop_nothing(tmp_path: Path) -> None:
+    """Each of them is a dead letter."""
+    log = tmp_path / "a.log"
+    for number in range(20):
+        append(log, str(number))
+        with log.open("a") as file:
+            file.write("no json\n")
+    rig = Rig(tmp_path, {}, dead_letters={"consecutive": 3, "share": 0.5, "of_last": 10})
+    rig.run()
+    assert (len(rig.letters()), len(rig.users())) == (20, 20)
+    assert not rig.agent.stopped_sources

@@ -217,9 +217,10 @@ public final class KafkaStreamsSide {
   }
 
   private static Event read(byte[] json) {
-    if (read++ == 0) {
+    if (read == 0) {
       tell("first");
     }
+    read++;
     if (read == messages / 2) {
       tell("half");
     }
@@ -244,7 +245,7 @@ public final class KafkaStreamsSide {
     java.time.Instant now = java.time.Instant.now();
     long wall = now.getEpochSecond() * 1_000_000_000L + now.getNano();
     long cpu = ProcessHandle.current().info().totalCpuDuration().orElse(Duration.ZERO).toNanos();
-    System.out.println(what + " " + wall + " " + cpu);
+    System.out.println(what + " " + wall + " " + cpu + " " + (messages - read));
     System.out.flush();
   }
 }

@@ -1,0 +1,60 @@
+"""How many services are counted by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.policy import Policies, Policy
+from contracts.settings import KafkaSettings
+from streams import services
+from streams.durable import new_app, new_table
+from streams.messages import Message
+from streams.services import KnownServices
+from streams.windows.labels import MAX_SERVICES
+
+START = 1_700_000_000_000
+HOUR_MS = 3_600_000
+
+
+def message(hours: int = 0, partition: int = 1) -> Message:
+    """A telemetry message, so many hours later."""
+    return Message("coalmine.events", partition, 0, START + hours * HOUR_MS, {}, b"")
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> KnownServices:
+    """On a table of an app that is never started: every partition is its own, Kafka has all."""
+    table = new_table(new_app("test", KafkaSettings()), "services", partitions=4)
+
+    async def sent(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(table, "send_changelog", sent)
+    monkeypatch.setattr(table, "own_keys", lambda: list(table.data))
+    return KnownServices(table, Policies({"checkout": Policy(service="checkout")}))
+
+
+async def test_the_first_thousand_services_of_a_partition_keep_their_names(
+    known: KnownServices,
+) -> None:
+    """Whoever was known stays known; one with a policy of its own always is."""
+    names = [f"service-{number}" for number in range(10_000)]
+    assert sum([await known.knows(name, message()) for name in names]) == MAX_SERVICES
+    assert await known.knows(names[0], message(hours=1))
+    assert not await known.knows(names[MAX_SERVICES], message(hours=1))
+    assert await known.knows(names[MAX_SERVICES], message(partition=2))
+    assert await known.knows("checkout", message())
+
+
+async def test_a_service_that_was_silent_for_a_week_gives_its_place_to_a_new_one(
+    known: KnownServices,
+) -> None:
+    """One that is heard again within the week keeps it."""
+    for number in range(MAX_SERVICES):
+        assert await known.knows(f"service-{number}", message())
+    assert await known.knows("service-0", message(hours=100))
+    later = message(hours=services._REMEMBERED_H + 1)
+    assert await known.knows("new", later)
+    assert await known.knows("service-0", later)
