@@ -22,7 +22,13 @@ from contracts.records import LogLine, RecordKind
 from contracts.results import Delivery
 from contracts.settings import ElasticsearchSettings, KafkaSettings
 from tests.integration.ingest.agent_process import shipped
-from tests.integration.security.planted import Planted, environment, plant
+from tests.integration.security.planted import (
+    BASELINE_REQUESTS,
+    REQUESTS,
+    Planted,
+    environment,
+    plant,
+)
 from tests.support import dashboard_browser
 from tests.support.alerting import decision_of
 from tests.support.dashboard_browser import free_port
@@ -135,7 +141,7 @@ def test_no_planted_secret_comes_out(
     service, agent = unique("planted"), unique("agent")
     logs = tmp_path / "logs"
     logs.mkdir()
-    plant(logs, planted, service, time.time_ns() // 1_000_000)
+    since = plant(logs, planted, service, time.time_ns() // 1_000_000)
     agent_file, endpoints, policies = configure(tmp_path, logs, service, agent)
     room.start("worker", "--policies", str(policies), "--state", str(tmp_path / "out" / "worker"))
     room.start("indexer", "--state", str(tmp_path / "out" / "indexer"))
@@ -146,7 +152,7 @@ def test_no_planted_secret_comes_out(
     client = Elasticsearch(**elasticsearch_settings.client_options())
 
     wait_until(lambda: len(told(kafka_settings, agent)) >= 12, 60, "log lines")
-    wait_until(lambda: counted(client, service) == 3000, 90, "counted requests")
+    begin_canary(client, logs, service, since)
     wait_until(lambda: stored(client, service, "crash-groups"), 60, "a crash group")
     wait_until(lambda: attempts(kafka_settings, service), 60, "a webhook's attempt")
     page = shown(elasticsearch_settings, {**stack_environment, **environment(planted)}, service)
@@ -174,6 +180,15 @@ def test_no_planted_secret_comes_out(
     report = json.loads((tmp_path / "out" / "agent.log").read_text().splitlines()[-1])
     assert report["event"] == "agent_stopped"
     assert report["redacted"]["email"] >= 10
+
+
+def begin_canary(client: Elasticsearch, logs: Path, service: str, since: str) -> None:
+    """Append the canary's requests once the baseline is known, until a rollout is judged."""
+    wait_until(lambda: counted(client, service) == BASELINE_REQUESTS, 90, "baseline's requests")
+    with (logs / "events.log").open("a", encoding="utf-8") as file:
+        file.write(since)
+    wait_until(lambda: counted(client, service) == REQUESTS, 90, "counted requests")
+    wait_until(lambda: stored(client, service, "rollouts"), 60, "a judged rollout")
 
 
 def told(settings: KafkaSettings, agent: str) -> list[str]:
