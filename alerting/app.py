@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.errors import CommitFailedError, KafkaError
+from kafka.errors import KafkaError
 
 from alerting import metrics
 from alerting.breaker import Breaker
@@ -40,6 +40,8 @@ _log = structlog.get_logger()
 GROUP = "coalmine-alerting"
 _POLL_MS = 200
 _AGAIN_S = 1.0
+_ANSWER_MS = 2_000
+"""How long Kafka may take for an answer; while it is away the loop must not stand still."""
 _STOP_S = 2.0
 _WATCH_S = 0.5
 _PATIENCE_S = 2.0
@@ -214,7 +216,7 @@ class Alerter:
             return
         self._idle_patience_s = _IDLE_PATIENCE_S
         self._joined_at_s = now_s
-        ends = self._consumer.end_offsets(partitions)
+        ends = self._consumer.end_offsets(partitions, timeout_ms=_ANSWER_MS)
         positions = {(p.topic, p.partition): self._consumer.position(p, 100) for p in partitions}
         self._kafka.beat()
         known = {(p.topic, p.partition): end for p, end in ends.items()}
@@ -284,10 +286,11 @@ class Alerter:
                     {
                         TopicPartition(*partition): OffsetAndMetadata(offset, "", -1)
                         for partition, offset in offsets.items()
-                    }
+                    },
+                    timeout_ms=_ANSWER_MS,
                 )
-            except CommitFailedError as error:
-                # the partitions went to another process, which asks the ledger
+            except KafkaError as error:
+                # Kafka is away, or the partitions went to another process: the ledger knows
                 _log.warning("commit_refused", reason=str(error))
 
     def _hold_back(self) -> None:
@@ -328,6 +331,8 @@ def _consumer(settings: KafkaSettings) -> Any:  # noqa: ANN401 - untyped library
             client_id="coalmine-alerter",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            # one that was away is asked again soon, not after half a minute
+            reconnect_backoff_max_ms=1_000,
             # one byte is enough for an answer: a decision waits for nothing
             fetch_min_bytes=1,
             fetch_max_wait_ms=500,

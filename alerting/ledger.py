@@ -18,6 +18,7 @@ from kafka.errors import KafkaError
 
 from alerting.pipeline import FINAL
 from alerting.standing import Standing
+from alerting.storing import Store
 from contracts.clock import Clock
 from contracts.errors import UNREADABLE, Recoverable
 from contracts.results import DeadLetter, Decision, Delivery, DeliveryOutcome
@@ -29,8 +30,7 @@ _log = structlog.get_logger()
 LOOK_BACK_MS = 24 * 3_600_000
 """Decisions live for minutes; one that lives longer than this may be sent twice."""
 
-_ACKNOWLEDGED_WITHIN_S = 10
-_BLOCKED_AT_MOST_MS = 5_000
+_BLOCKED_AT_MOST_MS = 1_000
 """An endpoint's thread that records while Kafka is away has other decisions to send."""
 
 
@@ -91,7 +91,7 @@ class KafkaLedger:
     """
 
     def __init__(self, settings: KafkaSettings, clock: Clock, standing: Standing) -> None:
-        self._options = settings.client_options()
+        self._options = {**settings.client_options(), "reconnect_backoff_max_ms": 1_000}
         self._clock = clock
         self._standing = standing
         self._memory = DeliveryMemory()
@@ -105,6 +105,7 @@ class KafkaLedger:
             )
         except KafkaError as error:
             raise Recoverable(f"Kafka cannot be reached: {error}") from error
+        self._store = Store(self._producer)
 
     def is_settled(self, decision_id: str, endpoint: str) -> bool:
         """See ``Ledger``."""
@@ -120,11 +121,11 @@ class KafkaLedger:
 
     def announce(self, decision: Decision) -> None:
         """See ``Ledger``."""
-        self._send(DECISIONS.name, decision.service, decision)
+        self._store.put(DECISIONS.name, decision.service, decision)
 
     def record(self, delivery: Delivery) -> None:
         """See ``Ledger``."""
-        self._send(DELIVERIES.name, delivery.decision, delivery)
+        self._store.put(DELIVERIES.name, delivery.decision, delivery)
         self._memory.note(delivery)
 
     def set_aside(self, letter: DeadLetter) -> bool:
@@ -133,7 +134,7 @@ class KafkaLedger:
         Raises:
             Recoverable: it could not be stored now.
         """
-        self._send(DEADLETTERS.name, letter.origin, letter)
+        self._store.put(DEADLETTERS.name, letter.origin, letter)
         return True
 
     def catch_up(self) -> None:
@@ -196,11 +197,3 @@ class KafkaLedger:
         except UNREADABLE:
             return False  # set aside where it is taken
         return True
-
-    def _send(self, topic: str, key: str, document: Delivery | Decision | DeadLetter) -> None:
-        value = msgspec.json.encode(document)
-        try:
-            sent = self._producer.send(topic, value, key=key.encode())
-            sent.get(timeout=_ACKNOWLEDGED_WITHIN_S)
-        except KafkaError as error:
-            raise Recoverable(f"{topic} does not acknowledge: {error}") from error

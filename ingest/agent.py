@@ -20,7 +20,7 @@ from ingest.dead_letters import dead_letter
 from ingest.hosts import HostSampler
 from ingest.key_blocks import KeyBlocks
 from ingest.parsers.base import without_last_word
-from ingest.redact import Redactor, redactor_of
+from ingest.redact import Quoted, Redactor, redactor_of
 from ingest.settings import AgentConfig, BatchSettings
 from ingest.source import Source
 from ingest.spool import Message, Spool
@@ -133,7 +133,7 @@ class Agent:
     def _look(self) -> bool:
         """Find files; False when it cannot be noted where reading begins in them."""
         self._watcher.look()
-        opened, gone = self._watcher.take_changes()
+        opened, gone = self._watcher.followed.take_changes()
         # first what is gone: an opened file may have its inode
         self._checkpoint.forget(gone)
         self._checkpoint.note_opened(opened)
@@ -151,7 +151,7 @@ class Agent:
 
     def _follow_moves(self) -> None:
         """Files that go on elsewhere do so in the same entry as what was read before."""
-        for position in self._watcher.take_moves():
+        for position in self._watcher.followed.take_moves():
             self._batch.cover(position, 0, self._clock.monotonic_s())
 
     def _take(self, reading: Reading) -> None:
@@ -202,7 +202,7 @@ class Agent:
                     time=self._clock.now_ms(),
                     service=source.labels(file.listed).service,
                     full_length=cut.get(index),
-                    **self._redactor.rejected(detail, lines[index], self.counters.redacted),
+                    **self._rejected(detail, lines[index]),
                 )
             )
         size = sum(map(len, lines))
@@ -275,7 +275,7 @@ class Agent:
         self._go_on()
         self._next_seq = entry.last_seq + 1
         self.counters.entries += 1
-        self.counters.redacted += redacted
+        self._note_redacted(redacted)
         self._batch = Batch()
         return True
 
@@ -301,9 +301,20 @@ class Agent:
             origin=f"{self._agent}:{kind}",
             reason="value does not fit its column",
             time=self._clock.now_ms(),
-            service=self._redactor.text(record.service, self.counters.redacted),
-            **self._redactor.rejected(detail, line, self.counters.redacted),
+            service=self._redactor.text(record.service, Counter()),
+            **self._rejected(detail, line),
         )
+
+    def _rejected(self, detail: str, line: bytes) -> Quoted:
+        found: Counter[str] = Counter()
+        quoted = self._redactor.rejected(detail, line, found)
+        self._note_redacted(found)
+        return quoted
+
+    def _note_redacted(self, found: Counter[str]) -> None:
+        self.counters.redacted += found
+        for rule, count in found.items():
+            metrics.REDACTED.labels(rule).inc(count)
 
 
 def first_seq(checkpoint: Checkpoint, spool: Spool, clock: Clock) -> int:

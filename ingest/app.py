@@ -28,7 +28,8 @@ from ingest.checkpoint import Checkpoint
 from ingest.hosts import HostSampler
 from ingest.redact import redactor_of
 from ingest.settings import AgentConfig, load_agent_config
-from ingest.ship import KafkaSink, Shipper
+from ingest.ship import Shipper
+from ingest.sink import KafkaSink
 from ingest.spool import Spool
 
 _STOP_S = 3.0

@@ -32,6 +32,12 @@ IGNORED = Counter(
     "Lines in sources of crashes that show no failure.",
     registry=REGISTRY,
 )
+REDACTED = Counter(
+    "coalmine_ingest_redacted",
+    "Secrets replaced before they left this machine, by rule.",
+    ["rule"],
+    registry=REGISTRY,
+)
 PAUSES = Counter(
     "coalmine_ingest_pauses",
     "Times at which reading began to wait because the spool was full.",

@@ -64,6 +64,7 @@ class Aggregation:
                 found += [
                     await self._bounded(one, stretch[-1]) for one in self._counted(part, new.fenced)
                 ]
+                await asyncio.sleep(0)  # heartbeats must go on
             partition = stretch[0].partition
             passed += [
                 (_fence(stretch[0], agent), seq, partition) for agent, seq in new.last_seq.items()

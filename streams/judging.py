@@ -5,6 +5,7 @@ Results are acknowledged by Kafka, then the service's state with its fences, the
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 
@@ -76,6 +77,7 @@ class Judging:
                 by_service.setdefault(heard.service, []).append((message, heard))
         for service, of_service in by_service.items():
             reasons += await self._judge(service, of_service)
+            await asyncio.sleep(0)  # heartbeats must go on
         return reasons
 
     async def beat(self) -> None:

@@ -62,7 +62,7 @@ SIDES: tuple[Side, ...] = (
          load.JSON),
     Side("kafka-streams-eos", "Kafka Streams, exactly_once_v2", Program.JAVA, "eos", load.JSON),
     Side("confluent", "confluent-kafka + msgspec loop", Program.CONFLUENT, "count", load.JSON),
-    Side("bytewax", "Bytewax, its windows", Program.BYTEWAX, "windows", load.JSON_SHORT),
+    Side("bytewax", "Bytewax, its windows", Program.BYTEWAX, "windows", load.JSON),
     Side("bytewax-batches", "Bytewax, batches counted by hand", Program.BYTEWAX, "batches",
          load.JSON),
     Side("quix", "Quix Streams", Program.QUIX, "windows", load.JSON_SHORT),

@@ -16,7 +16,7 @@ from coalmine.stack.pins import Artifact, load_jars, load_pins
 from coalmine.stack.runtime import java_home, server_user
 
 _HERE = Path(__file__).parent
-_SOURCE = _HERE / "java" / "KafkaStreamsSide.java"
+_SOURCE = _HERE / "kafka_streams" / "KafkaStreamsSide.java"
 _JARS = _HERE / "jars.json"
 _COMPILER = "org.eclipse.jdt:ecj:3.40.0"
 _STREAMS = ("org.apache.kafka:kafka-streams:{kafka}", "org.rocksdb:rocksdbjni:9.7.3")

@@ -3,87 +3,86 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from kafka import KafkaProducer
+import msgspec
 
 from benchmarks.throughput import events
 from benchmarks.throughput.broker import Broker
-from benchmarks.throughput.events import Batch, Columns, Line
+from benchmarks.throughput.events import Batch, Columns
+from benchmarks.throughput.sides.common import LENGTH, Loaded
 from contracts import arrow
 from contracts.records import RecordKind
 
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / ".venv-bench" / "bin" / "python"
-_IN_FLIGHT = 200
+
+
+class Form(StrEnum):
+    """What one message is."""
+
+    AGENT = "an Arrow batch of one host"
+    MIXED = "an Arrow batch of all hosts"
+    JSON = "a JSON object"
 
 
 class Topic(NamedTuple):
-    """A topic that is filled: what it carries, how Kafka compresses it, whether it is a short one.
+    """A topic that is filled, and how Kafka compresses it.
 
     Slow sides read the short topics, which hold the first events of the long ones.
     """
 
     name: str
-    form: str
+    form: Form
     compression: str
     is_short: bool = False
 
+    @property
+    def together(self) -> int:
+        """Messages to a batch of Kafka's: 1,000 events in each form; our agent sends alone."""
+        return events.BATCH if self.form is Form.JSON else 1
 
-ARROW = Topic("arrow", "agent", "zstd")
+
+ARROW = Topic("arrow", Form.AGENT, "zstd")
 """What our agent writes: its schema, its headers, its key, its compression."""
-ARROW_LZ4 = Topic("arrow-lz4", "agent", "lz4")
-ARROW_PLAIN = Topic("arrow-plain", "agent", "none")
-ARROW_MIXED = Topic("arrow-mixed", "mixed", "zstd")
-JSON = Topic("json", "json", "lz4")
-JSON_SHORT = Topic("json-short", "json", "lz4", is_short=True)
-JSON_ZSTD = Topic("json-zstd", "json", "zstd", is_short=True)
+ARROW_LZ4 = Topic("arrow-lz4", Form.AGENT, "lz4")
+ARROW_PLAIN = Topic("arrow-plain", Form.AGENT, "none")
+ARROW_MIXED = Topic("arrow-mixed", Form.MIXED, "zstd")
+JSON = Topic("json", Form.JSON, "lz4")
+JSON_SHORT = Topic("json-short", Form.JSON, "lz4", is_short=True)
+JSON_ZSTD = Topic("json-zstd", Form.JSON, "zstd", is_short=True)
 """Read by nobody: for its size."""
 
 
 def fill(broker: Broker, topic: Topic, columns: Columns) -> None:
     """Make the topic and write the events to it."""
     broker.make_topic(topic.name)
-    if topic.form == "json":
-        _send_lines(broker, topic, events.json_lines(columns))
-    else:
-        make = events.mixed_batches if topic.form == "mixed" else events.agent_batches
-        _send_batches(broker, topic, make(columns))
-
-
-def _send_batches(broker: Broker, topic: Topic, batches: Iterable[Batch]) -> None:
-    compression = None if topic.compression == "none" else topic.compression
-    options = {"compression_type": compression, "acks": "all", "linger_ms": 0, "batch_size": 1}
-    with closing(KafkaProducer(**broker.options, **options)) as producer:
-        sent = []
-        for batch in batches:
-            headers = [
-                (arrow.SCHEMA_HEADER, arrow.schema_name(RecordKind.EVENTS).encode()),
-                (arrow.AGENT_HEADER, batch.agent.encode()),
-                (arrow.SEQ_HEADER, b"%d" % batch.seq),
-            ]
-            key = batch.agent.encode()
-            sent.append(
-                producer.send(
-                    topic.name, batch.payload, key, headers=headers, timestamp_ms=batch.time
-                )
-            )
-            if len(sent) == _IN_FLIGHT:
-                sent.pop(0).get(timeout=30)
-        for future in sent:
-            future.get(timeout=30)
-
-
-def _send_lines(broker: Broker, topic: Topic, lines: Iterable[Line]) -> None:
-    command = [PEERS, "-m", "benchmarks.throughput.sides.load_json"]
-    given = [broker.address, topic.name, topic.compression]
+    command = [str(PEERS), "-m", "benchmarks.throughput.sides.loader"]
+    given = [broker.address, topic.name, topic.compression, str(topic.together)]
     with subprocess.Popen([*command, *given], stdin=subprocess.PIPE, cwd=ROOT) as loader:
         assert loader.stdin is not None
-        for line in lines:
-            loader.stdin.write(b"%s\t%d\t%s\n" % (line.key.encode(), line.time, line.value))
+        for message in _messages(topic, columns):
+            encoded = msgspec.msgpack.encode(message)
+            loader.stdin.write(LENGTH.pack(len(encoded)) + encoded)
         loader.stdin.close()
         if loader.wait() != 0:
             raise SystemExit("the events could not be written")
+
+
+def _messages(topic: Topic, columns: Columns) -> Iterator[Loaded]:
+    if topic.form is Form.JSON:
+        return (Loaded(*line) for line in events.json_lines(columns))
+    make = events.mixed_batches if topic.form is Form.MIXED else events.agent_batches
+    return map(_of_agent, make(columns))
+
+
+def _of_agent(batch: Batch) -> Loaded:
+    headers = (
+        (arrow.SCHEMA_HEADER, arrow.schema_name(RecordKind.EVENTS).encode()),
+        (arrow.AGENT_HEADER, batch.agent.encode()),
+        (arrow.SEQ_HEADER, b"%d" % batch.seq),
+    )
+    return Loaded(batch.agent, batch.time, batch.payload, headers)

@@ -25,7 +25,7 @@ from benchmarks.throughput.catalogue import SIDES
 from benchmarks.throughput.load import PEERS, ROOT
 from benchmarks.throughput.runner import run
 
-_RATE_HZ = 500
+_RATE_HZ = 100
 _LAYERS = {
     "numpy kernels": r"numpy/.*\.so",
     "Arrow kernels": r"libarrow|pyarrow/.*\.so",

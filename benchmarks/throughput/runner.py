@@ -17,10 +17,9 @@ from typing import NamedTuple
 from benchmarks.throughput import java
 from benchmarks.throughput.broker import Broker
 from benchmarks.throughput.catalogue import Program, Results, Side
-from benchmarks.throughput.events import Counts
 from benchmarks.throughput.load import PEERS, ROOT
 from benchmarks.throughput.results import difference, read_back
-from benchmarks.throughput.sides.common import Key, Task
+from benchmarks.throughput.sides.common import Counts, Key, Task
 from coalmine.stack.server import GUARD
 
 _TIMEOUT_S = 900
@@ -30,9 +29,9 @@ _MARK = re.compile(r"(first|half|done) (\d+) (\d+) (\d+)$")
 
 
 class Run(NamedTuple):
-    """One run, its first twentieth left out: seconds of wall clock and of the process's CPU."""
+    """One run: seconds of wall clock and of the process's CPU."""
 
-    events: float
+    events: int
     seconds: float
     cpu_s: float
     second_half: float
@@ -103,12 +102,11 @@ def run(
     is_checked = side.results is not Results.NONE
     end_ns = found.last_ms * 1_000_000 if is_checked else marks["done"].wall_ns
     first, half, done = marks["first"], marks["half"], marks["done"]
-    per_message = events / task.messages
     return Run(
-        events=first.left * per_message,
+        events=events,
         seconds=(end_ns - first.wall_ns) / 1e9,
         cpu_s=(done.cpu_ns - first.cpu_ns) / 1e9,
-        second_half=half.left * per_message * 1e9 / (end_ns - half.wall_ns),
+        second_half=half.left / task.messages * events * 1e9 / (end_ns - half.wall_ns),
         result_messages=found.messages,
         difference=difference(found.counts, expected) if is_checked else "",
     )

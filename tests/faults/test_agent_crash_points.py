@@ -27,7 +27,9 @@ def crash_at(service: Service, names: list[str], rounds: int, seed: int) -> str:
     """Die at each point so often while a log is written and cut; the result for the table."""
     chosen = random.Random(seed)
     print(f"seed {seed}, {len(names)} points x {rounds}")
-    service.log.parent.mkdir(parents=True)
+    with service.agent() as agent:  # what was rotated before an agent's first look is history
+        agent.wait_for("agent_started")
+        assert agent.stop() == 0
     with LogWriter(
         service.log, service.name, service.rotation, lines_per_s=1_000, rotate_every_s=1.0
     ) as writer:

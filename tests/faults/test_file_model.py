@@ -305,14 +305,16 @@ class FileModel(RuleBasedStateMachine):
     def _is_held(self, path: Path) -> bool:
         """Whether the agent has the file open."""
         status = path.stat()
-        return self.is_up and (status.st_dev, status.st_ino) in self.rig.agent._watcher._files
+        return (
+            self.is_up and (status.st_dev, status.st_ino) in self.rig.agent._watcher.followed.files
+        )
 
     def _is_seen(self, path: Path) -> bool:
         return self._is_held(path) or self._is_known(path)
 
     def _is_begun(self, path: Path) -> bool:
         status = path.stat()
-        file = self.rig.agent._watcher._files[status.st_dev, status.st_ino][1]
+        file = self.rig.agent._watcher.followed.files[status.st_dev, status.st_ino][1]
         return bool(file.head) and not file.was_truncated()
 
     def _is_known(self, path: Path) -> bool:
@@ -369,7 +371,11 @@ def run_model(examples: int, seed: int) -> None:
         suppress_health_check=list(HealthCheck),
     )
     # durability is another test's matter (test_power_cut), and the disk's fsync is slow
-    with patch("os.fsync", lambda _: None), patch("ingest.watch.log"):
+    with (
+        patch("os.fsync", lambda _: None),
+        patch("ingest.watch.log"),
+        patch("ingest.open_files.log"),
+    ):
         run_state_machine_as_test(with_seed(seed)(FileModel), settings=configuration)
 
 

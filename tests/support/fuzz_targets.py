@@ -152,6 +152,19 @@ def _results() -> dict[str, list[bytes]]:
     return {name: [*map(msgspec.json.encode, results)] for name, results in found.items()}
 
 
+def messages_by_topic() -> dict[str, list[tuple[bytes, list[tuple[str, bytes]]]]]:
+    """Good messages of every topic: value and headers."""
+    found: dict[str, list[tuple[bytes, list[tuple[str, bytes]]]]] = {
+        topic: [(value, []) for value in values] for topic, values in _results().items()
+    }
+    for kind, record in _records().items():
+        batch = arrow.encode(arrow.batch_from_records(kind, [record, record]))
+        schema = ("schema", arrow.schema_name(kind).encode())
+        foreign = (msgspec.json.encode(record), list[tuple[str, bytes]]())
+        found[topics.TELEMETRY[kind].name] = [(batch, [schema]), foreign]
+    return found
+
+
 def _document_target(topic: str, seeds: list[bytes]) -> Target:
     def take(data: bytes) -> None:
         for document in documents_of(_message(topic, data)):

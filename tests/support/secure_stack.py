@@ -9,6 +9,7 @@ import secrets
 import shutil
 import ssl
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 from coalmine.stack.cache import Cache, cache_directory
@@ -98,7 +99,7 @@ class SecureElasticsearch(ElasticsearchServer):
         """Base URL, for clients."""
         return f"https://{LOOPBACK}:{self.port}"
 
-    def api_key(self, roles: dict[str, object] | None = None) -> str:
+    def api_key(self, roles: Mapping[str, object] | None = None) -> str:
         """A new API key with these roles; without them, with all rights of the user."""
         body = {"name": secrets.token_hex(4), "role_descriptors": roles or {}}
         answer = self._ask("/_security/api_key", body)

@@ -55,6 +55,8 @@ def flow(task: Task, watch: Stopwatch) -> Dataflow:
 
 def _watching(watch: Stopwatch) -> Callable[[list[_Message]], list[_Message]]:
     def did(messages: list[_Message]) -> list[_Message]:
+        if messages:
+            watch.begin()
         watch.did(len(messages))
         return messages
 

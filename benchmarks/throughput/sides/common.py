@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import struct
 import sys
 import time
 from typing import NamedTuple
@@ -64,6 +65,19 @@ class Result(Counts, kw_only=True):
         return self.service, self.release, self.window
 
 
+LENGTH = struct.Struct(">I")
+"""Before each ``Loaded`` on the loader's stdin: its number of bytes."""
+
+
+class Loaded(msgspec.Struct, array_like=True, gc=False):
+    """A message that the loader writes; ``time`` becomes its timestamp."""
+
+    key: str
+    time: int
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
 class Task(NamedTuple):
     """What a side is told: read ``messages`` messages of ``topic``, write to ``results``."""
 
@@ -85,21 +99,26 @@ def task_from_arguments() -> Task:
 
 
 class Stopwatch:
-    """Tells the runner how far a side is: after the first twentieth, after half, at the end.
-
-    Time counts from the first of them, so that joining a group and fetching ahead do not.
-    """
+    """Tells the runner when the first message is in hand, when half are done, and the end."""
 
     def __init__(self, messages: int) -> None:
         self.left = messages
         """Messages that have not been worked on."""
-        self._told = [(messages - messages // 2, "half"), (messages - messages // 20, "first")]
+        self._half = messages - messages // 2
+        self._has_begun = self._is_beyond_half = False
+
+    def begin(self) -> None:
+        """Call with the first message in hand; harmless to call again."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._tell("first")
 
     def did(self, count: int = 1) -> None:
         """Call with the number of messages that were worked on."""
         self.left -= count
-        while self._told and self.left <= self._told[-1][0]:
-            self._tell(self._told.pop()[1])
+        if self.left <= self._half and not self._is_beyond_half:
+            self._is_beyond_half = True
+            self._tell("half")
 
     def done(self) -> None:
         """Call when Kafka has every result."""

@@ -48,6 +48,7 @@ def batches(task: Task, watch: Stopwatch) -> Iterator[list[bytes]]:
     while watch.left:
         messages = consumer.consume(_AT_ONCE, 0.1)
         if messages:
+            watch.begin()
             yield [message.value() for message in messages]
             watch.did(len(messages))
 

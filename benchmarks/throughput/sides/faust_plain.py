@@ -63,6 +63,7 @@ def application(task: Task, watch: Stopwatch) -> faust.App:
     @app.agent(topic)
     async def run(stream: AsyncIterator[bytes]) -> None:
         async for value in stream:
+            watch.begin()
             handle(value)
             watch.did()
             if not watch.left:

@@ -35,6 +35,7 @@ class EventDeserializer(Deserializer):
 
     def __call__(self, value: bytes, ctx: object) -> Event:  # noqa: ARG002 - Quix names it
         """The event in ``value``."""
+        self._watch.begin()
         self._watch.did()
         if not self._watch.left:
             self._app.stop()

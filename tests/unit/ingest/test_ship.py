@@ -9,7 +9,8 @@ from pathlib import Path
 from contracts.clock import SystemClock
 from contracts.errors import InvalidRecord, Recoverable
 from ingest.checkpoint import Checkpoint
-from ingest.ship import Shipper, rounds
+from ingest.ship import Shipper
+from ingest.sink import rounds
 from ingest.spool import Entry, Message, Spool
 from tests.support.waiting import wait_until
 

@@ -217,10 +217,11 @@ public final class KafkaStreamsSide {
   }
 
   private static Event read(byte[] json) {
-    read++;
-    if (read == messages / 20) {
+    if (read == 0) {
       tell("first");
-    } else if (read == messages / 2) {
+    }
+    read++;
+    if (read == messages / 2) {
       tell("half");
     }
     return Event.parse(json);
