@@ -134,6 +134,9 @@ def test_counts_are_exact_after_every_fault_of_kafka(
     """The full form: how long until everything is counted, from the end of the fault."""
     rounds, chosen = fault_rounds(20), random.Random(fault_seed)
     took_s = []
+    first = Traffic(settings_of(broker), chosen, services=1)
+    first.send(3)
+    check_tended(first, crew)  # all are up
     for _ in range(rounds):
         traffic = Traffic(settings_of(broker), chosen, services=2)
         traffic.send(12)
