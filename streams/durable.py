@@ -148,15 +148,24 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
         timer.start()
         super()._crash(reason)
 
-    async def pulse(self) -> None:
-        """Note, again and again, that this process runs; end it where it stood still too long."""
+    async def keep_lease(self) -> None:
+        """Note all the time that this process runs; end it where it stood still too long.
+
+        In a thread, as Faust's heartbeats are: an event loop that is busy loses no partitions.
+        """
+        loop = asyncio.get_running_loop()
+        lost: asyncio.Future[Fatal] = loop.create_future()
+        threading.Thread(target=self._note_alive, args=(loop, lost), daemon=True).start()
+        await self.stop_for_good(await lost)
+
+    def _note_alive(self, loop: asyncio.AbstractEventLoop, lost: asyncio.Future[Fatal]) -> None:
         try:
             while True:
                 self.check_lease()
                 self._alive_s = time.monotonic()
-                await asyncio.sleep(PULSE_S)
-        except Fatal as error:
-            await self.stop_for_good(error)
+                time.sleep(PULSE_S)
+        except Fatal as error:  # from now on every check fails
+            loop.call_soon_threadsafe(lost.set_result, error)
 
     def check_lease(self) -> None:
         """Refuse to write where this process stood still so long that its partitions were given on.
@@ -258,7 +267,7 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         processing_guarantee="at_least_once",
     )
     app.vitals = Vitals()
-    app.task(app.pulse)
+    app.task(app.keep_lease)
     return app
 
 
