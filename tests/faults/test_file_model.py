@@ -248,7 +248,7 @@ class FileModel(RuleBasedStateMachine):
             if log not in self.at:  # nothing there points to what rotation made of it
                 self._cut(content, is_known=False)
         self._append(self.folder / "a.log", 1, 0)  # a fresh line still flows
-        for _ in range(4):
+        for _ in range(8):
             self.look()
             self.rig.clock.advance(12)
         self.deliver(is_noted=True)
