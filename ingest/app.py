@@ -129,15 +129,14 @@ def _redaction_key(settings: AgentConfig, source: Path) -> bytes:
         secret = resolve_secret(reference, source=str(source), field="redaction.key")
         return secret.reveal().encode()
     path = settings.state_dir / "redaction.key"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_hex(32).encode()
-        path.touch(mode=0o600)
-        with path.open("wb") as file:
-            file.write(key)
+    if not path.exists():
+        new = path.with_suffix(".new")
+        new.touch(mode=0o600)
+        with new.open("wb") as file:
+            file.write(secrets.token_hex(32).encode())
             os.fsync(file.fileno())
-        return key
+        new.replace(path)  # a crash leaves no key rather than half of one
+    return path.read_bytes()
 
 
 @contextmanager
