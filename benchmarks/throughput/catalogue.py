@@ -29,6 +29,7 @@ class Results(StrEnum):
     """What a side leaves in its results topic."""
 
     PARTIALS = "partials"
+    JUDGED = "partials, and the judge has read them"
     LATEST = "latest"
     NONE = "none"
 
@@ -48,7 +49,7 @@ SIDES: tuple[Side, ...] = (
     Side("aggregate", "Coalmine aggregate, Arrow", Program.OURS, "aggregate", load.ARROW,
          Results.PARTIALS),
     Side("worker", "Coalmine worker, judge included, Arrow", Program.OURS, "worker", load.ARROW,
-         Results.PARTIALS),
+         Results.JUDGED),
     Side("aggregate-lz4", "Coalmine aggregate, Arrow, lz4", Program.OURS, "aggregate",
          load.ARROW_LZ4, Results.PARTIALS),
     Side("aggregate-plain", "Coalmine aggregate, Arrow, uncompressed", Program.OURS, "aggregate",

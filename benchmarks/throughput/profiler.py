@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -26,6 +28,7 @@ from benchmarks.throughput.load import PEERS, ROOT
 from benchmarks.throughput.runner import run
 
 _RATE_HZ = 100
+_SYMBOLS_S = 8
 _LAYERS = {
     "numpy kernels": r"numpy/.*\.so",
     "Arrow kernels": r"libarrow|pyarrow/.*\.so",
@@ -39,8 +42,10 @@ _LAYERS = {
     "event loop": r"uvloop|asyncio/|selectors|concurrent/futures|threading",
 }
 _KERNELS = ("numpy kernels", "Arrow kernels")
-_NOT_WORK = re.compile(r"_find_and_load|epoll_wait|pthread_cond|futex|\bpoll \(|select \(selectors")
-"""Imports, and waiting that py-spy took for work."""
+_NOT_WORK = re.compile(
+    r"_find_and_load|warm_up|epoll_wait|pthread_cond|futex|\bpoll \(|select \(selectors"
+)
+"""Imports, the warm-up, and waiting that py-spy took for work."""
 _TOP = 25
 
 
@@ -74,6 +79,7 @@ def main(
         load.fill(broker, chosen.topic, columns)
         raw = ROOT / "build" / "bench" / f"{side}.raw"
         raw.parent.mkdir(parents=True, exist_ok=True)
+        recorders: list[subprocess.Popen[bytes]] = []
         done = run(
             chosen,
             broker,
@@ -81,16 +87,20 @@ def main(
             number=0,
             events=events,
             expected=made.expected(columns),
-            wrap=_recorder(raw),
+            on_ready=lambda pid: recorders.append(_attach(pid, raw)),
         )
+        recorders[0].wait()
         print(as_text(read_profile(raw)))
     print(f"\n{done.per_cpu_second:,.0f} events per second of CPU while sampled {done.difference}")
 
 
-def _recorder(raw: Path) -> list[str]:
+def _attach(pid: int, raw: Path) -> subprocess.Popen[bytes]:
+    """Start py-spy, and wait for it: it stops the process while it reads the symbols."""
     recorder = str(PEERS.with_name("py-spy"))
     options = ["--native", "--rate", str(_RATE_HZ), "--format", "raw", "--output", str(raw)]
-    return [recorder, "record", *options, "--"]
+    started = subprocess.Popen([recorder, "record", *options, "--pid", str(pid)])
+    time.sleep(_SYMBOLS_S)
+    return started
 
 
 def read_profile(raw: Path) -> Profile:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +19,11 @@ from benchmarks.throughput.broker import Broker
 from benchmarks.throughput.catalogue import Program, Results, Side
 from benchmarks.throughput.load import PEERS, ROOT
 from benchmarks.throughput.results import difference, read_back
-from benchmarks.throughput.sides.common import Counts, Key, Task
+from benchmarks.throughput.sides.common import READY, WARM_UP, Counts, Key, Task
 from coalmine.stack.server import GUARD
 
 _TIMEOUT_S = 900
-_END_TIMEOUT_S = 20
+OnReady = Callable[[int], None]
 _MARK = re.compile(r"(first|half|done) (\d+) (\d+) (\d+)$")
 """Searched, not matched: Faust writes control codes of a terminal before it."""
 
@@ -67,7 +67,7 @@ def run(
     number: int,
     events: int,
     expected: dict[Key, Counts],
-    wrap: Sequence[str] = (),
+    on_ready: OnReady | None = None,
 ) -> Run:
     """Run ``side`` on ``core`` and check its results.
 
@@ -78,7 +78,7 @@ def run(
         number: of this run; its topics and groups are its own.
         events: in its topic.
         expected: results of these events.
-        wrap: a command that the side's command is given to, for example a profiler.
+        on_ready: called with the process's id while it warms up, before it joins its group.
     """
     prefix = f"run{number}-{side.name}"
     results = f"{prefix}-results"
@@ -93,15 +93,16 @@ def run(
         state=str(broker.state_dir / prefix),
     )
     try:
-        pinned = [*wrap, "taskset", "-c", str(core), *_command(side, broker.state_dir)]
-        marks = _marks([*pinned, *map(str, task)], broker)
+        pinned = ["taskset", "-c", str(core), *_command(side, broker.state_dir)]
+        marks = _marks([*pinned, *map(str, task)], broker, on_ready)
         found = read_back(broker, results, side.results)
     finally:
         broker.remove_topics(prefix)
         shutil.rmtree(task.state, ignore_errors=True)
     is_checked = side.results is not Results.NONE
-    end_ns = found.last_ms * 1_000_000 if is_checked else marks["done"].wall_ns
     first, half, done = marks["first"], marks["half"], marks["done"]
+    is_over_when_told = side.results in {Results.NONE, Results.JUDGED}
+    end_ns = done.wall_ns if is_over_when_told else found.last_ms * 1_000_000
     return Run(
         events=events,
         seconds=(end_ns - first.wall_ns) / 1e9,
@@ -119,24 +120,30 @@ def _command(side: Side, build: Path) -> list[str]:
     return [python, "-m", f"benchmarks.throughput.sides.{side.program.value}"]
 
 
-def _marks(command: list[str], broker: Broker) -> dict[str, Mark]:
+def _marks(command: list[str], broker: Broker, on_ready: OnReady | None) -> dict[str, Mark]:
     """Run until the side says that it is done, then end it with its children."""
     log = broker.state_dir / "side.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "COALMINE_KAFKA": broker.address, "PYTHONPATH": str(ROOT)},
+            env={
+                **os.environ,
+                "COALMINE_KAFKA": broker.address,
+                "PYTHONPATH": str(ROOT),
+                WARM_UP: "1" if on_ready else "",
+            },
             start_new_session=True,
         )
         GUARD.watch(process.pid)  # a runner that is killed leaves nothing behind
         limit = threading.Timer(_TIMEOUT_S, _end, [process])
         limit.start()
         try:
-            marks = _read_marks(process)
+            marks = _read_marks(process, on_ready)
         finally:
             limit.cancel()
             _end(process)
@@ -147,10 +154,15 @@ def _marks(command: list[str], broker: Broker) -> dict[str, Mark]:
     return marks
 
 
-def _read_marks(process: subprocess.Popen[str]) -> dict[str, Mark]:
+def _read_marks(process: subprocess.Popen[str], on_ready: OnReady | None) -> dict[str, Mark]:
     marks: dict[str, Mark] = {}
+    assert process.stdin is not None
     assert process.stdout is not None
     for line in process.stdout:
+        if on_ready is not None and line == READY:
+            on_ready(process.pid)
+            process.stdin.write("go\n")
+            process.stdin.flush()
         if said := _MARK.search(line):
             marks[said[1]] = Mark(int(said[2]), int(said[3]), int(said[4]))
         if "done" in marks:
@@ -159,11 +171,6 @@ def _read_marks(process: subprocess.Popen[str]) -> dict[str, Mark]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ask for the end (a profiler then writes what it has), and insist."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_END_TIMEOUT_S)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -78,6 +78,11 @@ class Loaded(msgspec.Struct, array_like=True, gc=False):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+WARM_UP = "COALMINE_BENCH_WARM_UP"
+"""Set where a side shall warm up until it is told to go: a profiler that attaches stops it."""
+READY = "ready\n"
+
+
 class Task(NamedTuple):
     """What a side is told: read ``messages`` messages of ``topic``, write to ``results``."""
 

@@ -2,19 +2,30 @@
 
 Variant ``worker`` is the worker as users run it, judge included; ``aggregate`` runs the same class
 with its aggregate agent alone, fences and changelog on. Nothing of it is replaced: topics get other
-names, and the handler of a message is followed by a count, so that the runner learns of the end.
+names, and handlers are followed by a count, so that the runner learns of the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import select
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import faust
+import msgspec
 
-from benchmarks.throughput.sides.common import Stopwatch, Task, task_from_arguments
-from contracts import topics
+from benchmarks.throughput import events
+from benchmarks.throughput.sides.common import (
+    READY,
+    WARM_UP,
+    Stopwatch,
+    Task,
+    task_from_arguments,
+)
+from contracts import arrow, topics
 from contracts.dead_letter_limit import DeadLetterLimit
 from contracts.policy import Policies
 from contracts.records import RecordKind
@@ -22,9 +33,14 @@ from contracts.settings import KafkaSettings
 from contracts.topics import Topic
 from streams import app, metrics
 from streams.durable import DurableApp, new_app
-from streams.messages import Message
+from streams.messages import Message, aggregate
+from streams.outlet import Outlet
 
+_JUDGE = "judge_rollouts"
 _MEASURED = f"aggregate_{RecordKind.EVENTS.value}"
+
+
+Sent = tuple[Topic, str, msgspec.Struct]
 
 
 class FirstMessage(faust.Sensor):  # type: ignore[misc]  # Faust has no types
@@ -41,41 +57,83 @@ class FirstMessage(faust.Sensor):  # type: ignore[misc]  # Faust has no types
             self._watch.begin()
 
 
+class CountingOutlet(Outlet):
+    """Counts the partials that were sent."""
+
+    partials = 0
+
+    async def publish(self, results: Iterable[Sent]) -> None:
+        """See ``Outlet``."""
+        listed = list(results)
+        CountingOutlet.partials += sum(topic is topics.PARTIALS for topic, _, _ in listed)
+        await super().publish(listed)
+
+
 class MeasuredWorker(app.Worker):
-    """A worker that tells how far it is."""
+    """A worker that tells how far it is; it is done when the judge has every partial."""
 
     task: Task
+    watch: Stopwatch
 
     def _add_agent(self, name: str, sources: list[Topic], handle: app.Handler) -> None:
         if name == _MEASURED:
-            handle = self._counted(handle)
+            handle = self._aggregating(handle)
         elif self.task.variant != "worker":
             return
+        elif name == _JUDGE:
+            handle = self._judging(handle)
         super()._add_agent(name, sources, handle)
 
-    def _counted(self, handle: app.Handler) -> app.Handler:
-        watch = Stopwatch(self.task.messages)
+    def _aggregating(self, handle: app.Handler) -> app.Handler:
+        watch = self.watch = Stopwatch(self.task.messages)
         self.app.sensors.add(FirstMessage(self.task.topic, watch))
 
-        async def counted(messages: Sequence[Message]) -> list[str]:
+        async def aggregating(messages: Sequence[Message]) -> list[str]:
             reasons = await handle(messages)
             watch.did(len(messages))
-            if not watch.left:
+            if not watch.left and self.task.variant != "worker":
                 watch.done()
             return reasons
 
-        return counted
+        return aggregating
+
+    def _judging(self, handle: app.Handler) -> app.Handler:
+        judged = 0
+
+        async def judging(messages: Sequence[Message]) -> list[str]:
+            nonlocal judged
+            reasons = await handle(messages)
+            judged += sum(message.topic == self.task.results for message in messages)
+            if not self.watch.left and judged == CountingOutlet.partials:
+                self.watch.done()
+            return reasons
+
+        return judging
 
 
 def _rename(topic: Topic, name: str) -> Topic:
     return Topic(name, topic.carries, topic.key, topic.retention_ms)
 
 
+def warm_up() -> None:
+    """Aggregate, with nothing measured, until the runner says go."""
+    sys.stdout.write(READY)
+    sys.stdout.flush()
+    batch = next(events.agent_batches(events.generate(20_000, seed=0)))
+    schema = {arrow.SCHEMA_HEADER: arrow.schema_name(RecordKind.EVENTS).encode()}
+    message = Message("warm-up", 0, 0, batch.time, schema, batch.payload)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        aggregate(RecordKind.EVENTS, [message], Policies())
+
+
 def main() -> None:
     """Run the worker until the runner ends it."""
+    if os.environ.get(WARM_UP):
+        warm_up()
     task = MeasuredWorker.task = task_from_arguments()
     topics.TELEMETRY[RecordKind.EVENTS] = _rename(topics.EVENTS, task.topic)
     topics.PARTIALS = _rename(topics.PARTIALS, task.results)
+    app.Outlet = CountingOutlet  # type: ignore[misc]  # a subclass that counts
 
     def build(kafka: KafkaSettings) -> DurableApp:
         own = new_app(task.group, kafka)
