@@ -16,7 +16,7 @@ import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
-from alerting.pipeline import FINAL
+from alerting.notice import FINAL
 from alerting.standing import Standing
 from alerting.storing import Store
 from contracts.clock import Clock

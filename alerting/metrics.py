@@ -10,7 +10,7 @@ from contracts.results import DeliveryOutcome
 from health.metrics import Bounded, new_registry
 
 if TYPE_CHECKING:
-    from alerting.pipeline import Notice
+    from alerting.notice import Notice
 
 REGISTRY = new_registry()
 

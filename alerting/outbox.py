@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from alerting.intake import Place
+from alerting.notice import FINAL, Notice
 from alerting.offsets import Partition
-from alerting.pipeline import FINAL, Notice, Parts, build_pipeline, run_stages
+from alerting.pipeline import Parts, build_pipeline, run_stages
 from alerting.settings import Endpoint
 from contracts.results import Decision
 from health.vitals import Pulse

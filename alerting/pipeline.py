@@ -14,49 +14,19 @@ from typing import Protocol
 
 import structlog
 
-from alerting import metrics
 from alerting.breaker import Breaker
 from alerting.escalation import escalation_of, is_called_for
 from alerting.integrations import PRESETS
-from alerting.integrations.message import Message
+from alerting.notice import Notice, delivery_of, report
 from alerting.retry import delay_s, may_pass, retry_after_s
-from alerting.settings import Endpoint
 from alerting.signing import signed_headers, webhook_id
 from alerting.standing import Standing
-from alerting.transport import Answer, Request, Transport
+from alerting.transport import Request, Transport
 from contracts.clock import Clock
 from contracts.errors import Recoverable
-from contracts.results import Decision, DecisionAction, Delivery, DeliveryOutcome
+from contracts.results import Decision, Delivery, DeliveryOutcome
 
 _log = structlog.get_logger()
-
-FINAL = frozenset(DeliveryOutcome) - {DeliveryOutcome.RETRYING}
-"""Outcomes after which an endpoint is not told of this decision again."""
-
-_BODY_KEPT = 64 * 1024
-"""Characters of a body that its record keeps: a record must fit into a message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One decision on its way to one endpoint, and how far it came in this attempt."""
-
-    decision: Decision
-    endpoint: Endpoint
-    attempt: int
-    """From 1; goes on counting after a restart."""
-    started_at: int = 0
-    message: Message | None = None
-    request: Request | None = None
-    answer: Answer | None = None
-    outcome: DeliveryOutcome | None = None
-    reason: str = ""
-    """Why this attempt failed; before it, why the last one did."""
-    overruled_by: DecisionAction | None = None
-    is_circuit_open: bool = False
-    retry_in_s: float = 0.0
-    """Seconds to the next attempt, where the outcome is retrying."""
-    is_recorded: bool = False
 
 
 class Ledger(Protocol):
@@ -260,51 +230,5 @@ def _record(notice: Notice, ledger: Ledger) -> Notice:
         if notice.outcome is not DeliveryOutcome.RETRYING:
             raise
         _log.warning("record_failed", decision=notice.decision.id, reason=str(error))
-    _report(notice)
+    report(notice)
     return replace(notice, is_recorded=True)
-
-
-def delivery_of(notice: Notice) -> Delivery:
-    """The record of a notice that has an outcome."""
-    assert notice.outcome is not None, "settled before recorded"
-    decision, answer = notice.decision, notice.answer
-    return Delivery(
-        id=f"{decision.id}/{notice.endpoint.name}/{notice.attempt}",
-        time=notice.started_at,
-        decision=decision.id,
-        service=decision.service,
-        rollout=decision.rollout,
-        action=decision.action,
-        endpoint=notice.endpoint.name,
-        url=notice.endpoint.shown_url,
-        attempt=notice.attempt,
-        outcome=notice.outcome,
-        status=answer.status if answer else None,
-        reason=notice.reason,
-        duration_ms=round(answer.duration_ms, 3) if answer else 0.0,
-        body=notice.message.body.decode()[:_BODY_KEPT] if notice.message else "",
-        is_circuit_open=notice.is_circuit_open,
-    )
-
-
-def _report(notice: Notice) -> None:
-    metrics.count(notice)
-    fields = {
-        "decision": notice.decision.id,
-        "service": notice.decision.service,
-        "action": notice.decision.action.value,
-        "endpoint": notice.endpoint.name,
-        "attempt": notice.attempt,
-        "outcome": str(notice.outcome),
-        "reason": notice.reason,
-        "duration_ms": round(notice.answer.duration_ms, 1) if notice.answer else 0.0,
-    }
-    if notice.outcome is DeliveryOutcome.DELIVERED:
-        _log.info("delivered", **fields)
-    elif notice.outcome is DeliveryOutcome.RETRYING:
-        _log.warning("delivery_failed", **fields)
-    elif notice.outcome is DeliveryOutcome.OBSOLETE:
-        _log.warning("delivery_obsolete", **fields)
-    else:
-        # people must act now: nobody else will tell this endpoint
-        _log.error("delivery_exhausted", **fields)

@@ -25,6 +25,7 @@ from health.vitals import Vitals
 from ingest import metrics
 from ingest.agent import Agent
 from ingest.checkpoint import Checkpoint
+from ingest.files import write_durably
 from ingest.hosts import HostSampler
 from ingest.redact import redactor_of
 from ingest.settings import AgentConfig, load_agent_config
@@ -129,15 +130,15 @@ def _redaction_key(settings: AgentConfig, source: Path) -> bytes:
         secret = resolve_secret(reference, source=str(source), field="redaction.key")
         return secret.reveal().encode()
     path = settings.state_dir / "redaction.key"
-    try:
+    if path.exists():
         return path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_hex(32).encode()
-        path.touch(mode=0o600)
-        with path.open("wb") as file:
-            file.write(key)
-            os.fsync(file.fileno())
-        return key
+    key = secrets.token_hex(32).encode()
+    try:
+        path.with_name(f"{path.name}.tmp").touch(mode=0o600)
+        write_durably(path, key)
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be written: {error.strerror}") from error
+    return key
 
 
 @contextmanager

@@ -39,7 +39,8 @@ def dead_letter(
         line: the bytes that were read.
         full_length: bytes of the whole line, where ``line`` is only its beginning.
     """
-    fingerprint = hashlib.blake2b(f"{agent}|{identity}|{reason}".encode(), digest_size=16)
+    # the line too: an inode that is used again may have another bad line at the same place
+    fingerprint = hashlib.blake2b(f"{agent}|{identity}|{reason}|".encode() + line, digest_size=16)
     letter = dead_letters.dead_letter(
         InvalidRecord(reason, detail),
         stage=STAGE,

@@ -43,6 +43,11 @@ PAUSES = Counter(
     "Times at which reading began to wait because the spool was full.",
     registry=REGISTRY,
 )
+POSSIBLE_LOSSES = Counter(
+    "coalmine_ingest_possible_losses",
+    "Files whose end was perhaps not read: cut with no copy left, or gone during a stop.",
+    registry=REGISTRY,
+)
 WAITING = Gauge(
     "coalmine_ingest_reading_waits", "1 while the spool is full and files wait.", registry=REGISTRY
 )

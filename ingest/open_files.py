@@ -92,7 +92,8 @@ class OpenFiles:
             is_in_spool: whether everything before ``offset`` is in the spool already.
             is_copy_possible: whether it may be what copytruncate makes of an open file.
         """
-        if self.is_refused(path) or not self.has_room():
+        # a copy of a file that was cut has nobody else to read it: the limit is half of what can be
+        if self.is_refused(path) or (offset is None and not self.has_room()):
             return False
         try:
             fd = open_plain(path)
@@ -118,6 +119,9 @@ class OpenFiles:
         """Whether one more file may be opened; makes room by closing what rests."""
         if len(self.files) < self._max_open:
             return True
+        if self.waiting:  # looked for already
+            self.waiting += 1
+            return False
         quiet = [(f.idle_s, k) for k, (_, f) in self.files.items() if f.is_listed and f.is_at_rest]
         for _, key in sorted(quiet)[-self._max_open // 4 :]:
             file = self.files[key][1]
@@ -127,13 +131,18 @@ class OpenFiles:
             if file.was_truncated() or status.st_size != file.emitted:
                 self.resting[key] = CHANGED  # just now: the next look opens it again
             self.close(key)
-        if not quiet:
-            self.waiting += 1
+        self.waiting += not quiet
         return bool(quiet)
 
     def rests(self, key: FileKey, status: os.stat_result) -> bool:
         """Whether a file rests and was not changed since."""
         return self.resting.get(key) == (status.st_size, status.st_mtime_ns)
+
+    def rest_if_read(self, key: FileKey, status: os.stat_result) -> None:
+        """Let a remembered file that could not be opened rest, if it was read to its end."""
+        remembered = self.remembered.get(key)
+        if remembered is not None and remembered.offset == status.st_size:
+            self.resting[key] = (status.st_size, status.st_mtime_ns)
 
     def drop(self, key: FileKey, generation: int) -> None:
         """Note that a file is gone for good."""

@@ -56,7 +56,7 @@ class TailedFile:
         status = os.fstat(fd)
         self.path = path
         """Where it is now, by the name that was found."""
-        self.real_path = os.path.realpath(path)
+        self.real_path = _real(path)
         """The same without symbolic links, which may point elsewhere after a stop."""
         self.listed = listed
         """The path by which its source found it first."""
@@ -98,7 +98,7 @@ class TailedFile:
     def moved_to(self, path: str) -> None:
         """Its name is another now."""
         self.path = path
-        self.real_path = os.path.realpath(path)
+        self.real_path = _real(path)
 
     def position(self, offset: int) -> FilePosition:
         """The position to remember when everything before ``offset`` is in the spool."""
@@ -224,3 +224,8 @@ class TailedFile:
         # a writer that keeps its offset over a truncation leaves a hole of zeros at the start
         line = line.removesuffix(b"\r")
         return line.lstrip(b"\0") if line[:1] == b"\0" else line
+
+
+def _real(path: str) -> str:
+    real = os.path.realpath(path)
+    return path if real == path else real  # one text for both: with many files it counts

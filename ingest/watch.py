@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from contracts.clock import Clock
+from ingest import metrics
 from ingest.files import FileKey, FilePosition, is_excluded, matching_files
 from ingest.open_files import CHANGED, OpenFiles
 from ingest.rotation import (
@@ -92,18 +93,17 @@ class Watcher:
         if unknown or self._rotated:
             self.keep_copies()
         for source, path in unknown:
-            self.followed.open(source, path, is_copy_possible=True)
+            if self.followed.open(source, path, is_copy_possible=True):
+                self._rotated.append((source, path, self._since_ms))
         self._adopt_all_rotated()
         for key, (_, file) in self.followed.files.items():
             file.is_listed = key in listed
-        self._is_first_look = self.followed.starts_at_end = False
+        self._families.renew()
+        self._is_first_look = False
         if self.followed.waiting:
-            log.warning(
-                "files_wait_for_a_handle",
-                files=self.followed.waiting,
-                open=len(self.followed.files),
-            )
+            log.warning("files_wait_for_a_handle", files=self.followed.waiting)
             return
+        self.followed.starts_at_end = False
         # many files make a look slow: then look less often, at most a tenth of the time
         took = time.perf_counter() - began
         self._next_look_s = self._clock.monotonic_s() + took * 10
@@ -111,16 +111,22 @@ class Watcher:
     def keep_copies(self) -> None:
         """Open the copies of files that were truncated, before they are taken for new files."""
         for source, file in list(self.followed.files.values()):
-            try:
-                if file.was_truncated():
-                    self._follow_copy(source, file)
-            except OSError as error:
-                self.followed.read_failed(file, error)
+            self._keep_copy(source, file)
+
+    def _keep_copy(self, source: Source, file: TailedFile) -> None:
+        try:
+            if file.was_truncated():
+                self._follow_copy(source, file)
+        except OSError as error:
+            self.followed.read_failed(file, error)
 
     def read(self) -> Iterator[Reading]:
         """One round over all files: what each one's next bytes complete."""
         for source, file in list(self.followed.files.values()):
-            if source.is_stopped or self.followed.is_refused(file.path):
+            if self.followed.is_refused(file.path):
+                continue
+            if source.is_stopped:
+                self._keep_copy(source, file)
                 continue
             try:
                 yield from self._read_one(source, file)
@@ -151,10 +157,11 @@ class Watcher:
         for source in self._sources:
             for path, status in matching_files(source.config.paths, source.config.exclude):
                 key = (status.st_dev, status.st_ino)
-                if key in listed:
+                # compressed files are read only in place of a file that was followed
+                if key in listed or is_compressed(path):
                     continue
                 listed.add(key)
-                if self.followed.by_path.get(path) != key:
+                if self.followed.by_path.get(path, key) != key:
                     self._rotated.append((source, path, self._since_ms))
                 if self._is_known(source, path, status):
                     self._found(source, path, status)
@@ -182,8 +189,8 @@ class Watcher:
         key = (status.st_dev, status.st_ino)
         known = self.followed.files.get(key)
         if known is None:
-            if not self.followed.rests(key, status):
-                self.followed.open(source, path)
+            if not self.followed.rests(key, status) and not self.followed.open(source, path):
+                self.followed.rest_if_read(key, status)
         elif known[1].path != path:
             log.info("file_renamed", file=known[1].path, to=path)
             known[1].moved_to(path)
@@ -244,8 +251,6 @@ class Watcher:
         return was_opened
 
     def _claim_copies(self) -> None:
-        if not self._orphans or not self.followed.has_room():
-            return
         orphans, self._orphans = self._orphans, []
         for source, orphan in orphans:
             if not self._claim(source, orphan, is_in_spool=True):
@@ -265,6 +270,7 @@ class Watcher:
 
     def _count_loss(self, path: str) -> None:
         self.possible_losses += 1
+        metrics.POSSIBLE_LOSSES.inc()
         log.warning("lines_may_be_lost", file=path, reason="cut or gone with no copy")
 
     def _adopt_rotated(self, source: Source, path: str, since_ms: int) -> None:

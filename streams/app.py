@@ -41,23 +41,9 @@ log = structlog.get_logger()
 
 APP_NAME = "coalmine-streams"
 HEARTBEAT_S = 0.5
-BATCH_MESSAGES = 500
+BATCH_STRETCHES = 4
 BATCH_WITHIN_S = 0.01
 """How long the first of some messages waits for more: nobody notices, and much is saved."""
-
-
-def message_of(event: Any) -> Message:  # noqa: ANN401 - Faust has no types
-    """The plain message behind a Faust event."""
-    message = event.message
-    headers = dict(message.headers or {})
-    return Message(
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-        timestamp=round(message.timestamp * 1000),
-        headers=headers,
-        value=message.value or b"",
-    )
 
 
 Handler = Callable[[Sequence[Message]], Awaitable[list[str]]]
@@ -89,8 +75,7 @@ class Worker:
         count = DeadLetterCount(f"streams.{name}", self._limit)
 
         async def run(stream: Any) -> None:  # noqa: ANN401 - Faust has no types
-            async for events in batches(stream, BATCH_MESSAGES, BATCH_WITHIN_S):
-                messages = [message_of(event) for event in events]
+            async for messages in batches(stream, BATCH_STRETCHES, BATCH_WITHIN_S):
                 with pulse:
                     try:
                         reasons = await handle(messages)

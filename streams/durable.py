@@ -27,6 +27,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from typing import Any
 
 import faust
@@ -36,10 +37,14 @@ from faust.transport.drivers import aiokafka as driver
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
+from streams.messages import Message
 
 FETCH_MAX_WAIT_MS = 50
 MAX_MESSAGE_BYTES = 8_000_000
 CRASH_WITHIN_S = 5.0
+POLL_MESSAGES = 1_000
+WAITING_STRETCHES = 8
+"""How many stretches may wait for a stream agent: each has up to ``POLL_MESSAGES`` messages."""
 SESSION_S = 10.0
 """After so long without a heartbeat, Kafka gives a worker's partitions to another."""
 LEASE_S = 8.0
@@ -78,6 +83,42 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         self.stop_flow()
         await super().perform_seek()
 
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
+        """What was fetched, each partition's messages as one: Faust's price is per message.
+
+        Faust takes the offsets that are left out for gaps, such as compaction leaves: they count as
+        acknowledged together with the last one.
+        """
+        records, active = await super()._wait_next_records(timeout)
+        is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
+        fetched = {
+            place: [_as_one(found)] if found and is_for_agents(place.topic) else found
+            for place, found in (records or {}).items()
+        }
+        return fetched, active
+
+
+class Stretch(bytes):
+    """Messages of one partition that go through Faust as the value of one."""
+
+    messages: list[Message]
+
+
+def _as_one(records: list[Any]) -> Any:  # noqa: ANN401 - Faust has no types
+    whole = Stretch()
+    whole.messages = [
+        Message(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=record.timestamp,
+            headers=dict(record.headers),
+            value=record.value or b"",
+        )
+        for record in records
+    ]
+    return replace(records[-1], key=None, value=whole, headers=())
+
 
 class DurableTransport(driver.Transport):  # type: ignore[misc]  # Faust has no types
     """Faust's Kafka transport with the two classes above."""
@@ -107,15 +148,24 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
         timer.start()
         super()._crash(reason)
 
-    async def pulse(self) -> None:
-        """Note, again and again, that this process runs; end it where it stood still too long."""
+    async def keep_lease(self) -> None:
+        """Note all the time that this process runs; end it where it stood still too long.
+
+        In a thread, as Faust's heartbeats are: an event loop that is busy loses no partitions.
+        """
+        loop = asyncio.get_running_loop()
+        lost: asyncio.Future[Fatal] = loop.create_future()
+        threading.Thread(target=self._note_alive, args=(loop, lost), daemon=True).start()
+        await self.stop_for_good(await lost)
+
+    def _note_alive(self, loop: asyncio.AbstractEventLoop, lost: asyncio.Future[Fatal]) -> None:
         try:
             while True:
                 self.check_lease()
                 self._alive_s = time.monotonic()
-                await asyncio.sleep(PULSE_S)
-        except Fatal as error:
-            await self.stop_for_good(error)
+                time.sleep(PULSE_S)
+        except Fatal as error:  # from now on every check fails
+            loop.call_soon_threadsafe(lost.set_result, error)
 
     def check_lease(self) -> None:
         """Refuse to write where this process stood still so long that its partitions were given on.
@@ -206,7 +256,8 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         broker_commit_interval=1.0,
         broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=2.0,
-        broker_max_poll_records=500,
+        broker_max_poll_records=POLL_MESSAGES,
+        stream_buffer_maxsize=WAITING_STRETCHES,
         producer_linger_ms=0,
         producer_max_request_size=MAX_MESSAGE_BYTES,
         consumer_max_fetch_size=MAX_MESSAGE_BYTES,
@@ -216,7 +267,7 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         processing_guarantee="at_least_once",
     )
     app.vitals = Vitals()
-    app.task(app.pulse)
+    app.task(app.keep_lease)
     return app
 
 
@@ -234,13 +285,18 @@ def new_table(app: DurableApp, name: str, *, partitions: int) -> DurableTable:
     return added
 
 
-async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[list[Any]]:  # noqa: ANN401 - Faust has no types
-    """Events as they come, up to ``most`` at once, acknowledged when the next ones are asked for.
+async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[list[Message]]:  # noqa: ANN401 - Faust has no types
+    """Messages as they come, acknowledged when the next ones are asked for.
 
     Faust's own ``take`` acknowledges also what was cut short by the end of the process.
+
+    Args:
+        stream: of topics of ours.
+        most: stretches to wait for.
+        within_s: how long to wait for them.
     """
     async for events in stream.noack_take(most, within=within_s):
-        yield events
+        yield [message for event in events for message in event.message.value.messages]
         for event in events:
             await stream.ack(event)
 

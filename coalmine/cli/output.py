@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from contracts.errors import CoalmineError
+from contracts.journal import printable, printable_lines
 
 
 class Exit(IntEnum):
@@ -27,8 +28,8 @@ EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
 
 
 def say(message: str) -> None:
-    """One line for people, on stderr."""
-    typer.echo(message, err=True)
+    """Lines for people, on stderr; what a log smuggled in cannot move a terminal's cursor."""
+    typer.echo(printable_lines(message), err=True)
 
 
 def print_json(value: object) -> None:
@@ -41,16 +42,18 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout: drawn on a terminal, tab-separated in a pipe."""
     if not sys.stdout.isatty():
         for row in [columns, *rows]:
-            sys.stdout.write("\t".join(row) + "\n")
+            sys.stdout.write("\t".join(map(printable, row)) + "\n")
         return
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.table import Table  # noqa: PLC0415 - see above
+    from rich.text import Text  # noqa: PLC0415 - see above
 
     table = Table(box=None, header_style="bold")
     for column in columns:
         table.add_column(column)
     for row in rows:
-        table.add_row(*row)
+        # as Text: a plain string would be read as markup
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(table)
 
 

@@ -212,7 +212,8 @@ def _tell(change: Change) -> None:
     match change.event:
         case Event.ENDED:
             why = " (too many dead letters)" if change.exit_code == Exit.DEAD_LETTERS else ""
-            say(f"{change.part}: ended with code {change.exit_code}{why}, {again}")
+            end = change.reason or f"ended with code {change.exit_code}{why}"
+            say(f"{change.part}: {end}, {again}")
         case Event.REPLACED:
             say(f"{change.part}: {change.reason}: killed, {again}")
         case Event.UNWELL:

@@ -175,15 +175,18 @@ class Supervisor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop every part in reverse order; harmless where none runs."""
+        """Ask every part to end, in reverse order, and wait; harmless where none runs."""
         self._is_ending.set()
         if self._thread is not None:
             self._thread.join()
-        for watched in reversed(self._watched):
-            if watched.process.pid is not None:
-                watched.process.stop()
-                self._tell(watched, Event.STOPPED)
-            watched.process.kill()
+        running = [w for w in reversed(self._watched) if w.process.is_running]
+        for watched in running:
+            watched.process.terminate()
+        for watched in running:
+            watched.process.stop()
+            self._tell(watched, Event.STOPPED)
+        for watched in self._watched:
+            watched.process.kill()  # what one that ended by itself may have left behind
 
     def processes(self) -> dict[str, ServerProcess]:
         """The processes by the names of their parts."""
@@ -230,8 +233,12 @@ class Supervisor:
     def _restart(self, watched: _Watched) -> None:
         watched.restarts += 1
         watched.restart_at_s = None
-        self._spawn(watched)
-        self._tell(watched, Event.RESTARTED)
+        try:
+            self._spawn(watched)
+        except OSError as error:  # no memory, no process ids: later there may be some
+            self._note_end(watched, Event.ENDED, f"did not start: {error}")
+        else:
+            self._tell(watched, Event.RESTARTED)
 
     def _tell(self, watched: _Watched, event: Event, wait_s: float = 0.0, reason: str = "") -> None:
         code = watched.process.exit_code if event is Event.ENDED else None

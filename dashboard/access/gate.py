@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from contracts.clock import Clock
 from contracts.config import Secret
-from dashboard.access.attempts import Attempts
+from dashboard.access.attempts import MOST_OF_A_USER, MOST_OF_AN_ADDRESS, Attempts
 from dashboard.access.login_page import login_page, safe_target
 from dashboard.access.sessions import LIFETIME_S, Session, Sessions
 from dashboard.access.settings import Access, Place, session_key
@@ -46,7 +46,8 @@ class Gate:
         self._needs_own_name = place.is_loopback and not is_guarded
         self._users = Users(place.access.users) if place.access.users else None
         self._sessions = Sessions(session_key(place.access), clock)
-        self._attempts = Attempts(clock)
+        self._by_address = Attempts(clock, MOST_OF_AN_ADDRESS)
+        self._by_user = Attempts(clock, MOST_OF_A_USER)
         # a hash takes 32 MB and a tenth of a second: a flood of logins must not take all
         self._hashing = asyncio.Semaphore(_AT_ONCE)
 
@@ -109,11 +110,21 @@ class Gate:
         return origin in (f"http://{host}", f"https://{host}")
 
     def _is_from_proxy(self, request: Request) -> bool:
+        return self._is_proxy(_client(request))
+
+    def _is_proxy(self, text: str) -> bool:
         try:
-            address = ip_address(_client(request))
+            address = ip_address(text)
         except ValueError:
             return False
         return any(address in network for network in self._access.proxies)
+
+    def _address(self, request: Request) -> str:
+        """Whom the nearest stranger to us is: behind proxies, the last that is none of them."""
+        if not self._is_from_proxy(request):
+            return _client(request)
+        told = [a.strip() for a in request.headers.get("x-forwarded-for", "").split(",")]
+        return next((a for a in reversed(told) if a and not self._is_proxy(a)), _client(request))
 
     def _is_secure(self, request: Request) -> bool:
         if self._is_from_proxy(request):
@@ -147,16 +158,17 @@ class Gate:
             return _page(page, 200)
         form = await _form(request)
         user, target = form.get("user", ""), safe_target(form.get("next", "/"))
-        sources = (f"address {_client(request)}", f"user {user[:64]}")
-        if self._attempts.is_blocked(*sources):
-            log.warning("login_blocked", client=_client(request))
+        address, named = self._address(request), user[:64]
+        if self._by_address.is_blocked(address) or self._by_user.is_blocked(named):
+            log.warning("login_blocked", client=address)
             return _page(login_page(target, error="Too many attempts: wait five minutes."), 429)
         if not await self._is_right(user, Secret(form.get("password", ""))):
-            self._attempts.failed(*sources)
-            log.warning("login_failed", client=_client(request))
+            self._by_address.failed(address)
+            self._by_user.failed(named)
+            log.warning("login_failed", client=address)
             error = "This user and password do not fit."
-            return _page(login_page(target, user=user[:64], error=error), 401)
-        log.info("login", user=user, client=_client(request))
+            return _page(login_page(target, user=named, error=error), 401)
+        log.info("login", user=user, client=address)
         assert self._users is not None
         cookie = self._sessions.begin(user, self._users.mark(user))
         answer = RedirectResponse(target, 303)

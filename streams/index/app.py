@@ -28,7 +28,7 @@ from contracts.settings import (
     elasticsearch_settings,
 )
 from health.address import Address
-from streams.app import message_of, run_app
+from streams.app import run_app
 from streams.durable import DurableApp, batches, new_app
 from streams.index import metrics
 from streams.index.documents import TOPICS, Document, documents_of
@@ -42,7 +42,7 @@ APP_NAME = "coalmine-index"
 STAGE = "streams.index"
 """Dead letters of this stage are documents (or messages that give none), not telemetry."""
 REFUSED = "refused by elasticsearch"
-BATCH_MESSAGES = 500
+BATCH_STRETCHES = 8
 BATCH_WITHIN_S = 0.1
 RETENTION_EVERY_S = 3600.0
 INDEXING_LIMIT_S = 120.0
@@ -87,14 +87,14 @@ class Indexer:
 
     async def _index(self, stream: Any) -> None:  # noqa: ANN401 - Faust has no types
         await self.has_templates.wait()
-        async for events in batches(stream, BATCH_MESSAGES, BATCH_WITHIN_S):
+        async for messages in batches(stream, BATCH_STRETCHES, BATCH_WITHIN_S):
             try:
                 with self.pulse:
-                    await self._write([message_of(event) for event in events])
+                    await self._write(messages)
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # acknowledging the events would lose them
-                log.exception("indexing_failed", messages=len(events))
+                log.exception("indexing_failed", messages=len(messages))
                 await self.app.stop_for_good(error)
 
     async def _write(self, messages: list[Message]) -> None:

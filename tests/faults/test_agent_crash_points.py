@@ -15,12 +15,7 @@ from tests.support.log_writer import LogWriter, Rotation
 pytestmark = pytest.mark.integration
 
 ROUNDS = 3
-SHORT = (
-    "spool: renamed, folder not synced",
-    "acknowledge: before it is noted",
-    "checkpoint: complete, entries not deleted",
-    "rotate: copy opened",
-)
+SHORT = ("checkpoint: complete, entries not deleted", "rotate: copy opened")
 
 
 def crash_at(service: Service, names: list[str], rounds: int, seed: int) -> str:

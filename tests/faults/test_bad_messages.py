@@ -66,7 +66,9 @@ class Sent:
             found.add("streams.aggregate")
         if self.message.topic in _JUDGED and _raises(decode_judged, self.message):
             found.add("streams.judge_rollouts")
-        if self.message.topic in INDEXED and _raises(documents_of, self.message):
+        # a dead letter that cannot be read makes no other one: that would go round for ever
+        is_stored = self.message.topic in INDEXED and self.message.topic != topics.DEADLETTERS.name
+        if is_stored and _raises(documents_of, self.message):
             found.add("streams.index")
         return found
 
@@ -179,7 +181,11 @@ def test_mutated_messages_in_the_live_topics(
         )
         assert processes.dead() == {}
         must = {(origin, stage) for origin, one in sent.items() for stage in one.stages}
-        wait_until(lambda: must <= places(letters(kafka)), 120, "dead letters")
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: must <= places(letters(kafka)), 120)
+        missing = must - places(letters(kafka))
+        print(Counter((origin.split("/")[0], stage) for origin, stage in missing))
+        assert [(sent[origin].message, stage) for origin, stage in sorted(missing)[:3]] == []
         time.sleep(2)
         assert counted(client, service) == expected
     found = letters(kafka)

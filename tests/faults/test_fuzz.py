@@ -13,7 +13,6 @@ from tests.support.fuzz_targets import targets
 from tests.support.mutate import mutate
 
 _SECONDS = 600
-_LONGEST_S = 5.0
 
 
 @pytest.mark.faults
@@ -21,7 +20,7 @@ _LONGEST_S = 5.0
 def test_ten_minutes_of_mutations(
     fault_seed: int, fault_rounds: Callable[[int], int], fault_table: FaultTable
 ) -> None:
-    """Nothing unexpected is raised, and nothing takes long; ``--fault-rounds`` gives seconds."""
+    """Nothing unexpected is raised, and nothing hangs; ``--fault-rounds`` gives seconds."""
     seconds = fault_rounds(_SECONDS)
     print(f"seed {fault_seed}, {seconds} s")
     readers = targets()
@@ -45,4 +44,3 @@ def test_ten_minutes_of_mutations(
         f"0 unexpected errors; slowest input {slowest:.2f} s",
     )
     assert min(counts.values()) > 100
-    assert slowest < _LONGEST_S

@@ -20,8 +20,8 @@ from tests.faults.conftest import FaultTable
 from tests.integration.security.planted import Planted, plant
 from tests.integration.security.test_planted_secrets import (
     Room,
+    begin_canary,
     configure,
-    counted,
     documents,
     messages_of_kafka,
     shown,
@@ -119,7 +119,7 @@ def test_all_processes_work_with_the_least_rights(
     service, agent = unique("planted"), unique("agent")
     logs = tmp_path / "logs"
     logs.mkdir()
-    plant(logs, planted, service, time.time_ns() // 1_000_000)
+    since = plant(logs, planted, service, time.time_ns() // 1_000_000)
     agent_file, _, policies = configure(tmp_path, logs, service, agent)
     (empty := tmp_path / "none.yaml").write_text("endpoints: []\n", encoding="utf-8")
     kafka = kafka_settings(secured.variables())
@@ -133,11 +133,12 @@ def test_all_processes_work_with_the_least_rights(
         search = elasticsearch_settings(secured.variables(secured.search.api_key()))
         with Elasticsearch(**search.client_options()) as client:
             wait_until(lambda: len(told(kafka, agent)) >= 12, 90, "log lines")
-            wait_until(lambda: counted(client, service) == 3000, 120, "counted requests")
+            begin_canary(client, logs, service, since)
             seen = {**os.environ, **secured.variables(dashboard_key)}
             page = shown(elasticsearch_settings(seen), seen, service)
             room.run("doctor", "--json")
-            everything = {**dict(messages_of_kafka(kafka)), **dict(documents(client))}
+            everything = dict(room.told())
+            everything |= {**dict(messages_of_kafka(kafka)), **dict(documents(client))}
     finally:
         room.stop()
     everything |= {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -114,16 +114,17 @@ def disks_after(ops: Sequence[Op], chosen: random.Random) -> Iterator[Disk]:
     """Every state, up to 64 for each moment, in which a cut after the last of ``ops`` leaves it."""
     marks = [op.mark for op in ops if op.kind == "mark"]
     durable, doubtful = _split(ops)
+    certain = {id(op) for op in durable}
     contents = _contents(ops)
     choices: list[Sequence[Any]] = [(True, False)] * len(doubtful)
     files = sorted({op.file for op in doubtful if len(contents[op.file]) > 1})
     choices += [contents[file] for file in files]
     every = itertools.product(*choices)
     for picked in _some(every, choices, chosen):
-        kept = [op for op, is_kept in zip(doubtful, picked, strict=False) if is_kept]
+        kept = certain | {id(op) for op, is_kept in zip(doubtful, picked, strict=False) if is_kept}
         data = {file: variants[-1] for file, variants in contents.items()}
         data |= dict(zip(files, picked[len(doubtful) :], strict=True))
-        names = _names([op for op in ops if op in durable or op in kept])
+        names = _names([op for op in ops if id(op) in kept])
         yield Disk({path: data[file] for path, file in names.items()}, marks)
 
 

@@ -8,6 +8,7 @@ import json
 import secrets
 import shutil
 import ssl
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,7 @@ xpack.security.http.ssl.enabled: true
 xpack.security.http.ssl.certificate: {certificate}
 xpack.security.http.ssl.key: {key}
 xpack.security.transport.ssl.enabled: false
+xpack.security.authc.api_key.enabled: true
 xpack.security.autoconfiguration.enabled: false
 xpack.license.self_generated.type: basic
 """
@@ -133,8 +135,11 @@ class SecureElasticsearch(ElasticsearchServer):
             data=None if body is None else json.dumps(body).encode(),
             headers={"authorization": f"Basic {user}", "content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, context=self._tls, timeout=10) as answer:  # noqa: S310 - see above
-            found: dict[str, object] = json.load(answer)
+        try:
+            with urllib.request.urlopen(request, context=self._tls, timeout=10) as answer:  # noqa: S310 - see above
+                found: dict[str, object] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise OSError(f"{path}: {error.code} {error.read().decode()[:500]}") from error
         return found
 
 

@@ -49,10 +49,18 @@ def _holds(data: bytes, word: bytes) -> bool:
     return any(base64.b64encode(b"\0" * skipped + word)[4:-4] in data for skipped in range(3))
 
 
-def plant(folder: Path, planted: Planted, service: str, now_ms: int) -> None:
-    """Write logs, crash files and an access log full of secrets; half a minute of two releases."""
-    lines = [event(service, n, now_ms - 30_000 + n * 10, planted) for n in range(3000)]
-    (folder / "events.log").write_text("\n".join([*lines, ""]), encoding="utf-8")
+BASELINE_REQUESTS, REQUESTS = 1000, 3000
+
+
+def plant(folder: Path, planted: Planted, service: str, now_ms: int) -> str:
+    """Write logs, crash files and an access log full of secrets, half a minute of them.
+
+    Returns:
+        What is still to be appended to ``events.log``: the requests since the canary began.
+    """
+    lines = [event(service, n, now_ms - 30_000 + n * 10, planted) for n in range(REQUESTS)]
+    before, since = lines[:BASELINE_REQUESTS], lines[BASELINE_REQUESTS:]
+    (folder / "events.log").write_text("\n".join([*before, ""]), encoding="utf-8")
     (folder / "bad.log").write_text(
         f"not json, token={planted.word('dead letter')}\n"
         f'{{"time": "half", "mail": "{planted.word("dead letter mail")}@example.com"}}\n',
@@ -60,6 +68,7 @@ def plant(folder: Path, planted: Planted, service: str, now_ms: int) -> None:
     )
     (folder / "app.log").write_text("\n".join([*messages(planted), ""]), encoding="utf-8")
     (folder / "crash.log").write_text(trace(planted), encoding="utf-8")
+    return "\n".join([*since, ""])
 
 
 def event(service: str, number: int, time: int, planted: Planted) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import yaml
@@ -21,9 +22,16 @@ from contracts.records import LogLine, RecordKind
 from contracts.results import Delivery
 from contracts.settings import ElasticsearchSettings, KafkaSettings
 from tests.integration.ingest.agent_process import shipped
-from tests.integration.security.planted import Planted, environment, plant
+from tests.integration.security.planted import (
+    BASELINE_REQUESTS,
+    REQUESTS,
+    Planted,
+    environment,
+    plant,
+)
 from tests.support import dashboard_browser
 from tests.support.alerting import decision_of
+from tests.support.dashboard_browser import free_port
 from tests.support.stack import consume, produce, unique
 from tests.support.waiting import wait_until
 
@@ -37,15 +45,24 @@ class Room:
         self._folder = folder
         self._environment = dict(environment)
         self._started: list[subprocess.Popen[bytes]] = []
+        self._health_ports: dict[str, int] = {}
 
     def start(self, *arguments: str) -> None:
         """``coalmine ARGUMENTS`` until the test is over; its log is below the folder."""
         log = self._folder / f"{arguments[0]}.log"
+        port = self._health_ports[arguments[0]] = free_port()
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "coalmine", *arguments]
+            command = [sys.executable, "-m", "coalmine", *arguments, "--health-port", str(port)]
             self._started.append(
                 subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
             )
+
+    def told(self) -> Iterator[tuple[str, bytes]]:
+        """What each process tells of its health, metrics included."""
+        for name, port in self._health_ports.items():
+            for path in ("metrics", "healthz", "readyz"):
+                answer = httpx.get(f"http://127.0.0.1:{port}/{path}")
+                yield f"{name}/{path}", answer.content
 
     def run(self, *arguments: str) -> str:
         """``coalmine ARGUMENTS`` to its end; what it printed."""
@@ -124,7 +141,7 @@ def test_no_planted_secret_comes_out(
     service, agent = unique("planted"), unique("agent")
     logs = tmp_path / "logs"
     logs.mkdir()
-    plant(logs, planted, service, time.time_ns() // 1_000_000)
+    since = plant(logs, planted, service, time.time_ns() // 1_000_000)
     agent_file, endpoints, policies = configure(tmp_path, logs, service, agent)
     room.start("worker", "--policies", str(policies), "--state", str(tmp_path / "out" / "worker"))
     room.start("indexer", "--state", str(tmp_path / "out" / "indexer"))
@@ -135,15 +152,17 @@ def test_no_planted_secret_comes_out(
     client = Elasticsearch(**elasticsearch_settings.client_options())
 
     wait_until(lambda: len(told(kafka_settings, agent)) >= 12, 60, "log lines")
-    wait_until(lambda: counted(client, service) == 3000, 90, "counted requests")
+    begin_canary(client, logs, service, since)
     wait_until(lambda: stored(client, service, "crash-groups"), 60, "a crash group")
     wait_until(lambda: attempts(kafka_settings, service), 60, "a webhook's attempt")
     page = shown(elasticsearch_settings, {**stack_environment, **environment(planted)}, service)
     room.run("doctor", "--json")
     room.run("check", str(endpoints), str(agent_file))
+    everything = dict(room.told())
+    assert b"coalmine_ingest_redacted_total" in everything["agent/metrics"]
     room.stop()
 
-    everything = dict(messages_of_kafka(kafka_settings))
+    everything |= dict(messages_of_kafka(kafka_settings))
     everything |= {f"elasticsearch {n}": d for n, d in documents(client)}
     everything |= {
         str(path): path.read_bytes()
@@ -161,6 +180,15 @@ def test_no_planted_secret_comes_out(
     report = json.loads((tmp_path / "out" / "agent.log").read_text().splitlines()[-1])
     assert report["event"] == "agent_stopped"
     assert report["redacted"]["email"] >= 10
+
+
+def begin_canary(client: Elasticsearch, logs: Path, service: str, since: str) -> None:
+    """Append the canary's requests once the baseline is known, until a rollout is judged."""
+    wait_until(lambda: counted(client, service) == BASELINE_REQUESTS, 90, "baseline's requests")
+    with (logs / "events.log").open("a", encoding="utf-8") as file:
+        file.write(since)
+    wait_until(lambda: counted(client, service) == REQUESTS, 90, "counted requests")
+    wait_until(lambda: stored(client, service, "rollouts"), 60, "a judged rollout")
 
 
 def told(settings: KafkaSettings, agent: str) -> list[str]:

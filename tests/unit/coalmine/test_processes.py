@@ -122,6 +122,23 @@ def test_a_part_that_ends_is_started_again_after_a_wait(tmp_path: Path) -> None:
     assert not process.is_running
 
 
+def test_a_part_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    """A fault of the machine does not end the supervision; the log's directory is a file here."""
+    clock, changes = ManualClock(), list[Change]()
+    supervisor = Supervisor(
+        [Part("broken", ("no-such-command",))], tmp_path, on_change=changes.append, clock=clock
+    )
+    (tmp_path / "logs").touch()
+    for _ in range(4):
+        supervisor.check()
+        clock.advance(40)
+    (tmp_path / "logs").unlink()
+    supervisor.check()
+    supervisor.stop()
+    assert [change.event for change in changes[:5]] == [Event.ENDED] * 4 + [Event.RESTARTED]
+    assert all("did not start" in change.reason for change in changes[1:4])
+
+
 def test_readers_start_before_those_who_write() -> None:
     """The agents come last, so that all readers are there; no alerter without endpoints."""
     state, config = Path("/s"), Path("/a.yaml")
@@ -151,8 +168,9 @@ def test_a_stopped_worker_is_killed_and_replaced(tmp_path: Path) -> None:
     clock, changes = ManualClock(), list[Change]()
     port = free_port()
     state = str(tmp_path / "worker")
-    # No Kafka is there: a worker that waits for one is alive all the same.
-    environment = {"COALMINE_KAFKA": f"127.0.0.1:{free_port()}"}
+    silent = socket.create_server((LOOPBACK, 0))
+    # A worker that waits for a Kafka that does not answer is alive all the same.
+    environment = {"COALMINE_KAFKA": f"{LOOPBACK}:{silent.getsockname()[1]}"}
     supervisor = Supervisor(
         [Part("worker", ("worker", "--state", state), health_port=port)],
         tmp_path,
@@ -185,3 +203,4 @@ def test_a_stopped_worker_is_killed_and_replaced(tmp_path: Path) -> None:
         assert process.pid not in {None, stopped}
     finally:
         supervisor.stop()
+        silent.close()

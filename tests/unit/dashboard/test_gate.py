@@ -11,14 +11,19 @@ import pytest
 from contracts.clock import ManualClock
 from contracts.config import Secret
 from contracts.errors import ConfigError
-from dashboard.access.attempts import MOST_FAILURES
+from dashboard.access.attempts import MOST_OF_AN_ADDRESS
 from dashboard.access.gate import COOKIE, SECURE_COOKIE, Gate
 from dashboard.access.login_page import login_page, safe_target
 from dashboard.access.settings import Access, Place, check_place, networks, session_key
 from dashboard.access.users import Users, hash_password, read_users, write_users
 
 PASSWORD = "right horse battery"
-_HASH = hash_password(Secret(PASSWORD))
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes cost a tenth of a second on purpose; there are many here."""
+    monkeypatch.setattr("dashboard.access.users._METHOD", "scrypt:1024:8:1")
 
 
 async def behind(scope: Any, _: Any, send: Any) -> None:
@@ -32,7 +37,7 @@ async def behind(scope: Any, _: Any, send: Any) -> None:
 def users(tmp_path: Path) -> Path:
     """A file with one user."""
     path = tmp_path / "users.yaml"
-    write_users(path, {"alice": _HASH})
+    write_users(path, {"alice": hash_password(Secret(PASSWORD))})
     return path
 
 
@@ -114,9 +119,24 @@ async def test_forged_cookies_open_nothing(users: Path) -> None:
 async def test_guessing_is_slowed(users: Path) -> None:
     """After some failures even the right password must wait."""
     async with client_of(Access(users=users)) as client:
-        for _ in range(MOST_FAILURES):
+        for _ in range(MOST_OF_AN_ADDRESS):
             assert (await login(client, "guess")).status_code == 401
         assert (await login(client)).status_code == 429
+
+
+async def test_guessing_behind_a_proxy_blocks_the_guesser_only(users: Path) -> None:
+    """The address that counts is the one the proxy saw, not what its client claims before it."""
+    access = Access(users=users, proxies=networks(["10.0.0.1"]))
+    form = {"user": "bob", "password": "guess"}
+    async with client_of(access, client="10.0.0.1") as client:
+        for claim in range(MOST_OF_AN_ADDRESS):
+            told = {"x-forwarded-for": f"192.0.2.{claim}, 198.51.100.7"}
+            assert (await client.post("/login", data=form, headers=told)).status_code == 401
+        told = {"x-forwarded-for": "192.0.2.99, 198.51.100.7"}
+        blocked = await client.post("/login", data=form, headers=told)
+        other = await client.post("/login", data=form, headers={"x-forwarded-for": "192.0.2.1"})
+
+    assert (blocked.status_code, other.status_code) == (429, 401)
 
 
 @pytest.mark.parametrize(

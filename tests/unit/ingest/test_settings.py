@@ -64,3 +64,12 @@ def test_there_is_a_schema_for_editors() -> None:
         source["properties"]
     )
     assert source["additionalProperties"] is False
+
+
+def test_a_rotated_file_is_kept_for_a_while(tmp_path: Path) -> None:
+    """A file that is closed at once would be read a second time at the next rotation."""
+    path = tmp_path / "agent.yaml"
+    path.write_text("rotate_wait: 1s\nfiles: [{paths: [a.log], service: shop}]\n", encoding="utf-8")
+
+    with pytest.raises(ConfigError, match="rotate_wait: expected at least 10 seconds"):
+        load_agent_config(path)

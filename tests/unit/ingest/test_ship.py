@@ -9,6 +9,7 @@ from pathlib import Path
 from contracts.clock import SystemClock
 from contracts.errors import InvalidRecord, Recoverable
 from ingest.checkpoint import Checkpoint
+from ingest.files import FilePosition
 from ingest.ship import Shipper
 from ingest.sink import rounds
 from ingest.spool import Entry, Message, Spool
@@ -112,3 +113,29 @@ def test_one_sequence_number_after_another() -> None:
     found = [[m.value for m in group] for group in rounds([*telemetry, crash, letter, letter])]
 
     assert found == [[b"1", b"c1", b"d1", b"d1"], [b"2"], [b"3"]]
+
+
+def test_a_checkpoint_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    """Sending goes on; what later entries cover is deleted all the same, so that a full disk has
+    room again; the rest goes when the checkpoint can be written.
+    """
+    spool = Spool(tmp_path / "spool", 100_000)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.json", SystemClock())
+    blocked = tmp_path / "checkpoint.json.tmp"
+    blocked.mkdir()
+    position = FilePosition(path="/a", device=1, inode=2, head_length=1, head_digest="x", offset=1)
+    for seq in (1, 2, 3):
+        spool.append(
+            Entry(seq=seq, last_seq=seq, positions=[position], messages=entry(seq).messages)
+        )
+    sink = FailingSink()
+    shipper = Shipper(spool, checkpoint, sink, SystemClock())
+    shipper.start()
+    wait_until(lambda: [x.seq for x in Spool(tmp_path / "spool", 1).recover()] == [3], 20)
+    blocked.rmdir()
+    wait_until(lambda: spool.size_bytes == 0, 20)
+    shipper.stop(5)
+
+    assert sink.taken == ["1", "2", "3"]
+    assert shipper.failure is None
+    assert Checkpoint(tmp_path / "checkpoint.json", SystemClock()).last_seq == 3
