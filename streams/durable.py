@@ -84,28 +84,58 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         await super().perform_seek()
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
-        """What was fetched, each partition's messages as one: Faust's price is per message.
-
-        Faust takes the offsets that are left out for gaps, such as compaction leaves: they count as
-        acknowledged together with the last one.
-        """
+        """What was fetched, each partition's messages as one: Faust's price is per message."""
         records, active = await super()._wait_next_records(timeout)
         is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
         fetched = {
-            place: [_as_one(found)] if found and is_for_agents(place.topic) else found
+            place: [_as_one(found, self._read_offset[place])]
+            if found and is_for_agents(place.topic)
+            else found
             for place, found in (records or {}).items()
         }
         return fetched, active
+
+    async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:  # noqa: ANN401 - Faust has no types
+        """Nothing: what seems to be missing is inside a stretch, and acknowledged with it.
+
+        Faust counts a gap as acknowledged as soon as something in or behind it is, also if the
+        messages are fetched again after a rebalance and cut elsewhere: they would be lost.
+        """
+
+    def ack(self, message: Any) -> bool:  # noqa: ANN401 - Faust has no types
+        """Acknowledge the messages of a stretch that was done, in the generation it was read in.
+
+        Faust also calls this for what it skips while partitions change hands.
+        """
+        stretch = message.value
+        if not isinstance(stretch, Stretch):
+            return bool(super().ack(message))
+        if not stretch.is_done or message.generation_id != self.app.consumer_generation_id:
+            return False
+        committed = self._committed_offset[message.tp] or 0
+        known = self._acked_index[message.tp]
+        new = [o for o in stretch.offsets if o >= committed and o not in known]
+        known.update(new)
+        self._acked[message.tp].extend(new)
+        self._n_acked += len(new)
+        self._unacked_messages.discard(message)
+        message.acked = True
+        return bool(new)
 
 
 class Stretch(bytes):
     """Messages of one partition that go through Faust as the value of one."""
 
     messages: list[Message]
+    offsets: range
+    """All that is acknowledged with it: also what is missing in the log before it."""
+    is_done: bool = False
 
 
-def _as_one(records: list[Any]) -> Any:  # noqa: ANN401 - Faust has no types
+def _as_one(records: list[Any], read_to: int | None) -> Any:  # noqa: ANN401 - Faust has no types
+    first, last = records[0].offset, records[-1].offset
     whole = Stretch()
+    whole.offsets = range(first if read_to is None else min(first, read_to + 1), last + 1)
     whole.messages = [
         Message(
             topic=record.topic,
@@ -298,6 +328,7 @@ async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[list
     async for events in stream.noack_take(most, within=within_s):
         yield [message for event in events for message in event.message.value.messages]
         for event in events:
+            event.message.value.is_done = True
             await stream.ack(event)
 
 

@@ -9,6 +9,7 @@ once, then every side again), so that a slow minute of the machine does not hit 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections import defaultdict
@@ -38,6 +39,7 @@ def main(
     json: Annotated[Path, typer.Option(help="Where the figures go.")] = BUILD / "throughput.json",
 ) -> None:
     """Measure and print."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is tidied up
     sides = chosen(only)
     cores = sorted(os.sched_getaffinity(0))
     long_columns, short_columns = made.generate(events, seed), made.generate(short, seed)

@@ -13,6 +13,8 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from coalmine.stack.cache import Cache, cache_directory
 from coalmine.stack.kafka_server import KafkaServer
 from coalmine.stack.runtime import server_home, server_user
+from coalmine.stack.topics import ensure_topics
+from contracts.settings import KafkaSettings
 
 PARTITIONS = 4
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
@@ -78,6 +80,7 @@ def running_broker(state_dir: Path, core: int) -> Iterator[Broker]:
     server = KafkaServer(state_dir, cache=cache, user=user)
     try:
         server.start()
+        ensure_topics(KafkaSettings(bootstrap=server.address, partitions=PARTITIONS))
         data = server_home(state_dir, "kafka", cache, user) / "data"
         yield Broker(state_dir, server, data)
     finally:

@@ -35,7 +35,7 @@ class Run(NamedTuple):
     seconds: float
     cpu_s: float
     second_half: float
-    """Events a second of the second half: a JVM is warm then."""
+    """Events a second of the second half: a JVM is warm then. 0 of a run too short for that."""
     result_messages: int
     difference: str
     """How its results differ from what the generator knows; empty where they do not."""
@@ -107,7 +107,7 @@ def run(
         events=events,
         seconds=(end_ns - first.wall_ns) / 1e9,
         cpu_s=(done.cpu_ns - first.cpu_ns) / 1e9,
-        second_half=half.left / task.messages * events * 1e9 / (end_ns - half.wall_ns),
+        second_half=events * half.left / task.messages / max((end_ns - half.wall_ns) / 1e9, 1e-3),
         result_messages=found.messages,
         difference=difference(found.counts, expected) if is_checked else "",
     )

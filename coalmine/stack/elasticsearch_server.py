@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import uuid
 from pathlib import Path
+from typing import Any
 
 from coalmine.stack.local_server import LocalServer
 from coalmine.stack.pins import load_pins
@@ -19,7 +21,7 @@ _HEAP = "512m"
 
 _CONFIGURATION = """\
 cluster.name: coalmine
-node.name: coalmine
+node.name: {node}
 discovery.type: single-node
 network.host: {host}
 http.port: {port}
@@ -56,6 +58,7 @@ class ElasticsearchServer(LocalServer):
         return f"http://{LOOPBACK}:{self.port}"
 
     def _prepare(self) -> ServerProcess:
+        self._node = f"coalmine-{uuid.uuid4().hex[:8]}"
         pins = load_pins()
         (archive,) = self._cache.fetch([pins.elasticsearch.archive], self._on_bytes)
         self._report(Step(NAME, Stage.UNPACKING))
@@ -93,21 +96,31 @@ class ElasticsearchServer(LocalServer):
         (config / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
         (config / "elasticsearch.yml").write_text(
             _CONFIGURATION.format(
-                host=LOOPBACK, port=self.port, transport_port=self._inner_port, home=home
+                node=self._node,
+                host=LOOPBACK,
+                port=self.port,
+                transport_port=self._inner_port,
+                home=home,
             ),
             encoding="utf-8",
         )
 
     def _answers(self) -> bool:
+        """Whether it is this very server that answers: another may have taken the port first."""
+        health = self._get("/_cluster/health?wait_for_status=yellow&timeout=2s")
+        is_well = health.get("status") in ("yellow", "green")
+        return is_well and self._get("/").get("name") == self._node
+
+    def _get(self, path: str) -> dict[str, Any]:
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=3)
         try:
-            connection.request("GET", "/_cluster/health?wait_for_status=yellow&timeout=2s")
-            health = json.loads(connection.getresponse().read())
+            connection.request("GET", path)
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
         except (OSError, http.client.HTTPException, ValueError):
-            return False
+            return {}
         finally:
             connection.close()
-        return health.get("status") in ("yellow", "green")
+        return answer
 
 
 def _edit_options(options: str, home: Path) -> str:

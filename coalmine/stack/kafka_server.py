@@ -75,8 +75,10 @@ class KafkaServer(LocalServer):
         home = server_home(self._state_dir, NAME, self._cache, self._user)
         properties = self._configure(home)
         base = [str(java), *_SMALL_JVM, "-cp", ":".join(str(jar) for jar in jars)]
-        if not (home / "data" / "meta.properties").exists():
+        meta = home / "data" / "meta.properties"
+        if not meta.exists():
             self._format(base, properties, home)
+        self._cluster = _cluster_id(meta.read_text(encoding="utf-8"))
         logging = f"-Dlog4j2.configurationFile={home / 'log4j2.yaml'}"
         # The broker runs for long: it gets the optimising compiler that short tools go without.
         broker = [str(java), *_HEAP, "-XX:+UseSerialGC", "-Xshare:auto", logging, *base[-2:]]
@@ -130,8 +132,20 @@ class KafkaServer(LocalServer):
         except KafkaError:
             return False
         try:
-            return bool(client.describe_cluster().get("brokers"))
+            found = client.describe_cluster()
+            # another may have taken the port first
+            return bool(found.get("brokers")) and found.get("cluster_id") == self._cluster
         except KafkaError:
             return False
         finally:
             client.close()
+
+
+def _cluster_id(properties: str) -> str:
+    r"""The id that a formatted data directory belongs to.
+
+    >>> _cluster_id("version=1\ncluster.id=abc\n")
+    'abc'
+    """
+    lines = (line.partition("=") for line in properties.splitlines())
+    return next(value for name, _, value in lines if name == "cluster.id")
