@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from contracts.arrow import Record, batch_from_records, records_from_batch
 from contracts.records import Crash, Event, Frame, LogLine, RecordKind
+from ingest.app import _redaction_key
 from ingest.key_blocks import KeyBlocks
 from ingest.redact import Redactor, redactor_of
 from ingest.redaction_rules import is_card
-from ingest.settings import RedactionSettings
+from ingest.settings import AgentConfig, RedactionSettings
 
 REDACTOR = redactor_of(RedactionSettings(), b"key")
 SECRETS = {
@@ -237,3 +239,17 @@ def test_time_grows_with_the_length_only(unit: str) -> None:
     cost(1000)
     short, long = cost(20_000), cost(400_000)
     assert long < 20 * 10 * max(short, 0.002)
+
+
+def test_the_key_of_pseudonyms_stays(tmp_path: Path) -> None:
+    """An agent keeps its key, for its owner only; a configured one comes from its reference."""
+    own = AgentConfig(state_dir=tmp_path)
+    first = _redaction_key(own, tmp_path / "agent.yaml")
+    (tmp_path / "shared").write_text("of all agents", encoding="utf-8")
+    shared = RedactionSettings(key=f"${{file:{tmp_path / 'shared'}}}")
+    configured = AgentConfig(state_dir=tmp_path, redaction=shared)
+
+    assert _redaction_key(own, tmp_path / "agent.yaml") == first
+    assert (tmp_path / "redaction.key").stat().st_mode & 0o777 == 0o600
+    assert len(first) == 64
+    assert _redaction_key(configured, tmp_path / "agent.yaml") == b"of all agents"
