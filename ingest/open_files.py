@@ -11,7 +11,7 @@ import structlog
 from contracts.clock import Clock
 from ingest.files import FileKey, FilePosition
 from ingest.rotation import is_compressed, open_plain, originals_of
-from ingest.settings import StartAt
+from ingest.settings import SHORTEST_ROTATE_WAIT_S, StartAt
 from ingest.source import Source
 from ingest.tail import TailedFile
 
@@ -122,17 +122,22 @@ class OpenFiles:
         if self.waiting:  # looked for already
             self.waiting += 1
             return False
-        quiet = [(f.idle_s, k) for k, (_, f) in self.files.items() if f.is_listed and f.is_at_rest]
-        for _, key in sorted(quiet)[-self._max_open // 4 :]:
-            file = self.files[key][1]
-            status = os.fstat(file.fd)
-            self.remembered[key] = file.position(file.emitted)
-            self.resting[key] = (status.st_size, status.st_mtime_ns)
-            if file.was_truncated() or status.st_size != file.emitted:
-                self.resting[key] = CHANGED  # just now: the next look opens it again
-            self.close(key)
+        resting = [f for _, f in self.files.values() if f.is_at_rest]
+        listed = [f for f in resting if f.is_listed]
+        rotated = [f for f in resting if not f.is_listed and f.idle_s >= SHORTEST_ROTATE_WAIT_S]
+        quiet = sorted(listed or rotated, key=lambda f: f.idle_s)[-self._max_open // 4 :]
+        for file in quiet:
+            self._rest(file) if file.is_listed else self.drop(file.key, file.generation)
+            self.close(file.key)
         self.waiting += not quiet
         return bool(quiet)
+
+    def _rest(self, file: TailedFile) -> None:
+        status = os.fstat(file.fd)
+        self.remembered[file.key] = file.position(file.emitted)
+        self.resting[file.key] = (status.st_size, status.st_mtime_ns)
+        if file.was_truncated() or status.st_size != file.emitted:
+            self.resting[file.key] = CHANGED  # just now: the next look opens it again
 
     def rests(self, key: FileKey, status: os.stat_result) -> bool:
         """Whether a file rests and was not changed since."""

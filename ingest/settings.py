@@ -18,7 +18,7 @@ from contracts.records import RecordKind
 from ingest.redaction_rules import NAMES, own_rules
 
 _RULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_SHORTEST_ROTATE_WAIT_S = 10.0
+SHORTEST_ROTATE_WAIT_S = 10.0
 _LABELS = ("service", "release", "host", "arm")
 
 
@@ -230,9 +230,9 @@ def _check_limits(config: AgentConfig, path: str) -> None:
     for field, (value, low, high) in limits.items():
         if not low <= value <= high:
             raise ConfigError(path, f"expected {low} to {high}", field=field, value=value)
-    if config.rotate_wait < _SHORTEST_ROTATE_WAIT_S:
+    if config.rotate_wait < SHORTEST_ROTATE_WAIT_S:
         # a file that was closed sooner would be taken for a new one at the next rotation
-        expected = f"expected at least {_SHORTEST_ROTATE_WAIT_S:g} seconds"
+        expected = f"expected at least {SHORTEST_ROTATE_WAIT_S:g} seconds"
         raise ConfigError(path, expected, field="rotate_wait", value=float(config.rotate_wait))
     if not config.files and config.hosts is None:
         raise ConfigError(path, "expected at least one source", field="files")

@@ -262,11 +262,12 @@ class Watcher:
             for source in self._sources:
                 paths = source.known_paths(self.followed.by_path)
                 self._rotated += [(source, path, self._since_ms) for path in paths]
-        if not self._rotated or not self.followed.has_room():
-            return
         rotated, self._rotated = self._rotated, []
         for source, path, since_ms in rotated:
+            waiting = self.followed.waiting
             self._adopt_rotated(source, path, since_ms)
+            if self.followed.waiting > waiting:  # no handle for one of them: look again
+                self._rotated.append((source, path, since_ms))
 
     def _count_loss(self, path: str) -> None:
         self.possible_losses += 1

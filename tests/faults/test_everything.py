@@ -3,137 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
-import yaml
-from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from coalmine.cli.state import Running, find_running
-from coalmine.stack.ports import free_port
-from contracts.indices import WINDOWS
+from coalmine.cli.state import Running
 from tests.faults.conftest import FaultTable
-from tests.support.alerting import Receiver, listen, new_secret, receiver
+from tests.support.alerting import Receiver, listen, receiver
+from tests.support.everything import Everything, Shop, arguments, counted
 from tests.support.waiting import wait_until
 
 __all__ = ["listen", "receiver"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(0)]
 
-BASELINE, CANARY = "1.4.2", "1.5.0"
-PER_S = 400
-
-
-class Shop(threading.Thread):
-    """Writes requests of two releases into a log each; the canary's fail four times as often."""
-
-    def __init__(self, directory: Path, seed: int) -> None:
-        super().__init__(daemon=True)
-        self._directory = directory
-        self._chosen = random.Random(seed)
-        self._stopping = threading.Event()
-        self.has_canary = False
-        self.written: Counter[str] = Counter()
-
-    def run(self) -> None:
-        """Write until ``stop``."""
-        with (
-            (self._directory / "a.log").open("a", encoding="utf-8") as baseline,
-            (self._directory / "b.log").open("a", encoding="utf-8") as canary,
-        ):
-            while not self._stopping.wait(0.05):
-                self._write(baseline, BASELINE, 0.05)
-                if self.has_canary:
-                    self._write(canary, CANARY, 0.2)
-
-    def stop(self) -> None:
-        """Finish the last line."""
-        self._stopping.set()
-        self.join()
-
-    def _write(self, log: object, release: str, error_rate: float) -> None:
-        for _ in range(PER_S // 20):
-            is_bad = self._chosen.random() < error_rate
-            fields = {
-                "time": time.time_ns() // 1_000_000,
-                "service.name": "shop",
-                "service.version": release,
-                "http.response.status_code": 500 if is_bad else 200,
-                "duration_ms": self._chosen.lognormvariate(3, 0.5),
-            }
-            log.write(json.dumps(fields) + "\n")  # type: ignore[attr-defined]
-            self.written[release] += 1
-        log.flush()  # type: ignore[attr-defined]
-
-
-class Everything:
-    """``coalmine up`` on one state directory, with all it starts."""
-
-    def __init__(self, state: Path, arguments: list[str]) -> None:
-        self._state = state
-        self._process: subprocess.Popen[bytes] | None = None
-        self._command = [sys.executable, "-m", "coalmine", "up", "--state", str(state), *arguments]
-
-    def start(self) -> Running:
-        """Start, and wait until it says where it is."""
-        own = ("COALMINE_KAFKA", "COALMINE_ELASTICSEARCH", "COALMINE_STATE")
-        with (self._state / "up.log").open("ab") as log:
-            process = self._process = subprocess.Popen(
-                self._command,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={k: v for k, v in os.environ.items() if k not in own},
-                start_new_session=True,
-            )
-
-        def running() -> Running | None:
-            assert process.poll() is None, self.log()
-            found = find_running(self._state)
-            return found if found and found.pid == process.pid else None
-
-        found = wait_until(running, timeout_s=180)
-        assert found is not None
-        return found
-
-    def kill(self) -> int:
-        """SIGKILL to every process that works for this state directory; how many there were."""
-        killed = 0
-        for process in list(self._processes()):
-            process.kill()
-            killed += 1
-        wait_until(lambda: not list(self._processes()), timeout_s=30)
-        return killed
-
-    def stop(self) -> None:
-        """Ctrl-C."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(90)
-
-    def log(self) -> str:
-        """The end of what it said."""
-        return (self._state / "up.log").read_text(encoding="utf-8", errors="replace")[-3000:]
-
-    def _processes(self) -> Iterator[psutil.Process]:
-        for process in psutil.process_iter():
-            try:
-                words = [*process.cmdline(), *process.environ().values(), process.cwd()]
-                is_ours = any(str(self._state) in word for word in words)
-                if is_ours and process.status() != psutil.STATUS_ZOMBIE:
-                    yield process
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
+MakeReceiver = Callable[[Callable[[Receiver], tuple[int, dict[str, str]]]], Receiver]
+SOAK_PER_S = 4_000
+WARM_UP = 0.3
+"""Share of the soak after which memory is looked at."""
 
 
 @pytest.fixture
@@ -141,58 +34,27 @@ def state() -> Iterator[Path]:
     """A directory that the servers' user can enter."""
     with tempfile.TemporaryDirectory(prefix="coalmine-test-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
-        (Path(name) / "shop").mkdir()
         yield Path(name)
 
 
-def _arguments(state: Path, webhook: str) -> list[str]:
-    (state / "policies").mkdir()
-    (state / "secret").write_text(new_secret(), encoding="utf-8")
-    endpoint = {
-        "name": "deploy-tool",
-        "url": webhook,
-        "secret": f"${{file:{state / 'secret'}}}",
-        "allow_private": ["127.0.0.0/8"],
-    }
-    files = {
-        "policies/shop.yaml": {"service": "shop", "autodetect": True},
-        "endpoints.yaml": {"endpoints": [endpoint]},
-        "agent.yaml": {
-            "agent": "everything",
-            "state_dir": str(state / "agent"),
-            "files": [{"paths": [str(state / "shop/*.log")], "service": "shop", "release": "?"}],
-        },
-    }
-    for name, content in files.items():
-        (state / name).write_text(yaml.safe_dump(content), encoding="utf-8")
-    named = {"policies": "policies", "endpoints": "endpoints.yaml", "agent": "agent.yaml"}
-    paths = [word for name, path in named.items() for word in (f"--{name}", str(state / path))]
-    return [*paths, "--port", str(free_port())]
-
-
-def _counted(running: Running) -> Counter[str]:
-    client = Elasticsearch(running.elasticsearch, request_timeout=10)
-    try:
-        client.indices.refresh(index=WINDOWS.pattern)
-        found = client.search(index=WINDOWS.pattern, size=10_000)
-    except (ApiError, TransportError):
-        return Counter()
-    counted: Counter[str] = Counter()
-    for hit in found["hits"]["hits"]:
-        counted[hit["_source"]["service.version"]] += hit["_source"]["counts"].get("request", 0)
-    return counted
+def wait_for_all(running: Running, shop: Shop) -> None:
+    """Until what is stored is what was written; a failure says what is stored."""
+    deadline = time.monotonic() + 120
+    while (found := counted(running)) != shop.written:
+        assert time.monotonic() < deadline, f"{found} stored of {shop.written}"
+        time.sleep(0.5)
 
 
 def test_every_line_counts_once_although_everything_is_killed_at_once(
     state: Path,
-    receiver: Callable[[Callable[[Receiver], tuple[int, dict[str, str]]]], Receiver],
+    receiver: MakeReceiver,
     fault_seed: int,
     fault_rounds: Callable[[int], int],
     fault_table: FaultTable,
 ) -> None:
     """Broker, store, agent, worker, indexer, alerter and dashboard; one rollback comes of it."""
     deploy_tool = receiver(lambda _: (200, {}))
-    everything = Everything(state, _arguments(state, deploy_tool.url))
+    everything = Everything(state, arguments(state, deploy_tool.url))
     shop, chosen = Shop(state / "shop", fault_seed), random.Random(fault_seed)
     rounds = fault_rounds(5)
     running = everything.start()
@@ -207,9 +69,9 @@ def test_every_line_counts_once_although_everything_is_killed_at_once(
             running = everything.start()
         wait_until(lambda: deploy_tool.hits, timeout_s=120, what="a rollback")
         shop.stop()
-        wait_until(lambda: _counted(running) == shop.written, timeout_s=120, what=str(shop.written))
+        wait_for_all(running, shop)
         time.sleep(3)  # what came twice would come now
-        assert _counted(running) == shop.written
+        assert counted(running) == shop.written
     finally:
         everything.stop()
         everything.kill()
@@ -219,3 +81,55 @@ def test_every_line_counts_once_although_everything_is_killed_at_once(
     assert len(rollbacks) == 1
     lines = sum(shop.written.values())
     fault_table("everything at once", rounds, f"{lines} lines: 0 lost, 0 twice; one rollback")
+
+
+def test_memory_and_lag_stay_bounded_for_half_an_hour(
+    state: Path,
+    receiver: MakeReceiver,
+    fault_seed: int,
+    fault_rounds: Callable[[int], int],
+    fault_table: FaultTable,
+) -> None:
+    """As many minutes as there are rounds, at a steady load; the counts are exact at the end."""
+    minutes = fault_rounds(30)
+    everything = Everything(state, arguments(state, receiver(lambda _: (200, {})).url))
+    shop = Shop(state / "shop", fault_seed, SOAK_PER_S)
+    running = everything.start()
+    shop.start()
+    try:
+        sizes = _memory(everything, minutes * 60)
+        shop.stop()
+        wait_for_all(running, shop)
+    finally:
+        everything.stop()
+        everything.kill()
+    slopes = {name: _mib_an_hour(of_one, minutes * 60) for name, of_one in sizes.items()}
+    found = ", ".join(f"{name} {slope:+.1f}" for name, slope in sorted(slopes.items()))
+    lines = sum(shop.written.values())
+    fault_table(
+        f"soak, {SOAK_PER_S} lines/s", f"{minutes} min", f"{lines} lines exact; MiB/h: {found}"
+    )
+
+
+def _memory(everything: Everything, seconds: float) -> dict[str, list[float]]:
+    """Resident MiB of each of our processes, every five seconds."""
+    ours = {
+        process: next((word for word in process.cmdline()[3:4]), "")
+        for process in everything.processes()
+        if "coalmine" in process.cmdline()[2:3]
+    }
+    sizes: dict[str, list[float]] = {name: [] for name in ours.values() if name != "up"}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(5)
+        for process, name in ours.items():
+            if name in sizes and psutil.pid_exists(process.pid):
+                sizes[name].append(process.memory_info().rss / 2**20)
+    return sizes
+
+
+def _mib_an_hour(sizes: list[float], seconds: float) -> float:
+    """Slope of a straight line through what was seen after the warm-up."""
+    seen = sizes[round(WARM_UP * len(sizes)) :]
+    hours = seconds / 3600 * len(seen) / len(sizes)
+    return float(np.polyfit(np.linspace(0, hours, len(seen)), seen, 1)[0])

@@ -60,6 +60,8 @@ class Content:
 class FileModel(RuleBasedStateMachine):
     """Does to files what services and logrotate do, stops and starts the agent meanwhile."""
 
+    handles = 0
+
     def __init__(self) -> None:
         super().__init__()
         self._temporary = tempfile.TemporaryDirectory(prefix="coalmine-model-")
@@ -78,9 +80,14 @@ class FileModel(RuleBasedStateMachine):
         self.moved_unseen: list[tuple[Path, Content]] = []
         self.counted = 0
 
-    @initialize(globs=st.sampled_from([["*.log"], ["*.log*"]]), records=st.sampled_from([2, 1000]))
-    def begin(self, globs: list[str], records: int) -> None:
-        """An agent that has looked once, at an empty folder."""
+    @initialize(
+        globs=st.sampled_from([["*.log"], ["*.log*"]]),
+        records=st.sampled_from([2, 1000]),
+        handles=st.sampled_from([12, 1000]),
+    )
+    def begin(self, globs: list[str], records: int, handles: int) -> None:
+        """An agent that has looked once, at an empty folder; it may open half of ``handles``."""
+        FileModel.handles = handles
         source = {
             "paths": [str(self.folder / glob) for glob in globs],
             "kind": "logs",
@@ -241,9 +248,9 @@ class FileModel(RuleBasedStateMachine):
             if log not in self.at:  # nothing there points to what rotation made of it
                 self._cut(content, is_known=False)
         self._append(self.folder / "a.log", 1, 0)  # a fresh line still flows
-        for _ in range(4):
+        for _ in range(8):
             self.look()
-            self.rig.clock.advance(1)
+            self.rig.clock.advance(12)
         self.deliver(is_noted=True)
         written = {number for content in self.everything for number in content.lines}
         times = Counter(self.arrived)
