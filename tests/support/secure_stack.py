@@ -12,6 +12,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import yaml
+
 from coalmine.stack.cache import Cache, cache_directory
 from coalmine.stack.elasticsearch_server import ElasticsearchServer
 from coalmine.stack.kafka_server import KafkaServer
@@ -142,7 +144,8 @@ class SecureElasticsearch(ElasticsearchServer):
         roles = [f"superuser:{self.user}\n", *(f"{name}:{name}\n" for name in ROLES)]
         (config / "users").write_text("".join(users), encoding="utf-8")
         (config / "users_roles").write_text("".join(roles), encoding="utf-8")
-        (config / "roles.yml").write_text(json.dumps(ROLES), encoding="utf-8")
+        # in blocks: its reader takes each line that begins at the margin for a new role
+        (config / "roles.yml").write_text(yaml.safe_dump(ROLES), encoding="utf-8")
 
     def _answers(self) -> bool:
         try:
