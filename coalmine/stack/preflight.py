@@ -50,7 +50,7 @@ async def _connect(settings: KafkaSettings, address: str) -> None:
             sasl_plain_password=settings.password.reveal(),
         )
     except ssl.SSLError as error:
-        raise _distrust(error, f"Kafka at {address}", "COALMINE_KAFKA") from error
+        raise _distrust(str(error), f"Kafka at {address}", "COALMINE_KAFKA") from error
     except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
         expected = f"Kafka at {address} refuses the user {settings.user!r} or the password: {error}"
         raise ConfigError("COALMINE_KAFKA_USER", expected) from error
@@ -81,15 +81,16 @@ def check_elasticsearch(settings: ElasticsearchSettings) -> None:
         raise ConfigError(name, f"Elasticsearch at {settings.url} refuses it") from error
     except TlsError as error:
         what = f"Elasticsearch at {settings.url}"
-        raise _distrust(error, what, "COALMINE_ELASTICSEARCH") from error
+        # the client says no more than "TLS error" itself: its causes tell
+        detail = " ".join(map(str, (error.message, *error.errors)))
+        raise _distrust(detail, what, "COALMINE_ELASTICSEARCH") from error
     except (elasticsearch.ApiError, elasticsearch.TransportError):
         return
     finally:
         client.close()
 
 
-def _distrust(error: Exception, what: str, variable: str) -> ConfigError:
-    detail = str(error)
+def _distrust(detail: str, what: str, variable: str) -> ConfigError:
     if "certificate verify failed" not in detail:
         return ConfigError(variable, f"{what} does not speak TLS as we do: {detail}")
     reason = detail.partition("certificate verify failed: ")[2].partition(" (_ssl")[0]

@@ -52,15 +52,11 @@ def _holds(data: bytes, word: bytes) -> bool:
 BASELINE_REQUESTS, REQUESTS = 1000, 3000
 
 
-def plant(folder: Path, planted: Planted, service: str, now_ms: int) -> str:
-    """Write logs, crash files and an access log full of secrets, half a minute of them.
-
-    Returns:
-        What is still to be appended to ``events.log``: the requests since the canary began.
-    """
-    lines = [event(service, n, now_ms - 30_000 + n * 10, planted) for n in range(REQUESTS)]
-    before, since = lines[:BASELINE_REQUESTS], lines[BASELINE_REQUESTS:]
-    (folder / "events.log").write_text("\n".join([*before, ""]), encoding="utf-8")
+def plant(folder: Path, planted: Planted, service: str, now_ms: int) -> None:
+    """Write logs, crash files and an access log full of secrets; only the baseline's requests."""
+    (folder / "events.log").write_text(
+        requests(range(BASELINE_REQUESTS), service, now_ms, planted), encoding="utf-8"
+    )
     (folder / "bad.log").write_text(
         f"not json, token={planted.word('dead letter')}\n"
         f'{{"time": "half", "mail": "{planted.word("dead letter mail")}@example.com"}}\n',
@@ -68,7 +64,13 @@ def plant(folder: Path, planted: Planted, service: str, now_ms: int) -> str:
     )
     (folder / "app.log").write_text("\n".join([*messages(planted), ""]), encoding="utf-8")
     (folder / "crash.log").write_text(trace(planted), encoding="utf-8")
-    return "\n".join([*since, ""])
+
+
+def requests(numbers: range, service: str, now_ms: int, planted: Planted) -> str:
+    """Lines of requests, a hundred in a second, the last of them now."""
+    start = now_ms - 10 * len(numbers)
+    lines = [event(service, n, start + 10 * i, planted) for i, n in enumerate(numbers)]
+    return "\n".join([*lines, ""])
 
 
 def event(service: str, number: int, time: int, planted: Planted) -> str:
