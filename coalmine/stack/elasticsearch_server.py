@@ -108,8 +108,10 @@ class ElasticsearchServer(LocalServer):
     def _answers(self) -> bool:
         """Whether it is this very server that answers: another may have taken the port first."""
         health = self._get("/_cluster/health?wait_for_status=yellow&timeout=2s")
-        is_well = health.get("status") in ("yellow", "green")
-        return is_well and self._get("/").get("name") == self._node
+        if health.get("status") not in ("yellow", "green"):
+            return False
+        nodes = self._get("/_nodes/_local?filter_path=nodes.*.name").get("nodes", {})
+        return {"name": self._node} in nodes.values()
 
     def _get(self, path: str) -> dict[str, Any]:
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=3)
