@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 
 from contracts import topics
 from contracts.errors import InvalidRecord
@@ -39,11 +40,19 @@ def expected_documents(kafka: KafkaSettings, service: str) -> Documents:
 
 
 def stored_documents(client: Elasticsearch, service: str, *, refresh: bool = True) -> Documents:
-    """Every document of a service, whatever its kind; a red index would keep a refresh waiting."""
-    if refresh:
-        client.indices.refresh(index="coalmine-*", ignore_unavailable=True)
+    """Every document of a service, whatever its kind; a red index would keep a refresh waiting.
+
+    None while no shard answers: what is asked again and again will find them later.
+    """
     query = {"term": {"service.name": service}}
-    found = client.search(index="coalmine-*", query=query, size=10_000)
+    try:
+        if refresh:
+            client.indices.refresh(index="coalmine-*", ignore_unavailable=True)
+        found = client.search(index="coalmine-*", query=query, size=10_000)
+    except ApiError as error:
+        if error.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        return {}
     return {(hit["_index"], hit["_id"]): hit["_source"] for hit in found["hits"]["hits"]}
 
 
