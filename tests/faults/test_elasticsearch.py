@@ -185,6 +185,10 @@ def indexer(
         ["indexer", "--state", str(directory)], environment, directory / "indexer.log"
     )
     process.start()
+    # an index that a fault makes before would have no mapping
+    names = [f"{indices.PREFIX}-{kind.name}" for kind in indices.ALL]
+    templates = cluster.client.indices.exists_index_template
+    wait_until(lambda: all(templates(name=name) for name in names), timeout_s=60)
     yield process
     process.stop()
 
