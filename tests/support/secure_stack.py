@@ -77,7 +77,11 @@ class SecureKafka(KafkaServer):
     def __init__(self, folder: Path, authority: Authority) -> None:
         super().__init__(folder, cache=Cache(cache_directory()), user=server_user())
         self.authority = authority
-        self.secure_port, self.expired_port = free_port(), free_port()
+        # a port that nobody listens on yet may be given twice
+        taken = {self.port, self._inner_port}
+        while len(taken) < 4:
+            taken.add(free_port())
+        self.secure_port, self.expired_port = taken - {self.port, self._inner_port}
         self._pems = {
             "pem": authority.certificate("kafka"),
             "expired": authority.certificate("expired", days=-1),
