@@ -21,9 +21,8 @@ from contracts.results import (
     Decision,
     DecisionAction,
     Delivery,
-    Outcome,
-    RelativeRisk,
 )
+from tests.support.alerting import decision_of
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqrTwjU"
 NOW_MS = 1_795_472_520_123
@@ -90,24 +89,15 @@ def endpoint(**changes: Any) -> Endpoint:
 
 def decision(**changes: Any) -> Decision:
     """A rollback of checkout 1.5.0, decided at ``NOW_MS``, alive for a minute."""
-    fields: dict[str, Any] = {
+    fixed: dict[str, Any] = {
+        "service": "checkout",
         "id": "checkout/1.5.0/canary/rollback",
         "time": NOW_MS,
         "processed_time": NOW_MS,
         "expires_at": NOW_MS + 60_000,
-        "service": "checkout",
         "rollout": "checkout/1.5.0",
-        "canary": "1.5.0",
-        "baseline": "1.4.2",
-        "phase": "canary",
-        "action": DecisionAction.ROLLBACK,
-        "outcome": Outcome.REGRESSED,
-        "reason": "errors are 3.1 times as frequent",
-        "guilty_metric": "error_rate",
-        "relative_risk": RelativeRisk(estimate=3.1, lower=1.4, upper=6.8),
-        "evidence_log10": 2.31,
     }
-    return Decision(**{**fields, **changes})
+    return decision_of(**{**fixed, **changes})
 
 
 def parts(
