@@ -60,11 +60,15 @@ class Service:
     def settle(self, written: int) -> None:
         """Let a last, undisturbed agent catch up; then a fresh line must still flow."""
         with self.agent() as agent:
-            wait_until(lambda: is_all_acknowledged(self.state, self.logs), 60)
-            with self.log.open("ab") as file:
-                file.write(line_of(self.name, written, time.time_ns() // 1_000_000))
-            wait_until(lambda: is_all_acknowledged(self.state, self.logs), 60)
-            assert agent.stop() == 0
+            self.finish(agent, written)
+
+    def finish(self, agent: AgentProcess, written: int) -> None:
+        """Let this agent catch up, ship a fresh line, and end."""
+        wait_until(lambda: is_all_acknowledged(self.state, self.logs), 60)
+        with self.log.open("ab") as file:
+            file.write(line_of(self.name, written, time.time_ns() // 1_000_000))
+        wait_until(lambda: is_all_acknowledged(self.state, self.logs), 60)
+        assert agent.stop() == 0
 
     def finding(self, written: int) -> tuple[Finding, int]:
         """What arrived behind the fences, and how many repetitions reached Kafka before them."""
