@@ -57,7 +57,8 @@ def behind_proxy(broker: ProxiedKafka, tmp_path: Path) -> Service:
     name = unique("behind-proxy")
     environment = {"COALMINE_KAFKA": broker.proxy.address}
     folder = tmp_path / name
-    return Service(folder, Rotation.RENAME, environment, broker.settings, name, folder / "state")
+    state, as_shipped = folder / "state", "500ms"
+    return Service(folder, Rotation.RENAME, environment, broker.settings, name, state, as_shipped)
 
 
 def one_outage(fault: Callable[[], None], arrivals: Arrivals, memory: Memory) -> Outage:

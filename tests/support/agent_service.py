@@ -32,6 +32,8 @@ class Service:
     name: str
     state: Path
     """The agent's state_dir."""
+    max_age: str = "100ms"
+    """Of a batch; shorter than an agent's own half second, so that a kill finds many of them."""
 
     @property
     def log(self) -> Path:
@@ -51,7 +53,7 @@ class Service:
             {
                 "agent": self.name,
                 "state_dir": str(self.state),
-                "batch": {"max_age": "100ms"},
+                "batch": {"max_age": self.max_age},
                 "files": [{"paths": [str(self.log)], "idle_flush": "2s"}],
             },
         )
