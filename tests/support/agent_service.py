@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from tests.integration.ingest.agent_process import (
     is_all_acknowledged,
     write_config,
 )
-from tests.support.log_writer import Rotation, line_of
+from tests.support.log_writer import LogWriter, Rotation, line_of
 from tests.support.oracle import Finding, judge
 from tests.support.waiting import wait_until
 
@@ -58,6 +59,20 @@ class Service:
             },
         )
         return AgentProcess(config, self.environment, self.folder / "agent.log", program)
+
+    def write_while_killed(self, chosen: random.Random, kills: int) -> int:
+        """The agent lives 0.6 to 2.5 s and is away up to 0.8 s, so often; gives the lines."""
+        with self.agent() as agent:
+            agent.wait_for("agent_started")
+            with LogWriter(self.log, self.name, self.rotation) as writer:
+                for _ in range(kills):
+                    time.sleep(chosen.uniform(0.6, 2.5))
+                    agent.kill()
+                    time.sleep(chosen.uniform(0.05, 0.8))
+                    agent = self.agent()  # noqa: PLW2901 - the next life
+                written = writer.stop()
+                agent.kill()
+        return written
 
     def settle(self, written: int) -> None:
         """Let a last, undisturbed agent catch up; then a fresh line must still flow."""
