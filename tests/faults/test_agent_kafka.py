@@ -33,7 +33,7 @@ class Outage(NamedTuple):
     """What one fault did to the agent."""
 
     going_on_s: float
-    """From its end until the next batch of the agent is in Kafka."""
+    """From its end until batches come again: the second, as one may have been on its way."""
     fresh_s: float
     """From its end until a line that was written after it is in Kafka: all others are, too."""
     before_mib: float
@@ -66,7 +66,10 @@ def one_outage(fault: Callable[[], None], arrivals: Arrivals, memory: Memory) ->
     before_mib = memory.begin()
     fault()
     over_s, over_ms = time.monotonic(), time.time_ns() // 1_000_000
-    going_on = arrivals.wait_for(lambda seen: seen.at_s >= over_s, "a batch after the fault")
+    first = arrivals.wait_for(lambda seen: seen.at_s >= over_s, "a batch after the fault")
+    going_on = arrivals.wait_for(
+        lambda seen: seen.at_s >= over_s and seen.seq > first.seq, "another batch"
+    )
     fresh = arrivals.wait_for(lambda seen: seen.newest_ms >= over_ms, "a line after the fault")
     return Outage(
         going_on_s=going_on.at_s - over_s,

@@ -27,6 +27,7 @@ class Arrival(NamedTuple):
 
     at_s: float
     """Monotonic."""
+    seq: int
     newest_ms: int
     """The latest time that a line of it carries."""
 
@@ -63,7 +64,8 @@ class Arrivals(_Watch):
 
     def run(self) -> None:
         """Thread body."""
-        options = {"fetch_max_wait_ms": 50, "reconnect_backoff_max_ms": 100}
+        # checksums in Python would hold up the proxy, which runs in this process
+        options = {"fetch_max_wait_ms": 50, "reconnect_backoff_max_ms": 100, "check_crcs": False}
         topic = TELEMETRY[RecordKind.EVENTS].name
         with closing(KafkaConsumer(**self._settings.client_options(), **options)) as consumer:
             parts = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
@@ -71,11 +73,15 @@ class Arrivals(_Watch):
             consumer.seek_to_end(*parts)
             while not self._stopping.is_set():
                 for messages in consumer.poll(timeout_ms=100).values():
-                    self.seen += [
-                        Arrival(time.monotonic(), _newest_ms(message))
-                        for message in messages
-                        if dict(message.headers).get(arrow.AGENT_HEADER) == self._agent
-                    ]
+                    self.seen += filter(None, map(self._arrival, messages))
+
+    def _arrival(self, message: Any) -> Arrival | None:
+        headers = dict(message.headers)
+        if headers.get(arrow.AGENT_HEADER) != self._agent:
+            return None
+        times = arrow.decode(RecordKind.EVENTS, message.value).column("time")
+        newest_ms = int(pc.max(times).cast("int64"))
+        return Arrival(time.monotonic(), int(headers[arrow.SEQ_HEADER]), newest_ms)
 
     def wait_for(self, is_it: Callable[[Arrival], bool], what: str) -> Arrival:
         """The first batch that is the one, once it is there."""
@@ -111,7 +117,3 @@ class Memory(_Watch):
         """Look for a new peak from now on; what it is now."""
         self.peak_mib = now = self.now_mib()
         return now
-
-
-def _newest_ms(message: Any) -> int:
-    return int(pc.max(arrow.decode(RecordKind.EVENTS, message.value).column("time")).cast("int64"))
