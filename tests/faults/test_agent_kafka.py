@@ -85,20 +85,21 @@ def suffer(
 ) -> tuple[list[Outage], int]:
     """One fault after the other while the service writes; also gives the lines written."""
     outages: list[Outage] = []
-    with (
-        service.agent() as agent,
-        Arrivals(service.settings, service.name) as arrivals,
-        LogWriter(service.log, service.name, service.rotation) as writer,
-        Memory(agent.pid) as memory,
-    ):
-        arrivals.wait_for(lambda _: True, "a first batch")
-        time.sleep(warm_up_s)
-        for fault in faults:
-            outages.append(one_outage(fault, arrivals, memory))
-            print(outages[-1], flush=True)
-            time.sleep(chosen.uniform(0, 3))
-        written = writer.stop()
-        service.finish(agent, written)
+    with service.agent() as agent, Arrivals(service.settings, service.name) as arrivals:
+        # what is rotated before an agent's first look is history
+        agent.wait_for("agent_started")
+        with (
+            LogWriter(service.log, service.name, service.rotation) as writer,
+            Memory(agent.pid) as memory,
+        ):
+            arrivals.wait_for(lambda _: True, "a first batch")
+            time.sleep(warm_up_s)
+            for fault in faults:
+                outages.append(one_outage(fault, arrivals, memory))
+                print(outages[-1], flush=True)
+                time.sleep(chosen.uniform(0, 3))
+            written = writer.stop()
+            service.finish(agent, written)
     return outages, written + 1
 
 
