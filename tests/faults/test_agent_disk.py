@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import FaultTable
+from tests.integration.ingest.agent_process import is_all_acknowledged
 from tests.support.agent_rig import Rig, append
 from tests.support.agent_service import Service
 from tests.support.log_writer import Rotation, line_of
 from tests.support.small_disk import SmallDisk
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -52,6 +54,8 @@ def test_a_disk_that_fails_for_a_while(
         agent.wait_for("agent_started")
         for turn, (begin, end) in enumerate(FAULTS.values(), start=1):
             write(500)
+            # what Kafka takes while the disk is being filled would leave room on it
+            wait_until(lambda: is_all_acknowledged(made.state, made.logs), 30)
             begin(small_disk)
             write(500)
             agent.wait_for("reading_waits", turn)
