@@ -227,12 +227,18 @@ def numbers(column: pa.Array, null: float | None = None) -> npt.NDArray[Any]:
         null: stands for a null; a column that has some needs it.
     """
     if column.null_count:
-        column = column.fill_null(null)
+        return np.where(numbers(column.is_valid()), numbers(_without_nulls(column)), null)
     if pa.types.is_timestamp(column.type):
         column = column.view(pa.int64())
     if pa.types.is_boolean(column.type):
         return np.from_dlpack(column.cast(pa.uint8())).view(np.bool_)
     return np.from_dlpack(column)
+
+
+def _without_nulls(column: pa.Array) -> pa.Array:
+    """The same values, and whatever stands where there are none."""
+    buffers = [None, *column.buffers()[1:]]
+    return pa.Array.from_buffers(column.type, len(column), buffers, offset=column.offset)
 
 
 def records_from_batch(kind: RecordKind, batch: pa.RecordBatch) -> list[Record]:

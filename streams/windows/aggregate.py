@@ -194,22 +194,27 @@ def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None)
     return _Groups(of_row, [s or UNKNOWN for s in labels["service"]], cells)
 
 
-def _codes(column: pa.Array) -> Coded:
-    """Codes (n,) and their values; null becomes the empty string."""
-    values = [value or "" for value in column.dictionary.to_pylist()]
+def _codes(column: pa.Array, missing: str = "") -> Coded:
+    """Codes (n,) and their values, each once; ``missing`` stands for null and empty ones."""
+    values = [value or missing for value in column.dictionary.to_pylist()]
     codes = arrow.numbers(column.indices, null=len(values)).astype(np.int64)
-    return codes, [*values, ""] if column.indices.null_count else values
+    if column.indices.null_count:
+        values.append(missing)
+    known = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    if len(known) < len(values):
+        codes = np.array([known[value] for value in values])[codes]
+    return codes, list(known)
 
 
 def _fill_events(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
-    names, values = _codes(batch.column("name"))
+    names, values = _codes(batch.column("name"), UNKNOWN)
     bad = np.flatnonzero(~arrow.numbers(batch.column("ok"), null=True))
     sizes = arrow.numbers(batch.column("size_bytes"), null=0)
     status = arrow.numbers(batch.column("status"), null=0)
     ids = _ids_of(batch, wanted)
     used = np.flatnonzero(np.bincount(names)).tolist()
     for code in used:
-        name = values[code] or UNKNOWN
+        name = values[code]
         rows = _EVERY if len(used) == 1 else np.flatnonzero(names == code)
         bad_rows = bad[names[bad] == code]
         groups.add_rows(name, rows)
@@ -272,9 +277,9 @@ def _fill_crashes(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit
 
 def _fill_logs(groups: _Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
     groups.add_rows("log", _EVERY)
-    severities, values = _codes(batch.column("severity"))
+    severities, values = _codes(batch.column("severity"), UNKNOWN)
     for code in np.flatnonzero(np.bincount(severities)).tolist():
-        groups.add_rows(f"log.{values[code] or UNKNOWN}", np.flatnonzero(severities == code))
+        groups.add_rows(f"log.{values[code]}", np.flatnonzero(severities == code))
 
 
 def _fill_hosts(groups: _Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
