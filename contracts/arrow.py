@@ -216,7 +216,7 @@ def joined(
     return whole
 
 
-def numbers(column: pa.Array, null: float | None = None) -> npt.NDArray[Any]:
+def numbers(column: pa.Array, null: float = 0) -> npt.NDArray[Any]:
     """The values of a column of numbers, times or booleans, (n,), to be read only.
 
     Most often they are not copied. ``to_numpy`` would load pandas: a second of a worker's first
@@ -224,7 +224,7 @@ def numbers(column: pa.Array, null: float | None = None) -> npt.NDArray[Any]:
 
     Args:
         column: n values.
-        null: stands for a null; a column that has some needs it.
+        null: stands for a null.
     """
     if column.null_count:
         return np.where(numbers(column.is_valid()), numbers(_without_nulls(column)), null)
