@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from contracts.errors import InvalidRecord
@@ -190,15 +193,52 @@ def decode(kind: RecordKind, payload: bytes) -> pa.RecordBatch:
         raise InvalidRecord("not an arrow batch", str(error)[:200]) from error
     if not batch.schema.equals(schemas[kind]):
         raise InvalidRecord("unknown schema", f"expected {schema_name(kind)}")
+    if batch.column("time").null_count:
+        raise InvalidRecord("no time", "null")
     return batch
 
 
-def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """The records of batches of one kind, at least one, in order, as one batch."""
+def joined(
+    batches: Sequence[pa.RecordBatch], columns: Sequence[str] | None = None
+) -> pa.RecordBatch:
+    """The records of batches of one kind, at least one, in order, as one batch.
+
+    Args:
+        batches: of any sizes.
+        columns: those that are needed; all if not given.
+    """
     if len(batches) == 1:
         return batches[0]
-    [whole] = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()
+    table = pa.Table.from_batches(batches)
+    if columns is not None:
+        table = table.select(columns)
+    [whole] = table.unify_dictionaries().combine_chunks().to_batches()
     return whole
+
+
+def numbers(column: pa.Array, null: float = 0) -> npt.NDArray[Any]:
+    """The values of a column of numbers, times or booleans, (n,), to be read only.
+
+    Most often they are not copied. ``to_numpy`` would load pandas: a second of a worker's first
+    message.
+
+    Args:
+        column: n values.
+        null: stands for a null.
+    """
+    if column.null_count:
+        return np.where(numbers(column.is_valid()), numbers(_without_nulls(column)), null)
+    if pa.types.is_timestamp(column.type):
+        column = column.view(pa.int64())
+    if pa.types.is_boolean(column.type):
+        return np.from_dlpack(column.cast(pa.uint8())).view(np.bool_)
+    return np.from_dlpack(column)
+
+
+def _without_nulls(column: pa.Array) -> pa.Array:
+    """The same values, and whatever stands where there are none."""
+    buffers = [None, *column.buffers()[1:]]
+    return pa.Array.from_buffers(column.type, len(column), buffers, offset=column.offset)
 
 
 def records_from_batch(kind: RecordKind, batch: pa.RecordBatch) -> list[Record]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,8 @@ def run_app(
     worker = faust.Worker(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     liveness = Liveness(app, loop, lag)
     loop.call_soon(liveness.start)
+    gc.collect()
+    gc.freeze()  # or the garbage collector goes through all that was loaded, again and again
     with serve(health, app.vitals, registry), contextlib.suppress(SystemExit):
         worker.execute_from_commandline()
     if error := worker.crash_reason or app.crash_reason:

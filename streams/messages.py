@@ -18,7 +18,7 @@ from contracts.policy import Policies
 from contracts.records import Crash, RecordKind
 from contracts.results import CrashGroupSighting, DeadLetter, Partial, Source
 from streams.crashes.sightings import sightings
-from streams.windows.aggregate import cells_of_batch
+from streams.windows.aggregate import COLUMNS, cells_of_batch
 
 log = structlog.get_logger()
 
@@ -162,8 +162,9 @@ def aggregate(
     agents, batches = read.batches()
     if not batches:
         return Aggregated([], read.sightings, read.dead_letters, 0)
-    codes = np.repeat(np.arange(len(agents)), [batch.num_rows for batch in batches])
-    batch = arrow.joined(batches)
+    numbers = {agent: number for number, agent in enumerate(dict.fromkeys(agents))}
+    codes = np.repeat([numbers[agent] for agent in agents], [b.num_rows for b in batches])
+    batch = arrow.joined(batches, COLUMNS[kind])
     first, last = messages[0], messages[-1]
     source = Source(
         topic=last.topic,
@@ -174,7 +175,7 @@ def aggregate(
     )
     partials = [
         Partial(service=service, source=source, sent_at=last.timestamp, cells=cells)
-        for service, cells in cells_of_batch(kind, batch, policies, (codes, agents)).items()
+        for service, cells in cells_of_batch(kind, batch, policies, (codes, list(numbers))).items()
     ]
     return Aggregated(partials, read.sightings, read.dead_letters, batch.num_rows)
 
@@ -219,7 +220,7 @@ class _Read:
 
     def _without_early(self, batch: pa.RecordBatch, message: Message) -> pa.RecordBatch:
         """Without the records from the future, which are set aside."""
-        times = batch.column("time").cast(pa.int64()).to_numpy(zero_copy_only=False)
+        times = arrow.numbers(batch.column("time"))
         limit = message.timestamp + MAX_AHEAD_MS
         if not len(times) or times.max() <= limit:
             return batch
