@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,10 @@ def _count(count: DeadLetterCount, messages: Sequence[Message], reasons: Sequenc
     Raises:
         TooManyDeadLetters: that was too much.
     """
-    for message in messages:
-        metrics.MESSAGES.labels(message.topic).inc()
-        metrics.LAG.handled(message)
+    for topic, number in Counter(message.topic for message in messages).items():
+        metrics.MESSAGES.labels(topic).inc(number)
+    for last in {(message.topic, message.partition): message for message in messages}.values():
+        metrics.LAG.handled(last)
     for reason in reasons:
         count.bad(reason)
     count.good(len(messages) - len(reasons))

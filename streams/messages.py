@@ -26,6 +26,10 @@ log = structlog.get_logger()
 STAGE = "streams.aggregate"
 
 
+NO_HEADERS: Mapping[str, bytes] = {}
+"""Shared by the messages that have none, as most foreign ones do."""
+
+
 class Message(NamedTuple):
     """What the cores need of a Kafka message; ``timestamp`` is its arrival, epoch milliseconds."""
 

@@ -37,13 +37,15 @@ def json_batches(path: Path, stream: io.BufferedReader, set_aside: SetAside) -> 
         texts = block.split(b"\n")
         lines = {n: text for n, text in enumerate(texts, before + 1) if text and not text.isspace()}
         reasons: dict[int, str] = {}
+        batches: list[Recorded] = []
         for kind, of_kind in _by_kind(block, lines).items():
             batch, refused = decode_all(kind, list(of_kind.values()))
             numbers = list(of_kind)
             reasons |= {numbers[row]: error.reason for row, error in refused.items()}
-            yield kind, batch
+            batches.append((kind, batch))
         for number, reason in sorted(reasons.items()):
             set_aside.add(reason, path, number)
+        yield from batches
         before += len(texts) - 1
 
 
