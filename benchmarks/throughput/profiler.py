@@ -43,7 +43,7 @@ _LAYERS = {
 }
 _KERNELS = ("numpy kernels", "Arrow kernels")
 _NOT_WORK = re.compile(
-    r"_find_and_load|warm_up|epoll_wait|pthread_cond|futex|\bpoll \(|select \(selectors"
+    r"_find_and_load|warm_up|_note_alive|epoll_wait|pthread_cond|futex|\bpoll \(|select \(selectors"
 )
 """Imports, the warm-up, and waiting that py-spy took for work."""
 _TOP = 25
