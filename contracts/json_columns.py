@@ -135,11 +135,8 @@ def _one_by_one(kind: RecordKind, payloads: Sequence[bytes], refused: Refused) -
 def _timed(rows: _Rows, refused: Refused) -> tuple[_Rows, Ints]:
     """The rows whose times can be used, and these times, (n,)."""
     values = [row[0] for row in rows.values]
-    try:
-        times = _times_ms(values)
-    except (pa.ArrowException, OverflowError):
-        times = np.array([-1])
-    if ((times >= 0) & (times < foreign.LATEST_MS)).all():
+    times = _times_ms(values)
+    if times is not None:
         return rows, times
     found = []
     for number, value in zip(rows.numbers.tolist(), values, strict=True):
@@ -150,17 +147,22 @@ def _timed(rows: _Rows, refused: Refused) -> tuple[_Rows, Ints]:
     return rows.without(refused), np.array(found, np.int64)
 
 
-def _times_ms(values: list[Any]) -> Ints:
+def _times_ms(values: list[Any]) -> Ints | None:
     """Epoch milliseconds of times that are all numbers, or all RFC 3339 with an offset.
 
-    Raises:
-        pa.ArrowException: they are not.
+    None where they are not, or where one is out of range: then each must be looked at.
     """
-    if not values or not isinstance(values[0], str):
-        return np.asarray(pa.array(values, pa.int64()))
-    moments = pa.array(values, pa.utf8()).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    # rounded as datetime.timestamp and parse_time_ms do it
-    return np.rint(np.asarray(moments) / 1e6 * 1000).astype(np.int64)
+    try:
+        if not values or not isinstance(values[0], str):
+            times = np.asarray(pa.array(values, pa.int64()))
+        else:
+            texts = pa.array(values, pa.utf8())
+            moments = np.asarray(texts.cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
+            # rounded as datetime.timestamp and parse_time_ms do it
+            times = np.rint(moments / 1e6 * 1000).astype(np.int64)
+    except (pa.ArrowException, OverflowError):
+        return None
+    return times if ((times >= 0) & (times < foreign.LATEST_MS)).all() else None
 
 
 def _fitting(kind: RecordKind, rows: _Rows, times: Ints, refused: Refused) -> list[pa.RecordBatch]:

@@ -127,7 +127,7 @@ def said(errors: dict[int, InvalidRecord]) -> dict[int, tuple[str, str]]:
     return {number: (error.reason, error.detail) for number, error in errors.items()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(RecordKind), st.data())
 def test_at_once_is_as_one_at_a_time(kind: RecordKind, data: st.DataObject) -> None:
     """The same objects are taken, with the same values; the others for the same reasons."""
@@ -180,5 +180,7 @@ def test_edges_are_refused_alone() -> None:
     batches, refused = one_at_a_time(RecordKind.EVENTS, payloads, arrivals_ms)
     assert [error.reason for error in found.refused.values()] == [reason for _, reason in EDGES]
     assert said(found.refused) == said(refused)
+    alone = [decode_all(RecordKind.EVENTS, [bad], [NOW]).refused[0] for bad, _ in EDGES]
+    assert [error.reason for error in alone] == [reason for _, reason in EDGES]
     assert found.batch.to_pylist() == [row for batch in batches for row in batch.to_pylist()]
     assert found.batch.column("ok").to_pylist()[: len(GOOD)] == [True, False, False, True, True]
