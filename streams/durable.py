@@ -6,7 +6,8 @@
 - its consumer long-polls for 1.5 s, which stalls busy partitions that share a broker with an idle
   one: 50 ms here;
 - after recovery it resumes partitions before it has found their committed offsets, and can lose
-  the message that is in a queue meanwhile: ``PromptConsumer.perform_seek`` stops the flow;
+  the message that is in a queue meanwhile; where nothing was committed yet it does not go back at
+  all: ``PromptConsumer.perform_seek`` stops the flow, and goes back everywhere;
 - its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
   process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
@@ -80,9 +81,19 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
 
         Faust resumes the partitions first, so that messages reach the queues while it still seeks;
         it then clears the queues, but remembers what stood in them as read: a message is lost.
+        And aiokafka leaves the partitions of which nothing is committed where they were read to.
         """
         self.stop_flow()
         await super().perform_seek()
+        is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
+        uncommitted = [
+            place
+            for place in self.assignment()
+            if is_for_agents(place.topic) and not self._committed_offset[place]
+        ]
+        if uncommitted:
+            for place, offset in (await self.earliest_offsets(*uncommitted)).items():
+                await self.seek(place, offset)
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         """What was fetched, each partition's messages as one: Faust's price is per message."""
