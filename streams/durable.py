@@ -38,12 +38,13 @@ from faust.transport.drivers import aiokafka as driver
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
-from streams.messages import Message
+from streams.messages import NO_HEADERS, Message
 
 FETCH_MAX_WAIT_MS = 50
 MAX_MESSAGE_BYTES = 8_000_000
 CRASH_WITHIN_S = 5.0
-POLL_MESSAGES = 1_000
+POLL_MESSAGES = 4_000
+"""JSON messages that are about as large as what is aggregated at once."""
 WAITING_STRETCHES = 8
 """How many stretches may wait for a stream agent: each has up to ``POLL_MESSAGES`` messages."""
 SESSION_S = 10.0
@@ -147,14 +148,15 @@ def _as_one(records: list[Any], read_to: int | None) -> Any:  # noqa: ANN401 - F
     first, last = records[0].offset, records[-1].offset
     whole = Stretch()
     whole.offsets = range(first if read_to is None else min(first, read_to + 1), last + 1)
+    topic, partition = records[0].topic, records[0].partition
     whole.messages = [
         Message(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            timestamp=record.timestamp,
-            headers=dict(record.headers),
-            value=record.value or b"",
+            topic,
+            partition,
+            record.offset,
+            record.timestamp,
+            dict(record.headers) if record.headers else NO_HEADERS,
+            record.value or b"",
         )
         for record in records
     ]
