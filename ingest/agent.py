@@ -21,6 +21,7 @@ from ingest.hosts import HostSampler
 from ingest.key_blocks import KeyBlocks
 from ingest.parsers.base import without_last_word
 from ingest.redact import Quoted, Redactor, redactor_of
+from ingest.rows import Rows
 from ingest.settings import AgentConfig, BatchSettings
 from ingest.source import Source
 from ingest.spool import Message, Spool
@@ -185,9 +186,9 @@ class Agent:
         # what stands in a file was written when the file was last changed, at the latest
         read_time = min(self._clock.now_ms(), file.modified_ms)
         parsed, crashes = source.parse(file.listed, lines, cut, read_time)
-        self._batch.add(source.config.kind.record_kind, parsed.records)
-        self._batch.add(RecordKind.CRASHES, crashes)
-        metrics.RECORDS.labels(source.config.kind.record_kind).inc(len(parsed.records))
+        self._batch.add(parsed.rows)
+        self._batch.add(crashes)
+        metrics.RECORDS.labels(source.config.kind.record_kind).inc(len(parsed.rows))
         metrics.RECORDS.labels(RecordKind.CRASHES).inc(len(crashes))
         metrics.IGNORED.inc(parsed.ignored)
         for index, reason, detail in parsed.rejected:
@@ -208,7 +209,7 @@ class Agent:
         size = sum(map(len, lines))
         self._batch.count += len(parsed.rejected)
         self._batch.cover(file.position(block.ends[until - 1]), size, self._clock.monotonic_s())
-        self._count(len(lines), size, len(parsed.records) + len(crashes), len(parsed.rejected))
+        self._count(len(lines), size, len(parsed.rows) + len(crashes), len(parsed.rejected))
         self.counters.ignored += parsed.ignored
         source.count(len(lines), parsed.rejected)
 
@@ -240,7 +241,7 @@ class Agent:
 
     def add_sample(self, sample: HostSample) -> None:
         """Take a sample of this machine into the batch."""
-        self._batch.add(RecordKind.HOSTS, [sample])
+        self._batch.add(Rows.of(RecordKind.HOSTS, [sample]))
         if self._batch.started_s is None:
             self._batch.started_s = self._clock.monotonic_s()
 

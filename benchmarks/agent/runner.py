@@ -63,6 +63,7 @@ def run(
     core: int,
     number: int,
     on_ready: OnReady | None = None,
+    on_done: Callable[[], None] | None = None,
 ) -> Run:
     """Run ``side`` on ``core`` and check what arrived.
 
@@ -73,6 +74,7 @@ def run(
         core: where its process is pinned.
         number: of this run; its folder, topic and agent are its own.
         on_ready: called with the process's id before the file appears.
+        on_done: called while the process still lives, after its time was taken.
     """
     name = f"run{number}-{side.name}"
     folder = broker.state_dir / name
@@ -94,6 +96,8 @@ def run(
         _wait(process, folder, lambda: _is_done(side, folder, len(log.text)))
         ended_s, cpu_s = time.time(), _cpu_s(process) - began_cpu_s
         sent_bytes = broker.bytes_of(topic) - sent_before
+        if on_done is not None:
+            on_done()
     finally:
         _end(process)
     found = _arrivals(side, broker, name)
