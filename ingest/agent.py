@@ -25,7 +25,7 @@ from ingest.rows import Rows
 from ingest.settings import AgentConfig, BatchSettings
 from ingest.source import Source
 from ingest.spool import Message, Spool
-from ingest.tail import TailedFile
+from ingest.tail import Block, TailedFile
 from ingest.watch import Reading, Watcher
 
 log = structlog.get_logger()
@@ -164,16 +164,18 @@ class Agent:
             # a full spool does not stop this block: it is in memory already, and bounded
             if not self._is_waiting:
                 room = max(1, self._limits.max_records - self._batch.count)
-                until = self._cut_by_bytes(block.lines, at, min(at + room, until))
+                until = self._cut_by_bytes(block, at, min(at + room, until))
             self._take_piece(reading, at, until)
             at = until
             if self._is_full() and not self._is_waiting:
                 self._flush()
 
-    def _cut_by_bytes(self, lines: Sequence[bytes], at: int, until: int) -> int:
+    def _cut_by_bytes(self, block: Block, at: int, until: int) -> int:
         room = self._limits.max_bytes - self._batch.bytes_read
+        if block.ends[until - 1] - block.start_of(at) <= room:
+            return until  # even with newlines and what was passed over
         for index in range(at, until):
-            room -= len(lines[index])
+            room -= len(block.lines[index])
             if room < 0:
                 return max(at + 1, index)
         return until
@@ -193,7 +195,7 @@ class Agent:
         metrics.IGNORED.inc(parsed.ignored)
         for index, reason, detail in parsed.rejected:
             metrics.DEAD_LETTERS.labels(metrics.reason_label(reason)).inc()
-            start = block.ends[at + index - 1] if at + index else block.start
+            start = block.start_of(at + index)
             self._batch.dead_letters.append(
                 dead_letter(
                     agent=self._agent,

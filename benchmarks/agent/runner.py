@@ -108,7 +108,7 @@ def run(
         lines=log.lines,
         size_bytes=len(log.text),
         seconds=(ended_s if side.is_floor else found.last_ms / 1000) - began_s,
-        cpu_s=cpu_s,
+        cpu_s=max(cpu_s, 0.01),  # the kernel counts in hundredths
         messages=found.messages,
         sent_bytes=sent_bytes,
         difference="" if side.is_floor else arrivals.difference(found.records, log.records),
