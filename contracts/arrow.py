@@ -137,9 +137,7 @@ def batch_from_columns(kind: RecordKind, columns: Sequence[Any]) -> pa.RecordBat
     """
     schema = schemas[kind]
     try:
-        arrays = [
-            _array(column, field.type) for field, column in zip(schema, columns, strict=True)
-        ]
+        arrays = [_array(column, field.type) for field, column in zip(schema, columns, strict=True)]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise InvalidRecord("value does not fit its column", str(error)) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

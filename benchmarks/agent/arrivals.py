@@ -53,7 +53,7 @@ def of_agent(broker: Broker, shape: str, agent: str) -> Arrivals:
 
 
 def _requests(shape: str, columns: dict[str, list[Any]]) -> Iterator[Request]:
-    times = (int(round(time.timestamp() * 1000)) for time in columns["time"])
+    times = (round(time.timestamp() * 1000) for time in columns["time"])
     nothing = [None] * len(columns["time"])
     return map(
         Request,

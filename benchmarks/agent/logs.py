@@ -12,7 +12,7 @@ from benchmarks.throughput import events
 from benchmarks.throughput.events import Columns
 
 BASE_MS = 1_795_428_000_000
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 _TRACEBACK = """Traceback (most recent call last):
   File "/srv/shop/cart.py", line 12, in total

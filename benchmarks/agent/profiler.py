@@ -1,6 +1,6 @@
 """Where the agent's CPU time goes, by layer and by function: py-spy on the real process.
 
-    python -m benchmarks.agent.profiler --side agent-json --lines 300000
+python -m benchmarks.agent.profiler --side agent-json --lines 300000
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from contracts.arrow import Record
 from contracts.records import RecordKind
@@ -34,7 +35,7 @@ class PlainParser:
             return parse_each(self._builder.kind, lines, record_of)
         n = len(lines)
         texts = [decode_text(line) for line in lines]
-        columns = {
+        columns: dict[str, Sequence[Any]] = {
             "time": [read_time] * n,
             "service": [labels.service] * n,
             "release": [labels.release] * n,

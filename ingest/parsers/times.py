@@ -104,7 +104,7 @@ def _rfc3339_ms(texts: Sequence[object]) -> list[int] | None:
     except (pa.ArrowInvalid, UnicodeEncodeError):
         return None
     times_ms = times.cast(pa.int64()).to_numpy() // 1_000_000
-    is_in_range = 0 <= times_ms.min() and times_ms.max() < _LATEST_MS
+    is_in_range = times_ms.min() >= 0 and times_ms.max() < _LATEST_MS
     found: list[int] = times_ms.tolist()
     return found if is_in_range else None
 

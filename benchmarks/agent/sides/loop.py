@@ -16,9 +16,7 @@ from pathlib import Path
 import msgspec
 
 Send = Callable[[bytes], object]
-_COMBINED = re.compile(
-    r'\S+ \S+ (\S+) \[([^\]]+)\] "([^"]*)" (\d{3}) (\d+|-) "([^"]*)" "([^"]*)"'
-)
+_COMBINED = re.compile(r'\S+ \S+ (\S+) \[([^\]]+)\] "([^"]*)" (\d{3}) (\d+|-) "([^"]*)" "([^"]*)"')
 
 
 def tail(path: Path, lines: int) -> Iterator[bytes]:
