@@ -151,7 +151,7 @@ def as_text(measured: Figures) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     lines = [
-        "| side | lines | lines/s | MB/s | lines/CPU s | seconds | CPU s | B/line in Kafka | equal |",
+        "| side | lines | lines/s | MB/s | lines/CPU s | seconds | CPU s | B/line sent | equal |",
         "|---|---:|---:|---:|---:|---|---|---:|---|",
     ]
     for row in rows:
