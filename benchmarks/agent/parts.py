@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Mapping
 
-import msgspec
-
 from benchmarks.agent.logs import SHAPES, Log
+from contracts import config
 from ingest.parsers.base import Labels
 from ingest.parsers.factory import parser_for
 from ingest.settings import FileSource
@@ -24,7 +24,8 @@ def parse_rates(logs: Mapping[str, Log], rounds: int) -> dict[str, float]:
 
 def _rate(shape: str, log: Log, rounds: int) -> float:
     settings = {"paths": ["x"], **SHAPES[shape].source}
-    parser = parser_for(msgspec.convert(settings, FileSource, dec_hook=lambda type_, v: type_(v)))
+    # JSON is YAML
+    parser = parser_for(config.parse(json.dumps(settings), FileSource, source=shape))
     lines = log.text.splitlines()
     pieces = [lines[at : at + _BATCH] for at in range(0, len(lines), _BATCH)]
     rates = []
