@@ -138,17 +138,20 @@ def batch_from_columns(kind: RecordKind, columns: Sequence[Any]) -> pa.RecordBat
     """
     schema = schemas[kind]
     try:
-        arrays = [
-            pa.array(
-                map(_column_value, column) if pa.types.is_nested(field.type) else column,
-                type=field.type,
-                size=len(column),
-            )
-            for field, column in zip(schema, columns, strict=True)
-        ]
+        arrays = [_array(column, field.type) for field, column in zip(schema, columns, strict=True)]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise InvalidRecord("value does not fit its column", str(error)) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _array(column: Sequence[Any], type_: pa.DataType) -> pa.Array:
+    if pa.types.is_nested(type_):
+        return pa.array(map(_column_value, column), type=type_, size=len(column))
+    # most batches are of one service, release and host: no look at every value
+    if pa.types.is_dictionary(type_) and column and column.count(column[0]) == len(column):
+        codes = pa.array(np.zeros(len(column), np.int32))
+        return pa.DictionaryArray.from_arrays(codes, pa.array(column[:1], type_.value_type))
+    return pa.array(column, type=type_, size=len(column))
 
 
 def _column_value(value: object) -> object:
@@ -229,21 +232,30 @@ def _without_nulls(column: pa.Array) -> pa.Array:
 
 def records_from_batch(kind: RecordKind, batch: pa.RecordBatch) -> list[Record]:
     """The records of a batch as Python objects: for the few paths that need them one by one."""
-    columns = {
-        field.name: _times(batch.column(i)) if field.type == _TIME else batch.column(i).to_pylist()
+    columns = [
+        _times(batch.column(i)) if field.type == _TIME else batch.column(i).to_pylist()
         for i, field in enumerate(batch.schema)
-    }
+    ]
+    return records_from_columns(kind, columns)
+
+
+def records_from_columns(kind: RecordKind, columns: Sequence[Sequence[Any]]) -> list[Record]:
+    """The records of these values, one sequence (n,) for each column of ``kind``."""
     record_type = type_of_kind[kind]
-    names = list(columns)
+    names = schemas[kind].names
     records: list[Record] = []
-    for values in zip(*columns.values(), strict=True):
+    for values in zip(*columns, strict=True):
         fields = dict(zip(names, values, strict=True))
         if "frames" in fields:
-            fields["frames"] = [Frame(**f) for f in fields["frames"] or []]
+            fields["frames"] = [_frame(f) for f in fields["frames"] or []]
         if "attributes" in fields:
             fields["attributes"] = dict(fields["attributes"] or [])
         records.append(record_type(**fields))
     return records
+
+
+def _frame(value: Frame | dict[str, Any]) -> Frame:
+    return value if isinstance(value, Frame) else Frame(**value)
 
 
 def _times(column: pa.Array) -> list[int]:
