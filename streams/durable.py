@@ -7,7 +7,8 @@
   one: 50 ms here;
 - after recovery it resumes partitions before it has found their committed offsets, and can lose
   the message that is in a queue meanwhile; where nothing was committed yet it does not go back at
-  all: ``PromptConsumer.perform_seek`` stops the flow, and goes back everywhere;
+  all: ``PromptConsumer.perform_seek`` stops the flow, and goes back everywhere. Whatever comes
+  out of turn all the same is fetched again;
 - its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
   process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
@@ -32,6 +33,7 @@ from dataclasses import replace
 from typing import Any
 
 import faust
+import structlog
 from faust.tables.table import Table
 from faust.transport.drivers import aiokafka as driver
 
@@ -39,6 +41,8 @@ from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
 from streams.messages import NO_HEADERS, Message
+
+log = structlog.get_logger()
 
 FETCH_MAX_WAIT_MS = 50
 MAX_MESSAGE_BYTES = 8_000_000
@@ -76,6 +80,13 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
     def _new_consumer_thread(self) -> PromptConsumerThread:
         return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Faust has no types
+        super().__init__(*args, **options)
+        self._next: dict[Any, int] = {}
+        """Offset of the message of each partition that comes next."""
+        self._missing: dict[Any, int] = {}
+        """Where a partition was sought for messages that did not come."""
+
     async def perform_seek(self) -> None:
         """Seek to the committed offsets before any message is given out; recovery resumes the flow.
 
@@ -86,26 +97,41 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         self.stop_flow()
         await super().perform_seek()
         is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
-        uncommitted = [
-            place
-            for place in self.assignment()
-            if is_for_agents(place.topic) and not self._committed_offset[place]
-        ]
-        if uncommitted:
-            for place, offset in (await self.earliest_offsets(*uncommitted)).items():
+        places = [place for place in self.assignment() if is_for_agents(place.topic)]
+        starts = {p: self._committed_offset[p] for p in places if self._committed_offset[p]}
+        if uncommitted := [place for place in places if place not in starts]:
+            earliest = await self.earliest_offsets(*uncommitted)
+            for place, offset in earliest.items():
                 await self.seek(place, offset)
+            starts |= earliest
+        self._next = starts
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         """What was fetched, each partition's messages as one: Faust's price is per message."""
         records, active = await super()._wait_next_records(timeout)
         is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
-        fetched = {
-            place: [_as_one(found, self._read_offset[place])]
-            if found and is_for_agents(place.topic)
-            else found
-            for place, found in (records or {}).items()
-        }
+        fetched = {}
+        for place, found in (records or {}).items():
+            if not found or not is_for_agents(place.topic):
+                fetched[place] = found
+            elif await self._is_in_turn(place, found[0].offset):
+                fetched[place] = [_as_one(found, self._next.get(place))]
+                self._next[place] = found[-1].offset + 1
         return fetched, active
+
+    async def _is_in_turn(self, place: Any, first: int) -> bool:  # noqa: ANN401 - Faust has no types
+        """Whether no message before ``first`` is missing; sought for once, it is gone from the log.
+
+        What was fetched before a seek may come after it, and what was given out may have been
+        dropped: whoever counted the later messages would fence the earlier ones as known.
+        """
+        start = self._next.get(place, first)
+        if first <= start or self._missing.pop(place, None) == start:
+            return True
+        log.warning("fetched_out_of_turn", place=f"{place.topic}/{place.partition}", start=start)
+        self._missing[place] = start
+        await self.seek(place, start)
+        return False
 
     async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:  # noqa: ANN401 - Faust has no types
         """Nothing: what seems to be missing is inside a stretch, and acknowledged with it.
@@ -144,10 +170,10 @@ class Stretch(bytes):
     is_done: bool = False
 
 
-def _as_one(records: list[Any], read_to: int | None) -> Any:  # noqa: ANN401 - Faust has no types
+def _as_one(records: list[Any], start: int | None) -> Any:  # noqa: ANN401 - Faust has no types
     first, last = records[0].offset, records[-1].offset
     whole = Stretch()
-    whole.offsets = range(first if read_to is None else min(first, read_to + 1), last + 1)
+    whole.offsets = range(first if start is None else min(first, start), last + 1)
     topic, partition = records[0].topic, records[0].partition
     whole.messages = [
         Message(
@@ -245,7 +271,8 @@ class DurableTable(Table):  # type: ignore[misc]  # Faust has no types
         self.app.check_lease()
         record = _VERSION.pack(version) + value
         await self.send_changelog(partition, key, record)
-        self._set(key, record, partition)
+        if version >= self.version_of(key):  # or another worker had the key meanwhile
+            self._set(key, record, partition)
 
     def value_of(self, key: bytes) -> bytes | None:
         """The value of a key, if it has one."""

@@ -188,7 +188,8 @@ class Judging:
         self, service: bytes, state: ServiceState, encoded: bytes, message: Message
     ) -> None:
         await self._states.put(service, encoded, version=state.version, partition=message.partition)
-        self._decoded[service] = (state.version, state)
+        if self._states.version_of(service) == state.version:
+            self._decoded[service] = (state.version, state)
 
 
 def _decode(message: Message) -> Partial | RolloutCommand:
