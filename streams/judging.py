@@ -37,6 +37,8 @@ log = structlog.get_logger()
 
 STAGE = "streams.judge_rollouts"
 IDLE_AFTER_MS = 1_500
+SERVICES_AT_ONCE = 16
+"""So many wait for Kafka's acknowledgements together: one by one the last of many waits long."""
 _OUTPUT_TOPICS: dict[type[Output], Topic] = {
     Window: topics.WINDOWS,
     Verdict: topics.VERDICTS,
@@ -75,9 +77,11 @@ class Judging:
                 reasons.append(error.reason)
             else:
                 by_service.setdefault(heard.service, []).append((message, heard))
-        for service, of_service in by_service.items():
-            reasons += await self._judge(service, of_service)
-            await asyncio.sleep(0)  # heartbeats must go on
+        waiting = list(by_service.items())
+        for start in range(0, len(waiting), SERVICES_AT_ONCE):
+            some = waiting[start : start + SERVICES_AT_ONCE]
+            for found in await asyncio.gather(*(self._judge(*one) for one in some)):
+                reasons += found
         return reasons
 
     async def beat(self) -> None:

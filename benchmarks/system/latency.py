@@ -23,6 +23,7 @@ from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Annotated
+from urllib.request import urlopen
 
 import msgspec
 import typer
@@ -32,6 +33,7 @@ from kafka import KafkaProducer
 from benchmarks.system.figures import Row, at_most, publish, quantiles, say, spread
 from benchmarks.system.followed import Followed, aborted, follow, judged
 from benchmarks.system.shop import MARK, MARKS_AFTER_S, Written
+from coalmine.cli.state import Running
 from contracts import topics
 from contracts.results import DecisionAction, RolloutCommand, RolloutCommandAction
 from contracts.settings import KafkaSettings, kafka_settings
@@ -39,6 +41,7 @@ from tests.support.alerting import new_secret
 from tests.support.everything import Everything
 
 _SETTLE_S = 60.0
+_LATE = "coalmine_streams_late_records_total"
 Hits = dict[str, float]
 """Webhook id to the receiver's epoch milliseconds."""
 
@@ -66,13 +69,14 @@ def main(
             used = _cpu_of(everything)
             written = _drive(kafka, state, settings)
             used = {name: at - used.get(name, 0.0) for name, at in _cpu_of(everything).items()}
+            late = _late_records(running)
             say("reading what became of the marked lines")
             found = _settled(kafka, written)
             sent = aborted(kafka)
         finally:
             everything.stop()
             everything.kill()
-    rows = [*_rows(found, sent, hits), *_load(written, used)]
+    rows = [*_rows(found, sent, hits), late, *_load(written, used)]
     sys.exit(not publish("latency", settings, rows))
 
 
@@ -172,6 +176,13 @@ def _load(written: Written, used: dict[str, float]) -> Iterator[Row]:
     yield Row(what="lines written", value=written.lines / written.seconds, unit="/s")
     for part, cpu_s in sorted(used.items()):
         yield Row(what=f"CPU of {part}", value=100 * cpu_s / written.seconds, unit="% of a core")
+
+
+def _late_records(running: Running) -> Row:
+    """Records that came after their tick was judged: they counted in the next look."""
+    page = urlopen(f"http://127.0.0.1:{running.health['worker']}/metrics").read().decode()
+    late = next(line for line in page.splitlines() if line.startswith(_LATE))
+    return Row(what="records after their tick", value=float(late.split()[-1]))
 
 
 def _cpu_of(everything: Everything) -> dict[str, float]:

@@ -31,8 +31,9 @@ from streams.windows.tally import Arm, Tally
 
 TICK_MS = 1000
 WINDOW_S = 10
-WATERMARK_SLACK_MS = 500
-"""How far out of order one agent's records may be: it reads several files in turn."""
+WATERMARK_SLACK_MS = 250
+"""How far out of order one agent's records may be: it reads several files in turn, each some 150 ms
+after the last time. What is later still counts in the next look."""
 LATE_COUNTS_WITHIN_MS = 30_000
 KNOWN_AFTER_MS = 5_000
 """How much older a baseline must be than the release that autodetection takes for a canary."""
