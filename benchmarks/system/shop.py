@@ -1,12 +1,13 @@
 """Services that write access logs at a given rate, with marked lines whose way is followed.
 
 A program of its own: ``python -m benchmarks.system.shop DIRECTORY --events-per-s 20000 ...``. It
-writes until it gets SIGTERM, then prints the times of the marked lines as JSON. A canary joins each
-service after some seconds, the marked lines some seconds after it.
+marks lines until it gets SIGTERM, goes on without for some seconds, then prints the times of the
+marked lines as JSON. A canary joins each service after some seconds, the marked lines after it.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import sys
@@ -25,6 +26,8 @@ MARK = "mark"
 CANARY_SHARE = 0.2
 CANARY_AFTER_S = 8.0
 MARKS_AFTER_S = 14.0
+_GOES_ON_S = 5.0
+"""A line that comes late counts in the next look: there must be one."""
 _TURN_S = 0.01
 _TAILS = 5_000
 
@@ -52,7 +55,8 @@ class Arm:
         self.release = release
         self.per_s = per_s
         self.lines = 0
-        self._random = random.Random(f"{service}{release}")
+        # both releases do the same, or the rollout would soon be over
+        self._random = random.Random(service)
         self._tails = [self._tail() for _ in range(_TAILS)]
         self._log: BufferedWriter = (directory / f"{service}-{release}.log").open("ab")
 
@@ -90,7 +94,7 @@ class Arm:
 def write(
     directory: Path, services: int, per_s: float, marks_per_s: float, stopping: threading.Event
 ) -> Written:
-    """Write in short turns until told to stop."""
+    """Write in short turns until told to stop, and a little longer."""
     names = [f"shop-{number}" for number in range(services)]
     shares = {BASELINE: 1 - CANARY_SHARE, CANARY: CANARY_SHARE}
     arms = {
@@ -102,13 +106,15 @@ def write(
     chosen, began_s = random.Random(1), time.monotonic()
     since_s = {BASELINE: 0.0, CANARY: CANARY_AFTER_S}
     next_mark_s = MARKS_AFTER_S
-    while not stopping.is_set():
-        now_s = time.monotonic() - began_s
+    end_s = math.inf
+    while (now_s := time.monotonic() - began_s) < end_s:
+        if stopping.is_set() and math.isinf(end_s):
+            end_s = now_s + _GOES_ON_S
         for (_, release), arm in arms.items():
             due = int(max(0.0, now_s - since_s[release]) * arm.per_s) - arm.lines
             if due > 0:
                 arm.write(min(due, int(arm.per_s) + 1), _now_ms())
-        if now_s >= next_mark_s:
+        if now_s >= next_mark_s and math.isinf(end_s):
             for name in names:
                 arms[name, BASELINE].mark(_now_ms())
                 written.marks[name].append(_now_ms())
@@ -130,7 +136,7 @@ def main(
     events_per_s: Annotated[float, typer.Option(min=1)] = 20_000,
     marks_per_s: Annotated[float, typer.Option(min=0.1)] = 10,
 ) -> None:
-    """Write until SIGTERM."""
+    """Write until some seconds after SIGTERM."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     written = write(directory, services, events_per_s, marks_per_s, stopping)
