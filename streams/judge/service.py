@@ -42,6 +42,8 @@ MAX_AGENTS = 200
 """Beyond so many, those that were silent for an hour are forgotten."""
 
 Output = Window | Verdict | Decision
+_WindowKey = tuple[int, str, str]
+"""Start, release and arm."""
 
 
 class ReleaseState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -144,10 +146,12 @@ def apply_partial(
     state.fences[partial.source.place] = partial.source.offset
     state.heard_at = partial.sent_at
     wanted = {event_of(name) for metric in policy.metrics for name in (metric.of, metric.bad)}
+    windows = {(w.start, w.release, w.arm): w for w in state.windows}
     for cell in partial.cells:
         _fold_release(state, cell)
         state.labels.fold(cell, wanted)
-        _add_cell(state, cell, partial, policy)
+        _add_cell(state, cell, policy)
+        _window_of(state, windows, cell, partial).tally.add_counts(cell)
     _forget_silent_agents(state)
     if policy.autodetect and not _has_open_rollout(state):
         _autodetect(state, policy)
@@ -236,7 +240,7 @@ def _forget_silent_agents(state: ServiceState) -> None:
             forget_idle(release.agents, state.high_watermark)
 
 
-def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy) -> None:
+def _add_cell(state: ServiceState, cell: Cell, policy: Policy) -> None:
     release = state.releases.get(cell.release)
     if release is None:
         release = ReleaseState(first_seen=cell.last, last_seen=cell.last)
@@ -252,9 +256,8 @@ def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy)
         of_tick.setdefault(cell.release, Arm()).add_cell(cell)
     elif _counts_although_late(state, cell.tick):
         state.late.setdefault(cell.release, Arm()).add_cell(cell)
-    if state.rollout is not None:
+    if state.rollout is not None and state.rollout.has_late_reports:
         _add_to_cohorts(state.rollout, cell.tick, {cell.release: Arm.of_cells([cell])})
-    _window_of(state, cell, partial).tally.add_counts(cell)
 
 
 def _counts_although_late(state: ServiceState, tick: int) -> bool:
@@ -278,16 +281,20 @@ def _add_to_cohorts(rollout: RolloutState, tick: int, arms: dict[str, Arm]) -> N
         rollouts.add_cohort(rollout, tick, canary, baseline)
 
 
-def _window_of(state: ServiceState, cell: Cell, partial: Partial) -> WindowState:
+def _window_of(
+    state: ServiceState, known: dict[_WindowKey, WindowState], cell: Cell, partial: Partial
+) -> WindowState:
+    """The cell's window, out of ``known`` by its key, or a new one that joins both."""
     start = cell.tick - cell.tick % (WINDOW_S * 1000)
-    for window in reversed(state.windows):
-        if (window.start, window.release, window.arm) == (start, cell.release, cell.arm):
-            window.is_dirty = True
-            return window
+    key = (start, cell.release, cell.arm)
+    if window := known.get(key):
+        window.is_dirty = True
+        return window
     source = partial.source
     part = f"{source.topic}-{source.partition}-{source.offset}" if source else ""
     window = WindowState(start=start, release=cell.release, arm=cell.arm, part=part, tally=Tally())
     state.windows.append(window)
+    known[key] = window
     return window
 
 
