@@ -30,6 +30,7 @@ _GOES_ON_S = 5.0
 """A line that comes late counts in the next look: there must be one."""
 _TURN_S = 0.01
 _TAILS = 5_000
+_EVENTS_OF_SESSION = 10
 
 
 class Written(msgspec.Struct):
@@ -66,7 +67,13 @@ class Arm:
         tails = self._tails[start : start + count]
         while len(tails) < count:
             tails += self._tails[: count - len(tails)]
-        self._log.write(b"".join(b'{"time":%d%b' % (time_ms, tail) for tail in tails))
+        head = b'{"time":%d,"session.id":"%b-' % (time_ms, self.release.encode())
+        self._log.write(
+            b"".join(
+                b'%b%d"%b' % (head, number // _EVENTS_OF_SESSION, tail)
+                for number, tail in enumerate(tails, start=self.lines)
+            )
+        )
         self._log.flush()
         self.lines += count
 
@@ -86,7 +93,6 @@ class Arm:
             "http.route": f"/api/v1/resource-{chosen.randrange(30):02}/{{id}}",
             "http.response.status_code": 500 if chosen.random() < 0.01 else 200,
             "duration_ms": round(chosen.lognormvariate(3.5, 0.8), 2),
-            "user.id": f"user-{chosen.randrange(50_000):05}",
         }
         return b"," + msgspec.json.encode(fields)[1:] + b"\n"
 

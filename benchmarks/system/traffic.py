@@ -85,12 +85,17 @@ def messages(
         rows = first + np.sort(rng.integers(0, side_by_side * BATCH, BATCH))
         times = start_ms + (rows * 1000 / per_s).astype(np.int64)
         value = batch(shape, agent if by_host else None, times, rng)
-        headers = {
-            **_HEADERS,
-            arrow.AGENT_HEADER: f"agent-{agent}".encode(),
-            arrow.SEQ_HEADER: b"%d" % (number + 1),
-        }
-        yield Message("events", 0, number, int(times[-1]), headers, value)
+        told = headers(agent, number + 1)
+        yield Message("events", 0, number, int(times[-1]), told, value)
+
+
+def headers(agent: int, seq: int) -> dict[str, bytes]:
+    """What an agent says of a batch."""
+    return {
+        **_HEADERS,
+        arrow.AGENT_HEADER: f"agent-{agent}".encode(),
+        arrow.SEQ_HEADER: b"%d" % seq,
+    }
 
 
 def _coded(codes: npt.NDArray[np.int64], name: str, count: int) -> pa.DictionaryArray:

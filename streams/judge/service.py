@@ -32,8 +32,11 @@ from streams.windows.tally import Arm, Tally
 TICK_MS = 1000
 WINDOW_S = 10
 WATERMARK_SLACK_MS = 250
-"""How far out of order one agent's records may be: it reads several files in turn, each some 150 ms
-after the last time. What is later still counts in the next look."""
+"""How far out of order the records of one agent and release may be: its files are read in turn,
+each some 150 ms after the last time. What is later still counts in the next look."""
+QUIET_SLACK_MS = 750
+"""How much longer a release's tick waits where only the agent's other releases have gone on: it may
+have nothing to tell, or its file is read last."""
 LATE_COUNTS_WITHIN_MS = 30_000
 KNOWN_AFTER_MS = 5_000
 """How much older a baseline must be than the release that autodetection takes for a canary."""
@@ -344,12 +347,19 @@ def _closed_to(state: ServiceState, policy: Policy) -> int:
 
 
 def _watermark(state: ServiceState, release: str, policy: Policy) -> int:
-    """Event time up to which every agent that lately reported this release has reported."""
+    """Event time up to which every agent that lately reported this release has reported it.
+
+    Where an agent goes on with other releases, this one counts as silent a little behind them.
+    """
     known = state.releases.get(release)
     if known is None:
         return 0
     since = state.high_watermark - policy.lateness * 1000
-    live = [state.watermarks[agent] for agent, seen in known.agents.items() if seen >= since]
+    live = [
+        max(seen, state.watermarks[agent] - QUIET_SLACK_MS)
+        for agent, seen in known.agents.items()
+        if seen >= since
+    ]
     return min(live, default=0)
 
 
