@@ -1,6 +1,6 @@
 """CPU time per event as services, releases, hosts and routes grow: aggregate and judge, in process.
 
-    python -m benchmarks.system.growth --events 200000
+    python -m benchmarks.system growth --events 200000
 
 No server: messages go through the same two cores as in the worker, state encoded as it is kept, and
 the time of each is the process's own CPU time. The events a second stay the same while the names

@@ -1,6 +1,6 @@
 """How soon a line becomes a verdict, and a verdict a webhook, with everything running.
 
-    python -m benchmarks.system.latency --events-per-s 20000 --seconds 120
+    python -m benchmarks.system latency --events-per-s 20000 --seconds 120
 
 ``coalmine up`` with Kafka, Elasticsearch, agent, worker, indexer, alerter and dashboard; services
 write logs at the rate given, with a canary each, and marked lines among them. Each marked line is
@@ -33,10 +33,11 @@ from kafka import KafkaProducer
 from benchmarks.system.figures import Row, at_most, publish, quantiles, say, spread
 from benchmarks.system.followed import Followed, aborted, follow, judged
 from benchmarks.system.shop import MARK, MARKS_AFTER_S, Written
+from benchmarks.system.store import stored
 from coalmine.cli.state import Running
 from contracts import topics
 from contracts.results import DecisionAction, RolloutCommand, RolloutCommandAction
-from contracts.settings import KafkaSettings, kafka_settings
+from contracts.settings import KafkaSettings, elasticsearch_settings, kafka_settings
 from tests.support.alerting import new_secret
 from tests.support.everything import Everything
 
@@ -73,10 +74,12 @@ def main(
             say("reading what became of the marked lines")
             found = _settled(kafka, written)
             sent = aborted(kafka)
+            settings_of_store = elasticsearch_settings(running.environment())
+            kept = list(stored(settings_of_store, written.lines, written.seconds))
         finally:
             everything.stop()
             everything.kill()
-    rows = [*_rows(found, sent, hits), late, *_load(written, used)]
+    rows = [*_rows(found, sent, hits), late, *kept, *_load(written, used)]
     sys.exit(not publish("latency", settings, rows))
 
 

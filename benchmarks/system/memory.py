@@ -1,6 +1,6 @@
 """Memory of a worker with many services and releases, over an hour of their windows.
 
-    python -m benchmarks.system.memory --services 200 --releases 5 --minutes 60
+    python -m benchmarks.system memory --services 200 --releases 5 --minutes 60
 
 A real broker and the worker's own process; event time runs faster than the clock, so the worker is
 behind all the time, which is when most of it waits in memory. Printed are the peak and what it

@@ -1,6 +1,6 @@
 """The rollout page with a day of windows and looks, and many crash groups, in a real browser.
 
-    python -m benchmarks.system.page --hours 24 --groups 500
+    python -m benchmarks.system page --hours 24 --groups 500
 
 A real Elasticsearch is filled, the dashboard's own process reads it, and Chromium opens the page
 again and again; meanwhile a new look comes every second, as in a rollout that goes on.
