@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -55,7 +55,7 @@ def spread(what: str, values: Sequence[float], unit: str) -> list[Row]:
     return [Row(what=f"{what}, {name}", value=value, unit=unit) for name, value in found]
 
 
-def publish(name: str, settings: dict[str, object], rows: Iterable[Row]) -> bool:
+def publish(name: str, settings: Mapping[str, object], rows: Iterable[Row]) -> bool:
     """Print the table, write the JSON beside it; whether every goal was met."""
     told = {key: str(value) for key, value in settings.items()}
     where = machine() | {"python": platform.python_version()}
