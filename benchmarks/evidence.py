@@ -203,7 +203,7 @@ def sample_ratios(scale: float) -> Iterable[list[str]]:
         yield [f"{share:.0%}", percent(ours), percent(chi)]
 
 
-def cost() -> Iterable[list[str]]:
+def cost(_scale: float) -> Iterable[list[str]]:
     """One window of 10,000 rollouts with 5 ratio metrics each, on this machine."""
     rng = np.random.default_rng(9)
     grid = ratio.grid_of(TOLERANCE, HARM)
@@ -225,96 +225,98 @@ def cost() -> Iterable[list[str]]:
     yield [f"{evidence_s:.2f} s", f"{with_interval_s:.2f} s"]
 
 
+WORSE = [f"r = {true:g}" for true in RATIOS]
+TABLES: list[tuple[str, list[str], Callable[[float], Iterable[list[str]]]]] = [
+    (
+        "False rollbacks, α = 1 %, r = 1 + tolerance, a look after each of 1,000 windows",
+        ["setting", "rollouts", "rolled back"],
+        false_rollbacks,
+    ),
+    (
+        "Hosts that differ: rolled back, canary on 1 of 10 hosts, α = 1 %, 300 looks",
+        ["sd of the hosts", "accepted", "rollouts", "r = 1 (false)", "r = 2", "r = 3"],
+        hosts,
+    ),
+    (
+        "Sessions that crash in bursts: rolled back, α = 1 %, 500 looks, equal arms",
+        ["burst", "counted", "rollouts", "r = 1 (false)", "r = 2"],
+        bursts_of_sessions,
+    ),
+    (
+        "Reports 24 h late, share 10 %, two weeks, a look an hour",
+        ["true r", "judged", "rollouts", "rolled back first", "promoted first"],
+        late_reports,
+    ),
+    (
+        "Median delay / Wald bound, α = 1 %",
+        ["tolerance", "share", *WORSE],
+        delays,
+    ),
+    (
+        "Promotion, β = 5 %, harm 50 %",
+        ["canary share", "promoted at r = 1.5", "median delay / bound at r = 1"],
+        promotions,
+    ),
+    (
+        "Promotion where hardly anything fails, harm 50 %, negligible rate 0.01 %, 400 looks",
+        ["canary's rate", "promoted", "median canary exposures × negligible rate"],
+        no_failures,
+    ),
+    (
+        "Coverage of the 95 % interval in all of 300 windows",
+        ["canary share", "r = 0.5", "r = 1", "r = 2"],
+        coverage,
+    ),
+    (
+        "Cost of short windows, r = 3, share 10 %",
+        ["canary exposures per window", "median delay / bound"],
+        short_windows,
+    ),
+    (
+        "Sample ratio, α = 0.1 %, correct router, 300 looks",
+        ["canary share", "e-process", "χ² at every look"],
+        sample_ratios,
+    ),
+    (
+        "Latency: false alarms at 5 %, 40 looks, equal arms",
+        ["setting", "rollouts", "rolled back", "interval missed"],
+        latency_errors,
+    ),
+    (
+        "Latency: median delay / information bound, α = 1 %",
+        ["slowdown", "share 50 %", "share 10 %"],
+        latency_delays,
+    ),
+    (
+        "Peers: 120 minutes, arms equal in size; share found, median minutes",
+        ["baseline errors/min", "test", "r = 1 (false)", *WORSE[1:]],
+        peers,
+    ),
+    (
+        "Peers at a 5 % share, equal arms, 1,000 looks: false rollbacks at nominal 1 %",
+        ["test", "rolled back"],
+        peers_small_share,
+    ),
+    (
+        "10,000 rollouts × 5 metrics, one window",
+        ["evidence, CPU time", "with intervals, CPU time"],
+        cost,
+    ),
+    (
+        "What the judge remembers of a service, 3,600 requests a second, latency included",
+        ["policy", "hosts an arm", "after 1 min", "after 20 min", "last partial"],
+        state_sizes,
+    ),
+]
+"""Title, head, and what makes the rows, given the share of the rollouts to run."""
+
+
 def main(*, scale: float = 1.0, only: str = "") -> None:
     """Print every table whose title contains ``only``."""
-    ratios = [f"r = {true:g}" for true in RATIOS]
-    shares = ["canary share"]
-    tables: list[tuple[str, list[str], Callable[[], Iterable[list[str]]]]] = [
-        (
-            "False rollbacks, α = 1 %, r = 1 + tolerance, a look after each of 1,000 windows",
-            ["setting", "rollouts", "rolled back"],
-            lambda: false_rollbacks(scale),
-        ),
-        (
-            "Hosts that differ: rolled back, canary on 1 of 10 hosts, α = 1 %, 300 looks",
-            ["sd of the hosts", "accepted", "rollouts", "r = 1 (false)", "r = 2", "r = 3"],
-            lambda: hosts(scale),
-        ),
-        (
-            "Sessions that crash in bursts: rolled back, α = 1 %, 500 looks, equal arms",
-            ["burst", "counted", "rollouts", "r = 1 (false)", "r = 2"],
-            lambda: bursts_of_sessions(scale),
-        ),
-        (
-            "Reports 24 h late, share 10 %, two weeks, a look an hour",
-            ["true r", "judged", "rollouts", "rolled back first", "promoted first"],
-            lambda: late_reports(scale),
-        ),
-        (
-            "Median delay / Wald bound, α = 1 %",
-            ["tolerance", "share", *ratios],
-            lambda: delays(scale),
-        ),
-        (
-            "Promotion, β = 5 %, harm 50 %",
-            [*shares, "promoted at r = 1.5", "median delay / bound at r = 1"],
-            lambda: promotions(scale),
-        ),
-        (
-            "Promotion where hardly anything fails, harm 50 %, negligible rate 0.01 %, 400 looks",
-            ["canary's rate", "promoted", "median canary exposures × negligible rate"],
-            lambda: no_failures(scale),
-        ),
-        (
-            "Coverage of the 95 % interval in all of 300 windows",
-            [*shares, "r = 0.5", "r = 1", "r = 2"],
-            lambda: coverage(scale),
-        ),
-        (
-            "Cost of short windows, r = 3, share 10 %",
-            ["canary exposures per window", "median delay / bound"],
-            lambda: short_windows(scale),
-        ),
-        (
-            "Sample ratio, α = 0.1 %, correct router, 300 looks",
-            [*shares, "e-process", "χ² at every look"],
-            lambda: sample_ratios(scale),
-        ),
-        (
-            "Latency: false alarms at 5 %, 40 looks, equal arms",
-            ["setting", "rollouts", "rolled back", "interval missed"],
-            lambda: latency_errors(scale),
-        ),
-        (
-            "Latency: median delay / information bound, α = 1 %",
-            ["slowdown", "share 50 %", "share 10 %"],
-            lambda: latency_delays(scale),
-        ),
-        (
-            "Peers: 120 minutes, arms equal in size; share found, median minutes",
-            ["baseline errors/min", "test", "r = 1 (false)", *ratios[1:]],
-            lambda: peers(scale),
-        ),
-        (
-            "Peers at a 5 % share, equal arms, 1,000 looks: false rollbacks at nominal 1 %",
-            ["test", "rolled back"],
-            lambda: peers_small_share(scale),
-        ),
-        (
-            "10,000 rollouts × 5 metrics, one window",
-            ["evidence, CPU time", "with intervals, CPU time"],
-            cost,
-        ),
-        (
-            "What the judge remembers of a service, 3,600 requests a second, latency included",
-            ["policy", "hosts an arm", "after 1 min", "after 20 min", "last partial"],
-            lambda: state_sizes(scale),
-        ),
-    ]
     started = time.perf_counter()
-    for title, head, rows in tables:
+    for title, head, rows in TABLES:
         if only.lower() in title.lower():
-            table(title, head, rows())
+            table(title, head, rows(scale))
     print(f"\n{time.perf_counter() - started:.0f} s, scale {scale:g}, seeds fixed")
 
 

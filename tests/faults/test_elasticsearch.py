@@ -178,7 +178,7 @@ def indexer(
     directory = tmp_path_factory.mktemp("indexer")
     environment = {
         **stack_environment,
-        "COALMINE_ELASTICSEARCH": f"http://{cluster.proxy.address}",
+        "COALMINE_ELASTICSEARCH": cluster.proxy.url,
     }
     process = WorkerProcess(
         ["indexer", "--state", str(directory)], environment, directory / "indexer.log"

@@ -68,6 +68,11 @@ class FaultProxy:
         """``127.0.0.1:port``."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def url(self) -> str:
+        """The same for HTTP; it does not change when the proxy refuses and accepts again."""
+        return f"http://{self.address}"
+
     # --- knobs ---------------------------------------------------------------------------------
 
     def accept(self) -> None:

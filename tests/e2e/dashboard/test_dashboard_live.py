@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, Request, expect
 from contracts.settings import ElasticsearchSettings
 from dashboard.words import rollout_path
 from tests.support import dashboard_browser
-from tests.support.dashboard_proxy import Proxy
 from tests.support.dashboard_seed import Story, bad_rollout, write
+from tests.support.fault_proxy import FaultProxy
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.integration]
@@ -192,18 +192,18 @@ def test_stale_banner_when_elasticsearch_stops(
     story = _story()
     write(store, story.traffic(120))  # up to now: nothing is stale yet
     with (
-        Proxy(elasticsearch_settings.url) as proxy,
+        FaultProxy(urlsplit(elasticsearch_settings.url).netloc) as proxy,
         dashboard_browser.dashboard(proxy.url) as url,
     ):
         _open(page, url, story)
         expect(page.locator("#stale")).to_be_hidden()
 
-        proxy.close()
+        proxy.refuse()
 
         expect(page.locator("#stale")).to_contain_text("Elasticsearch does not answer")
         expect(page.locator("#headline")).to_be_visible()
 
-        proxy.open()
+        proxy.accept()
 
         expect(page.locator("#stale")).not_to_contain_text("Elasticsearch does not answer")
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -19,7 +20,7 @@ import yaml
 from coalmine.stack.ports import free_port
 from coalmine.stack.processes import Part, Supervisor, parts_of
 from contracts.settings import ElasticsearchSettings, KafkaSettings
-from tests.support.dashboard_proxy import Proxy
+from tests.support.fault_proxy import FaultProxy
 from tests.support.health import families, get, samples
 from tests.support.metrics_page import documented
 from tests.support.stack import unique
@@ -92,16 +93,16 @@ def receiver() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def elasticsearch(elasticsearch_settings: ElasticsearchSettings) -> Iterator[Proxy]:
+def elasticsearch(elasticsearch_settings: ElasticsearchSettings) -> Iterator[FaultProxy]:
     """The run's Elasticsearch, for this fleet alone to lose."""
-    with Proxy(elasticsearch_settings.url) as proxy:
+    with FaultProxy(urlsplit(elasticsearch_settings.url).netloc) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
 def fleet(
     kafka_settings: KafkaSettings,
-    elasticsearch: Proxy,
+    elasticsearch: FaultProxy,
     receiver: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Fleet]:
@@ -234,12 +235,14 @@ def test_the_page_of_metrics_and_the_processes_agree(fleet: Fleet) -> None:
         assert found == page[part] | page["all"], part
 
 
-def test_an_elasticsearch_that_is_away_is_told_as_age(fleet: Fleet, elasticsearch: Proxy) -> None:
+def test_an_elasticsearch_that_is_away_is_told_as_age(
+    fleet: Fleet, elasticsearch: FaultProxy
+) -> None:
     """The index grows stale and says by how much; the dashboard is not ready; nobody is stuck;
     when it is back, all of it is over.
     """
     before = fleet.snapshot()
-    elasticsearch.close()
+    elasticsearch.refuse()
     fleet.write(_lines(unique("away")))
     fleet.wait_for("indexer", "coalmine_streams_index_retries_total", before, 1)
     fleet.wait_for("indexer", "coalmine_streams_index_stale_seconds", before, 2)
@@ -247,6 +250,6 @@ def test_an_elasticsearch_that_is_away_is_told_as_age(fleet: Fleet, elasticsearc
     wait_until(lambda: "elasticsearch" in fleet.readiness().get("dashboard", ""), 30, "not ready")
     assert samples(fleet.ports["dashboard"])["coalmine_health_ready"] == 0
     assert [get(port, "/healthz")[0] for port in fleet.ports.values()] == [200] * len(fleet.ports)
-    elasticsearch.open()
+    elasticsearch.accept()
     fleet.wait_for_zero("indexer", "coalmine_streams_index_stale_seconds")
     wait_until(lambda: not fleet.readiness(), 30, "ready again")
