@@ -29,7 +29,7 @@ from contracts import indices
 from contracts.settings import elasticsearch_settings
 from dashboard.words import rollout_path
 from tests.support.dashboard_browser import browser, dashboard
-from tests.support.dashboard_seed import Documents, Story, install_templates, write
+from tests.support.dashboard_seed import Documents, Story, install_templates, plain, write
 
 _PLOT = ".js-plotly-plot .main-svg"
 _AT_ONCE = 5_000
@@ -126,7 +126,7 @@ def _going_on(client: Elasticsearch, story: Story) -> Iterator[None]:
         while not over.wait(1.0):
             now_ms = time.time_ns() // 1_000_000
             last = msgspec.structs.replace(last, time=now_ms, processed_time=now_ms)
-            body = msgspec.json.decode(msgspec.json.encode(last))
+            body = plain(last)
             key = f"{story.rollout}@{now_ms}"
             told = [(indices.VERDICTS, key, body), (indices.ROLLOUTS, story.rollout, body)]
             write(client, told)
