@@ -11,7 +11,7 @@ BENCH_STAMP := .venv-bench/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
 
-.PHONY: help setup check format test test-faults demo screenshots bench bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-replay bench-real-data bench-latency bench-scale lock pins browser clean
+.PHONY: help setup check format test test-faults demo screenshots bench bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-ingest-parts bench-replay bench-real-data bench-latency bench-scale lock pins browser clean
 
 # Real logs that are no part of this repository: access/ and kafka/ below it
 DATA ?= ../shared/data
@@ -81,7 +81,10 @@ evidence-plots: $(STAMP) browser  ## Draw the plots of docs/evidence.md
 bench-kayenta: $(STAMP)  ## Kayenta's own cases, judged by Coalmine
 	@$(BIN)/python benchmarks/kayenta_cases.py $(DATA)/kayenta/classifier_cases.json
 
-bench-ingest: $(STAMP)  ## Lines per second that the agent parses, batches and spools
+bench-ingest: $(BENCH_STAMP)  ## Lines per second from file to Kafka: the agent beside plain loops, what arrives compared
+	@$(BIN)/python -m benchmarks.agent $(ARGS)
+
+bench-ingest-parts: $(STAMP)  ## Lines per second of the agent's parts, with and without redaction
 	@$(BIN)/python benchmarks/ingest_parsers.py $(ARGS)
 
 bench-replay: $(STAMP)  ## Events per second that `coalmine replay` judges

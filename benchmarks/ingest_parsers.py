@@ -17,9 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from contracts.arrow import batch_from_records, encode
+from contracts.arrow import encode
 from contracts.clock import SystemClock
-from contracts.records import RecordKind
 from ingest.agent import Agent
 from ingest.checkpoint import Checkpoint
 from ingest.multiline import Joiner, JoinRules
@@ -95,7 +94,6 @@ def measure(name: str, lines: list[bytes], rounds: int) -> dict[str, float]:
     source = SOURCES[name]
     parser = parser_for(source)
     batches = [lines[i : i + _BATCH] for i in range(0, len(lines), _BATCH)]
-    kind = RecordKind(source.kind.value)
 
     def parse() -> None:
         for batch in batches:
@@ -103,7 +101,7 @@ def measure(name: str, lines: list[bytes], rounds: int) -> dict[str, float]:
 
     def parse_and_encode() -> None:
         for batch in batches:
-            encode(batch_from_records(kind, parser.parse(batch, _LABELS, _BASE_MS).records))
+            encode(parser.parse(batch, _LABELS, _BASE_MS).rows.batch())
 
     return {
         "parse": rate(len(lines), rounds, parse),

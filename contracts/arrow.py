@@ -7,9 +7,11 @@ plain, because Kafka's own zstd makes them smallest (see ``docs/adr/0003-arrow-o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
+from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from contracts.errors import InvalidRecord
@@ -123,43 +125,33 @@ def batch_from_records(kind: RecordKind, records: Sequence[Record]) -> pa.Record
     Raises:
         InvalidRecord: a value does not fit its column (for example a status above 32767).
     """
+    # fields of a record stand in the order of its columns
+    columns = list(zip(*map(msgspec.structs.astuple, records), strict=True))
+    return batch_from_columns(kind, columns or [()] * len(schemas[kind]))
+
+
+def batch_from_columns(kind: RecordKind, columns: Sequence[Any]) -> pa.RecordBatch:
+    """The batch of these values, one sequence (n,) for each column of ``kind``.
+
+    Raises:
+        InvalidRecord: a value does not fit its column.
+    """
     schema = schemas[kind]
-    # one call of attrgetter per record, not one of getattr per value: six times faster
-    rows = map(attrgetter(*schema.names), records)
-    values = list(zip(*rows, strict=True)) or [()] * len(schema)
     try:
-        columns = [
-            pa.array(
-                map(_column_value, column) if pa.types.is_nested(field.type) else column,
-                type=field.type,
-                size=len(column),
-            )
-            for field, column in zip(schema, values, strict=True)
-        ]
+        arrays = [_array(column, field.type) for field, column in zip(schema, columns, strict=True)]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise InvalidRecord("value does not fit its column", str(error)) from error
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def fitting(
-    kind: RecordKind, records: Sequence[Record]
-) -> tuple[list[pa.RecordBatch], dict[int, InvalidRecord]]:
-    """The records whose values fit their columns, in order, and what is wrong with each other one.
-
-    Found by halving, so that a few bad ones among many cost little.
-    """
-    if not records:
-        return [], {}
-    try:
-        return [batch_from_records(kind, records)], {}
-    except InvalidRecord as error:
-        if len(records) == 1:
-            return [], {0: error}
-    half = len(records) // 2
-    batches, refused = fitting(kind, records[:half])
-    more_batches, more_refused = fitting(kind, records[half:])
-    refused |= {half + row: error for row, error in more_refused.items()}
-    return batches + more_batches, refused
+def _array(column: Sequence[Any], type_: pa.DataType) -> pa.Array:
+    if pa.types.is_nested(type_):
+        return pa.array(map(_column_value, column), type=type_, size=len(column))
+    # most batches are of one service, release and host: no look at every value
+    if pa.types.is_dictionary(type_) and column and column.count(column[0]) == len(column):
+        codes = pa.array(np.zeros(len(column), np.int32))
+        return pa.DictionaryArray.from_arrays(codes, pa.array(column[:1], type_.value_type))
+    return pa.array(column, type=type_, size=len(column))
 
 
 def _column_value(value: object) -> object:
@@ -190,34 +182,80 @@ def decode(kind: RecordKind, payload: bytes) -> pa.RecordBatch:
         raise InvalidRecord("not an arrow batch", str(error)[:200]) from error
     if not batch.schema.equals(schemas[kind]):
         raise InvalidRecord("unknown schema", f"expected {schema_name(kind)}")
+    if batch.column("time").null_count:
+        raise InvalidRecord("no time", "null")
     return batch
 
 
-def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """The records of batches of one kind, at least one, in order, as one batch."""
+def joined(
+    batches: Sequence[pa.RecordBatch], columns: Sequence[str] | None = None
+) -> pa.RecordBatch:
+    """The records of batches of one kind, at least one, in order, as one batch.
+
+    Args:
+        batches: of any sizes.
+        columns: those that are needed; all if not given.
+    """
     if len(batches) == 1:
         return batches[0]
-    [whole] = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()
+    table = pa.Table.from_batches(batches)
+    if columns is not None:
+        table = table.select(columns)
+    [whole] = table.unify_dictionaries().combine_chunks().to_batches()
     return whole
+
+
+def numbers(column: pa.Array, null: float = 0) -> npt.NDArray[Any]:
+    """The values of a column of numbers, times or booleans, (n,), to be read only.
+
+    Most often they are not copied. ``to_numpy`` would load pandas: a second of a worker's first
+    message.
+
+    Args:
+        column: n values.
+        null: stands for a null.
+    """
+    if column.null_count:
+        return np.where(numbers(column.is_valid()), numbers(_without_nulls(column)), null)
+    if pa.types.is_timestamp(column.type):
+        column = column.view(pa.int64())
+    if pa.types.is_boolean(column.type):
+        return np.from_dlpack(column.cast(pa.uint8())).view(np.bool_)
+    return np.from_dlpack(column)
+
+
+def _without_nulls(column: pa.Array) -> pa.Array:
+    """The same values, and whatever stands where there are none."""
+    buffers = [None, *column.buffers()[1:]]
+    return pa.Array.from_buffers(column.type, len(column), buffers, offset=column.offset)
 
 
 def records_from_batch(kind: RecordKind, batch: pa.RecordBatch) -> list[Record]:
     """The records of a batch as Python objects: for the few paths that need them one by one."""
-    columns = {
-        field.name: _times(batch.column(i)) if field.type == _TIME else batch.column(i).to_pylist()
+    columns = [
+        _times(batch.column(i)) if field.type == _TIME else batch.column(i).to_pylist()
         for i, field in enumerate(batch.schema)
-    }
+    ]
+    return records_from_columns(kind, columns)
+
+
+def records_from_columns(kind: RecordKind, columns: Sequence[Sequence[Any]]) -> list[Record]:
+    """The records of these values, one sequence (n,) for each column of ``kind``."""
     record_type = type_of_kind[kind]
-    names = list(columns)
+    names = schemas[kind].names
     records: list[Record] = []
-    for values in zip(*columns.values(), strict=True):
+    for values in zip(*columns, strict=True):
         fields = dict(zip(names, values, strict=True))
         if "frames" in fields:
-            fields["frames"] = [Frame(**f) for f in fields["frames"] or []]
+            fields["frames"] = [_frame(f) for f in fields["frames"] or []]
         if "attributes" in fields:
             fields["attributes"] = dict(fields["attributes"] or [])
         records.append(record_type(**fields))
     return records
+
+
+def _frame(value: Frame | dict[str, Any]) -> Frame:
+    return value if isinstance(value, Frame) else Frame(**value)
 
 
 def _times(column: pa.Array) -> list[int]:

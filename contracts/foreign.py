@@ -1,7 +1,8 @@
-"""One JSON object per Kafka message: what any shipper but our agent sends.
+"""One JSON object per Kafka message or line: what any shipper but our agent sends.
 
 Names may be dotted (``{"service.name": …}``) or nested (``{"service": {"name": …}}``); times are
-RFC 3339 or epoch milliseconds. Slower than Arrow batches, same results.
+RFC 3339 or epoch milliseconds. Slower than Arrow batches, same results. Here stands what one object
+means; ``contracts/json_columns.py`` reads many at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from contracts.arrow import Record
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import Event, RecordKind, type_of_kind
 
-_LATEST_MS = 4_102_444_800_000  # 2100-01-01: later than that is a unit mistake, not a time
+LATEST_MS = 4_102_444_800_000
+"""2100-01-01: later than that is a unit mistake, not a time."""
 
 
 def decode_json(kind: RecordKind, payload: bytes) -> Record:
@@ -73,7 +75,7 @@ def parse_time_ms(value: object) -> int:
             time_ms = int(float(value))
     except (ValueError, OverflowError) as error:
         raise InvalidRecord("no time", repr(value)[:80]) from error
-    if not 0 <= time_ms < _LATEST_MS:
+    if not 0 <= time_ms < LATEST_MS:
         raise InvalidRecord("time out of range", repr(value)[:80])
     return time_ms
 
@@ -81,7 +83,7 @@ def parse_time_ms(value: object) -> int:
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in fields.items():
-        if isinstance(value, Mapping) and prefix + name != "attributes":
+        if isinstance(value, dict) and prefix + name != "attributes":
             flat.update(_flat(value, f"{prefix}{name}."))
         else:
             flat[prefix + name] = value

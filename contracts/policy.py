@@ -128,7 +128,7 @@ class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     lateness: Seconds = Seconds(5)
     """How long, in event time, a tick waits for the slower arm."""
     drain_after: Seconds = Seconds(3)
-    """How long the canary must be without traffic before a rollback counts as verified."""
+    """How long others must have traffic, and the canary none, until a rollback is verified."""
     escalate_after: Seconds = Seconds(60)
     """How long after a rollback its traffic may last before people are called."""
     decision_expires_after: Seconds = Seconds(900)

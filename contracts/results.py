@@ -44,6 +44,8 @@ class RolloutStatus(StrEnum):
     RUNNING = "running"
     HOLDING = "holding"
     ROLLING_BACK = "rolling_back"
+    TRAFFIC_STOPPED = "traffic_stopped"
+    """As before, but no release has traffic any more: whether the canary is gone cannot be told."""
     ROLLED_BACK = "rolled_back"
     PROMOTED = "promoted"
     ABORTED = "aborted"
@@ -51,7 +53,12 @@ class RolloutStatus(StrEnum):
     @property
     def is_open(self) -> bool:
         """Whether the judge still looks at this rollout."""
-        return self in (RolloutStatus.RUNNING, RolloutStatus.HOLDING, RolloutStatus.ROLLING_BACK)
+        return self.is_draining or self in (RolloutStatus.RUNNING, RolloutStatus.HOLDING)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether a rollback was decided and is not verified yet."""
+        return self in (RolloutStatus.ROLLING_BACK, RolloutStatus.TRAFFIC_STOPPED)
 
 
 class MetricKind(StrEnum):

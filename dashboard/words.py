@@ -32,12 +32,14 @@ STATUSES: dict[RolloutStatus, Label] = {
     RolloutStatus.RUNNING: Label("Watching", "eye", "open"),
     RolloutStatus.HOLDING: Label("On hold", "pause", "warn"),
     RolloutStatus.ROLLING_BACK: Label("Rolling back", "undo", "bad"),
+    RolloutStatus.TRAFFIC_STOPPED: Label("Traffic stopped", "alert", "bad"),
     RolloutStatus.ROLLED_BACK: Label("Rolled back", "undo", "bad"),
     RolloutStatus.PROMOTED: Label("Promoted", "check", "good"),
     RolloutStatus.ABORTED: Label("Aborted", "stop", "idle"),
 }
 _ATTENTION = (
     RolloutStatus.ROLLING_BACK,
+    RolloutStatus.TRAFFIC_STOPPED,
     RolloutStatus.HOLDING,
     RolloutStatus.RUNNING,
     RolloutStatus.ROLLED_BACK,
@@ -76,6 +78,7 @@ def headline(verdict: Verdict) -> str:
     release = verdict.canary
     ended = {
         RolloutStatus.ROLLING_BACK: f"{release} is being rolled back",
+        RolloutStatus.TRAFFIC_STOPPED: f"{release} was rolled back, then all traffic stopped",
         RolloutStatus.ROLLED_BACK: f"{release} was rolled back",
         RolloutStatus.PROMOTED: f"{release} was promoted",
         RolloutStatus.ABORTED: f"The rollout of {release} was aborted",

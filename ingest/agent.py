@@ -21,10 +21,11 @@ from ingest.hosts import HostSampler
 from ingest.key_blocks import KeyBlocks
 from ingest.parsers.base import without_last_word
 from ingest.redact import Quoted, Redactor, redactor_of
+from ingest.rows import Rows
 from ingest.settings import AgentConfig, BatchSettings
 from ingest.source import Source
 from ingest.spool import Message, Spool
-from ingest.tail import TailedFile
+from ingest.tail import Block, TailedFile
 from ingest.watch import Reading, Watcher
 
 log = structlog.get_logger()
@@ -163,16 +164,18 @@ class Agent:
             # a full spool does not stop this block: it is in memory already, and bounded
             if not self._is_waiting:
                 room = max(1, self._limits.max_records - self._batch.count)
-                until = self._cut_by_bytes(block.lines, at, min(at + room, until))
+                until = self._cut_by_bytes(block, at, min(at + room, until))
             self._take_piece(reading, at, until)
             at = until
             if self._is_full() and not self._is_waiting:
                 self._flush()
 
-    def _cut_by_bytes(self, lines: Sequence[bytes], at: int, until: int) -> int:
+    def _cut_by_bytes(self, block: Block, at: int, until: int) -> int:
         room = self._limits.max_bytes - self._batch.bytes_read
+        if block.ends[until - 1] - block.start_of(at) <= room:
+            return until  # even with newlines and what was passed over
         for index in range(at, until):
-            room -= len(lines[index])
+            room -= len(block.lines[index])
             if room < 0:
                 return max(at + 1, index)
         return until
@@ -185,14 +188,14 @@ class Agent:
         # what stands in a file was written when the file was last changed, at the latest
         read_time = min(self._clock.now_ms(), file.modified_ms)
         parsed, crashes = source.parse(file.listed, lines, cut, read_time)
-        self._batch.add(source.config.kind.record_kind, parsed.records)
-        self._batch.add(RecordKind.CRASHES, crashes)
-        metrics.RECORDS.labels(source.config.kind.record_kind).inc(len(parsed.records))
+        self._batch.add(parsed.rows)
+        self._batch.add(crashes)
+        metrics.RECORDS.labels(source.config.kind.record_kind).inc(len(parsed.rows))
         metrics.RECORDS.labels(RecordKind.CRASHES).inc(len(crashes))
         metrics.IGNORED.inc(parsed.ignored)
         for index, reason, detail in parsed.rejected:
             metrics.DEAD_LETTERS.labels(metrics.reason_label(reason)).inc()
-            start = block.ends[at + index - 1] if at + index else block.start
+            start = block.start_of(at + index)
             self._batch.dead_letters.append(
                 dead_letter(
                     agent=self._agent,
@@ -208,7 +211,7 @@ class Agent:
         size = sum(map(len, lines))
         self._batch.count += len(parsed.rejected)
         self._batch.cover(file.position(block.ends[until - 1]), size, self._clock.monotonic_s())
-        self._count(len(lines), size, len(parsed.records) + len(crashes), len(parsed.rejected))
+        self._count(len(lines), size, len(parsed.rows) + len(crashes), len(parsed.rejected))
         self.counters.ignored += parsed.ignored
         source.count(len(lines), parsed.rejected)
 
@@ -240,7 +243,7 @@ class Agent:
 
     def add_sample(self, sample: HostSample) -> None:
         """Take a sample of this machine into the batch."""
-        self._batch.add(RecordKind.HOSTS, [sample])
+        self._batch.add(Rows.of(RecordKind.HOSTS, [sample]))
         if self._batch.started_s is None:
             self._batch.started_s = self._clock.monotonic_s()
 

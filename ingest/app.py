@@ -18,6 +18,7 @@ from contracts import journal
 from contracts.clock import SystemClock
 from contracts.config import resolve_secret
 from contracts.errors import ConfigError, Fatal
+from contracts.records import RecordKind
 from contracts.settings import kafka_settings
 from health.address import Address
 from health.server import serve
@@ -28,6 +29,7 @@ from ingest.checkpoint import Checkpoint
 from ingest.files import write_durably
 from ingest.hosts import HostSampler
 from ingest.redact import redactor_of
+from ingest.rows import Rows
 from ingest.settings import AgentConfig, load_agent_config
 from ingest.ship import Shipper
 from ingest.sink import KafkaSink
@@ -80,8 +82,14 @@ def run(config: Path, health: Address | None = None) -> None:
         shipper = Shipper(spool, checkpoint, sink, clock, vitals)
         metrics.watch(vitals, agent, spool, shipper, settings.spool.max_bytes)
         shipper.start()
+        _warm_up()
         log.info("agent_started", agent=settings.agent_id, kafka=kafka.bootstrap)
         _loop(settings, agent, shipper, spool, stopping, vitals)
+
+
+def _warm_up() -> None:
+    """Arrow looks for pandas when it makes its first array: a second that no line shall wait."""
+    Rows(RecordKind.EVENTS).batch()
 
 
 def _loop(

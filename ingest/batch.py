@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,7 +13,6 @@ from contracts.arrow import (
     SCHEMA_HEADER,
     SEQ_HEADER,
     Record,
-    batch_from_records,
     encode,
     schema_name,
 )
@@ -21,6 +20,7 @@ from contracts.errors import InvalidRecord
 from contracts.records import Crash, Event, HostSample, RecordKind
 from contracts.topics import TELEMETRY
 from ingest.files import FileKey, FilePosition
+from ingest.rows import Rows
 from ingest.spool import Entry, Message
 
 MAX_MESSAGE_BYTES = 900 * 1024
@@ -46,7 +46,7 @@ def kind_of(record: Record) -> RecordKind:
 class Batch:
     """What was read since the last flush, and how far."""
 
-    records: dict[RecordKind, list[Record]] = field(default_factory=dict)
+    rows: dict[RecordKind, Rows] = field(default_factory=dict)
     dead_letters: list[Message] = field(default_factory=list)
     positions: dict[FileKey, FilePosition] = field(default_factory=dict)
     count: int = 0
@@ -59,11 +59,11 @@ class Batch:
         """Whether there is nothing to write, not even progress."""
         return not self.positions and not self.count
 
-    def add(self, kind: RecordKind, records: Sequence[Record]) -> None:
+    def add(self, rows: Rows) -> None:
         """Take records of one kind."""
-        if records:
-            self.records.setdefault(kind, []).extend(records)
-            self.count += len(records)
+        if rows:
+            self.rows.setdefault(rows.kind, Rows(rows.kind)).extend(rows)
+            self.count += len(rows)
 
     def cover(self, position: FilePosition, size_bytes: int, now_s: float) -> None:
         """Note how far a file was read with what was added."""
@@ -82,10 +82,10 @@ def build_entry(batch: Batch, agent: str, first_seq: int, refuse: Refuse, redact
     last_seq = first_seq
     messages: list[Message] = []
     letters = list(batch.dead_letters)
-    for kind, records in batch.records.items():
+    for rows in batch.rows.values():
         seq = first_seq
-        for payload in _payloads(kind, records, refuse, letters, redact):
-            messages.append(_telemetry(kind, payload, agent, seq))
+        for payload in _payloads(rows, refuse, letters, redact):
+            messages.append(_telemetry(rows.kind, payload, agent, seq))
             last_seq = max(last_seq, seq)
             seq += 1
     return Entry(
@@ -98,39 +98,25 @@ def build_entry(batch: Batch, agent: str, first_seq: int, refuse: Refuse, redact
 
 
 def _payloads(
-    kind: RecordKind,
-    records: Sequence[Record],
-    refuse: Refuse,
-    letters: list[Message],
-    redact: Redact,
+    rows: Rows, refuse: Refuse, letters: list[Message], redact: Redact
 ) -> Iterable[bytes]:
     try:
-        payload = encode(redact(batch_from_records(kind, records)))
+        payload = encode(redact(rows.batch()))
     except (InvalidRecord, UnicodeEncodeError, ValueError, TypeError) as error:
         # rare: one record does not fit its column; find it, keep the others
-        if len(records) == 1:
-            letters.append(refuse(records[0], str(error)))
-            return []
-        return _halves(kind, records, refuse, letters, redact)
-    if len(payload) <= MAX_MESSAGE_BYTES:
-        return [payload]
-    if len(records) == 1:
-        letters.append(refuse(records[0], f"message of {len(payload)} bytes"))
+        wrong = str(error)
+    else:
+        if len(payload) <= MAX_MESSAGE_BYTES:
+            return [payload]
+        wrong = f"message of {len(payload)} bytes"
+    if len(rows) == 1:
+        [record] = rows.records()
+        letters.append(refuse(record, wrong))
         return []
-    return _halves(kind, records, refuse, letters, redact)
-
-
-def _halves(
-    kind: RecordKind,
-    records: Sequence[Record],
-    refuse: Refuse,
-    letters: list[Message],
-    redact: Redact,
-) -> list[bytes]:
-    middle = len(records) // 2
+    middle = len(rows) // 2
     return [
-        *_payloads(kind, records[:middle], refuse, letters, redact),
-        *_payloads(kind, records[middle:], refuse, letters, redact),
+        *_payloads(rows[:middle], refuse, letters, redact),
+        *_payloads(rows[middle:], refuse, letters, redact),
     ]
 
 

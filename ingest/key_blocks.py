@@ -14,6 +14,7 @@ _BODY = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}|\A[A-Za-z0-9+/]{1,16}={0,2}\r?\Z"
 _HEADER = re.compile(rb"\A(?:Proc-Type|DEK-Info|Comment|Version): |\A\s*\Z")
 # as RFC 7468 wraps a key; a digest in hexadecimal digits has no such mixture
 _WRAPPED = re.compile(rb"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[A-Za-z0-9+/]{64}\r?")
+_WRAPPED_LENGTHS = frozenset({64, 65})
 _MAX_LINES = 200
 
 
@@ -48,8 +49,10 @@ class KeyBlocks:
 
 
 def _may_begin(lines: Sequence[bytes]) -> bool:
-    return any(map(_is_wrapped, lines)) or _BEGIN in b"\n".join(lines)
+    if not _WRAPPED_LENGTHS.isdisjoint(map(len, lines)) and any(map(_is_wrapped, lines)):
+        return True
+    return _BEGIN in b"\n".join(lines)
 
 
 def _is_wrapped(line: bytes) -> bool:
-    return 64 <= len(line) <= 65 and _WRAPPED.fullmatch(line) is not None
+    return len(line) in _WRAPPED_LENGTHS and _WRAPPED.fullmatch(line) is not None

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+_NEWLINE = ord("\n")
+
 
 @dataclass(frozen=True, slots=True)
 class Lines:
@@ -16,6 +20,11 @@ class Lines:
     lines: list[bytes]
     ends: list[int]
     cut: dict[int, int]
+
+    def followed_by(self, more: Lines) -> Lines:
+        """These lines and the next ones of the file."""
+        cut = self.cut | {len(self.lines) + index: length for index, length in more.cut.items()}
+        return Lines(self.lines + more.lines, self.ends + more.ends, cut)
 
 
 class LineSplitter:
@@ -42,10 +51,23 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> Lines:
         """Take the next bytes of the file; give the lines that they complete."""
+        if self._head and b"\n" in data:
+            first, rest = data.split(b"\n", 1)
+            return self._feed_singly([first], b"").followed_by(self.feed(rest))
+        *whole, rest = data.split(b"\n")
+        if max(map(len, whole), default=0) <= self._max:
+            # nearly always: no look at each line
+            newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
+            ends = (newlines + (self._offset + 1)).tolist()
+            self._offset += len(data)
+            self._extend(rest)
+            return Lines(whole, ends, {})
+        return self._feed_singly(whole, rest)
+
+    def _feed_singly(self, whole: list[bytes], rest: bytes) -> Lines:
         lines: list[bytes] = []
         ends: list[int] = []
         cut: dict[int, int] = {}
-        *whole, rest = data.split(b"\n")
         for piece in whole:
             self._offset += len(piece) + 1
             if self._head or len(piece) > self._max:

@@ -10,14 +10,14 @@ from functools import lru_cache
 
 import structlog
 
-from contracts.arrow import Record
 from contracts.dead_letter_limit import DeadLetterCount, DeadLetterLimit
 from contracts.errors import TooManyDeadLetters
-from contracts.records import Crash, LogLine
+from contracts.records import Crash, LogLine, RecordKind
 from ingest.files import is_excluded
 from ingest.multiline import JoinRules, starts_with
 from ingest.parsers.base import Labels, Parsed, Rejected, decode_text
 from ingest.parsers.factory import parser_for
+from ingest.rows import Rows
 from ingest.settings import FileSource, Format, SourceKind
 from ingest.tail import TailRules
 from ingest.tracebacks.detect import crash_of
@@ -85,7 +85,7 @@ class Source:
 
     def parse(
         self, path: str, lines: Sequence[bytes], cut: dict[int, int], read_time: int
-    ) -> tuple[Parsed, list[Crash]]:
+    ) -> tuple[Parsed, Rows]:
         """Records and rejected lines, and the crashes that logs tell of besides.
 
         Args:
@@ -100,8 +100,7 @@ class Source:
         parsed = self._parser.parse(lines, labels, read_time)
         if cut:
             self._mark(parsed, cut)
-        crashes = self._crashes(parsed.records, labels) if self.config.crashes else []
-        return parsed, crashes
+        return parsed, self._crashes(parsed.rows, labels)
 
     @property
     def _takes_cut_lines(self) -> bool:
@@ -110,7 +109,7 @@ class Source:
 
     def _parse_around(
         self, path: str, lines: Sequence[bytes], cut: dict[int, int], read_time: int
-    ) -> tuple[Parsed, list[Crash]]:
+    ) -> tuple[Parsed, Rows]:
         kept = [i for i in range(len(lines)) if i not in cut]
         parsed, crashes = self.parse(path, [lines[i] for i in kept], {}, read_time)
         rejected = [r._replace(line=kept[r.line]) for r in parsed.rejected]
@@ -121,17 +120,25 @@ class Source:
     @staticmethod
     def _mark(parsed: Parsed, cut: dict[int, int]) -> None:
         refused = {r.line for r in parsed.rejected}
-        accepted = [i for i in range(len(parsed.records) + len(refused)) if i not in refused]
-        for index, record in zip(accepted, parsed.records, strict=False):
-            if index in cut and isinstance(record, LogLine):
-                record.attributes = {**record.attributes, CUT_ATTRIBUTE: str(cut[index])}
+        accepted = [i for i in range(len(parsed.rows) + len(refused)) if i not in refused]
+        attributes = parsed.rows.column("attributes")
+        for row, index in enumerate(accepted):
+            if index in cut:
+                attributes[row] = {**attributes[row], CUT_ATTRIBUTE: str(cut[index])}
+
+    def _crashes(self, rows: Rows, labels: Labels) -> Rows:
+        crashes: list[Crash] = []
+        if self.config.crashes and rows.kind is RecordKind.LOGS:
+            crashes = self._crashes_in(rows, labels)
+        return Rows.of(RecordKind.CRASHES, crashes)
 
     @staticmethod
-    def _crashes(records: Sequence[Record], labels: Labels) -> list[Crash]:
+    def _crashes_in(rows: Rows, labels: Labels) -> list[Crash]:
         crashes = []
-        for record in records:
-            if not isinstance(record, LogLine) or "\n" not in record.message:
-                continue
+        joined = [i for i, message in enumerate(rows.column("message")) if "\n" in message]
+        for row in joined:
+            [record] = rows[row : row + 1].records()
+            assert isinstance(record, LogLine)
             own = Labels(record.service, record.release, record.host, labels.arm)
             crash = crash_of(record.message, record.time, own)
             if crash is not None:

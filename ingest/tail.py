@@ -27,6 +27,10 @@ class Block:
     ends: list[int] = field(default_factory=list)
     cut: dict[int, int] = field(default_factory=dict)
 
+    def start_of(self, index: int) -> int:
+        """The offset after the record before the one with this index."""
+        return self.ends[index - 1] if index else self.start
+
 
 @dataclass(frozen=True, slots=True)
 class TailRules:
@@ -184,8 +188,13 @@ class TailedFile:
         self._emitted = offset
 
     def _block(self, split: Lines) -> Block:
-        lines = [self._clean(line) for line in split.lines]
+        lines = split.lines
+        if any(b"\r" in line or b"\0" in line for line in lines):
+            lines = [self._clean(line) for line in lines]
         block = Block(self._emitted)
+        if self._joiner is None and not split.cut and lines and all(lines):
+            self._emitted = split.ends[-1]
+            return Block(block.start, lines, split.ends)
         if self._joiner is None:
             for index, line in enumerate(lines):
                 if line:

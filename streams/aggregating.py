@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 import structlog
@@ -79,7 +80,7 @@ class Aggregation:
         letters = [letter for one in found for letter in one.dead_letters]
         metrics.RECORDS.labels(self._kind).inc(sum(one.records for one in found))
         count_dead_letters(letters)
-        origins = {message.origin for message in messages}
+        origins = {message.origin for message in messages} if letters else set()
         return [letter.reason for letter in letters if letter.origin in origins]
 
     async def _bounded(self, found: Aggregated, message: Message) -> Aggregated:
@@ -122,8 +123,7 @@ def _cut(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
     yield messages[start:]
 
 
-def _place(message: Message) -> tuple[str, int]:
-    return message.topic, message.partition
+_place = attrgetter("topic", "partition")
 
 
 def _fence(message: Message, agent: str) -> bytes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,8 @@ log = structlog.get_logger()
 APP_NAME = "coalmine-streams"
 HEARTBEAT_S = 0.5
 BATCH_STRETCHES = 4
+GARBAGE_OBJECTS = 100_000
+"""New objects that are not looked through for garbage: those of a few stretches of JSON."""
 BATCH_WITHIN_S = 0.01
 """How long the first of some messages waits for more: nobody notices, and much is saved."""
 
@@ -96,9 +100,10 @@ def _count(count: DeadLetterCount, messages: Sequence[Message], reasons: Sequenc
     Raises:
         TooManyDeadLetters: that was too much.
     """
-    for message in messages:
-        metrics.MESSAGES.labels(message.topic).inc()
-        metrics.LAG.handled(message)
+    for topic, number in Counter(message.topic for message in messages).items():
+        metrics.MESSAGES.labels(topic).inc(number)
+    for last in {(message.topic, message.partition): message for message in messages}.values():
+        metrics.LAG.handled(last)
     for reason in reasons:
         count.bad(reason)
     count.good(len(messages) - len(reasons))
@@ -146,6 +151,9 @@ def run_app(
     worker = faust.Worker(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     liveness = Liveness(app, loop, lag)
     loop.call_soon(liveness.start)
+    gc.collect()
+    gc.freeze()  # or the garbage collector goes through all that was loaded, again and again
+    gc.set_threshold(GARBAGE_OBJECTS)
     with serve(health, app.vitals, registry), contextlib.suppress(SystemExit):
         worker.execute_from_commandline()
     if error := worker.crash_reason or app.crash_reason:

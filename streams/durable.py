@@ -6,7 +6,8 @@
 - its consumer long-polls for 1.5 s, which stalls busy partitions that share a broker with an idle
   one: 50 ms here;
 - after recovery it resumes partitions before it has found their committed offsets, and can lose
-  the message that is in a queue meanwhile: ``PromptConsumer.perform_seek`` stops the flow;
+  the message that is in a queue meanwhile; where nothing was committed yet it does not go back at
+  all: ``PromptConsumer.perform_seek`` stops the flow, and goes back everywhere;
 - its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
   process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
@@ -37,12 +38,13 @@ from faust.transport.drivers import aiokafka as driver
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
-from streams.messages import Message
+from streams.messages import NO_HEADERS, Message
 
 FETCH_MAX_WAIT_MS = 50
 MAX_MESSAGE_BYTES = 8_000_000
 CRASH_WITHIN_S = 5.0
-POLL_MESSAGES = 1_000
+POLL_MESSAGES = 4_000
+"""JSON messages that are about as large as what is aggregated at once."""
 WAITING_STRETCHES = 8
 """How many stretches may wait for a stream agent: each has up to ``POLL_MESSAGES`` messages."""
 SESSION_S = 10.0
@@ -79,9 +81,19 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
 
         Faust resumes the partitions first, so that messages reach the queues while it still seeks;
         it then clears the queues, but remembers what stood in them as read: a message is lost.
+        And aiokafka leaves the partitions of which nothing is committed where they were read to.
         """
         self.stop_flow()
         await super().perform_seek()
+        is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
+        uncommitted = [
+            place
+            for place in self.assignment()
+            if is_for_agents(place.topic) and not self._committed_offset[place]
+        ]
+        if uncommitted:
+            for place, offset in (await self.earliest_offsets(*uncommitted)).items():
+                await self.seek(place, offset)
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         """What was fetched, each partition's messages as one: Faust's price is per message."""
@@ -136,14 +148,15 @@ def _as_one(records: list[Any], read_to: int | None) -> Any:  # noqa: ANN401 - F
     first, last = records[0].offset, records[-1].offset
     whole = Stretch()
     whole.offsets = range(first if read_to is None else min(first, read_to + 1), last + 1)
+    topic, partition = records[0].topic, records[0].partition
     whole.messages = [
         Message(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            timestamp=record.timestamp,
-            headers=dict(record.headers),
-            value=record.value or b"",
+            topic,
+            partition,
+            record.offset,
+            record.timestamp,
+            dict(record.headers) if record.headers else NO_HEADERS,
+            record.value or b"",
         )
         for record in records
     ]

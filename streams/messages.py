@@ -14,17 +14,20 @@ import structlog
 from contracts import arrow, foreign
 from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord
+from contracts.json_columns import MAX_AHEAD_MS, decode_all, from_the_future
 from contracts.policy import Policies
 from contracts.records import Crash, RecordKind
 from contracts.results import CrashGroupSighting, DeadLetter, Partial, Source
 from streams.crashes.sightings import sightings
-from streams.windows.aggregate import cells_of_batch
+from streams.windows.aggregate import COLUMNS, cells_of_batch
 
 log = structlog.get_logger()
 
 STAGE = "streams.aggregate"
-MAX_AHEAD_MS = 600_000
-"""Records whose time is more than ten minutes after their arrival would end every open tick."""
+
+
+NO_HEADERS: Mapping[str, bytes] = {}
+"""Shared by the messages that have none, as most foreign ones do."""
 
 
 class Message(NamedTuple):
@@ -127,6 +130,9 @@ def unfenced(messages: Sequence[Message], last_seq: Callable[[str], int]) -> Unf
     passed: dict[str, int] = {}
     kept, fenced = [], []
     for message in messages:
+        if not message.headers:  # a foreign one, of which there are many
+            kept.append(message)
+            continue
         try:
             sender = sender_of(message)
         except InvalidRecord:  # becomes a dead letter later
@@ -158,12 +164,15 @@ def aggregate(
     """
     read = _Read(kind)
     for message in messages:
-        read.add(message)
+        if arrow.SCHEMA_HEADER in message.headers:
+            read.add_arrow(message)
+    read.add_json([one for one in messages if arrow.SCHEMA_HEADER not in one.headers])
     agents, batches = read.batches()
     if not batches:
         return Aggregated([], read.sightings, read.dead_letters, 0)
-    codes = np.repeat(np.arange(len(agents)), [batch.num_rows for batch in batches])
-    batch = arrow.joined(batches)
+    numbers = {agent: number for number, agent in enumerate(dict.fromkeys(agents))}
+    codes = np.repeat([numbers[agent] for agent in agents], [b.num_rows for b in batches])
+    batch = arrow.joined(batches, COLUMNS[kind])
     first, last = messages[0], messages[-1]
     source = Source(
         topic=last.topic,
@@ -174,7 +183,7 @@ def aggregate(
     )
     partials = [
         Partial(service=service, source=source, sent_at=last.timestamp, cells=cells)
-        for service, cells in cells_of_batch(kind, batch, policies, (codes, agents)).items()
+        for service, cells in cells_of_batch(kind, batch, policies, (codes, list(numbers))).items()
     ]
     return Aggregated(partials, read.sightings, read.dead_letters, batch.num_rows)
 
@@ -190,61 +199,55 @@ class _Read:
     def __init__(self, kind: RecordKind) -> None:
         self._kind = kind
         self._batches: list[tuple[str, pa.RecordBatch]] = []
-        self._foreign: list[tuple[Message, arrow.Record]] = []
         self.sightings: list[CrashGroupSighting] = []
         self.dead_letters: list[DeadLetter] = []
 
-    def add(self, message: Message) -> None:
-        """Read one message."""
+    def add_arrow(self, message: Message) -> None:
+        """Read one message of a shipping agent."""
         try:
-            if arrow.SCHEMA_HEADER in message.headers:
-                self._add_batch(message)
-            else:
-                self._add_json(message)
+            agent = sender_of(message).agent
+            batch = self._without_early(decode_batch(self._kind, message), message)
         except InvalidRecord as error:
             self.dead_letters.append(_dead_letter(error, message, message.value))
-
-    def batches(self) -> tuple[list[str], list[pa.RecordBatch]]:
-        """What was read: batches that are not empty, and who sent each."""
-        found = [*self._batches, *self._foreign_batches()]
-        some = [(agent, batch) for agent, batch in found if batch.num_rows]
-        return [agent for agent, _ in some], [batch for _, batch in some]
-
-    def _add_batch(self, message: Message) -> None:
-        agent = sender_of(message).agent
-        batch = self._without_early(decode_batch(self._kind, message), message)
+            return
         self._batches.append((agent, batch))
         if self._kind is RecordKind.CRASHES:
             self._see(arrow.records_from_batch(self._kind, batch), message)
 
+    def add_json(self, messages: Sequence[Message]) -> None:
+        """Read the messages of other shippers."""
+        if not messages:
+            return
+        values = [message.value for message in messages]
+        arrivals_ms = [message.timestamp for message in messages]
+        batch, refused = decode_all(self._kind, values, arrivals_ms)
+        self._batches.append((messages[0].place, batch))
+        for number, error in refused.items():
+            message = messages[number]
+            self.dead_letters.append(_dead_letter(error, message, message.value))
+        if self._kind is RecordKind.CRASHES:
+            used = [message for number, message in enumerate(messages) if number not in refused]
+            records = arrow.records_from_batch(self._kind, batch)
+            for record, message in zip(records, used, strict=True):
+                self._see([record], message)
+
+    def batches(self) -> tuple[list[str], list[pa.RecordBatch]]:
+        """What was read: batches that are not empty, and who sent each."""
+        some = [(agent, batch) for agent, batch in self._batches if batch.num_rows]
+        return [agent for agent, _ in some], [batch for _, batch in some]
+
     def _without_early(self, batch: pa.RecordBatch, message: Message) -> pa.RecordBatch:
         """Without the records from the future, which are set aside."""
-        times = batch.column("time").cast(pa.int64()).to_numpy(zero_copy_only=False)
+        times = arrow.numbers(batch.column("time"))
         limit = message.timestamp + MAX_AHEAD_MS
         if not len(times) or times.max() <= limit:
             return batch
         is_early = times > limit
         early = arrow.records_from_batch(self._kind, batch.filter(pa.array(is_early)))
         for row, record in zip(np.flatnonzero(is_early).tolist(), early, strict=True):
-            payload = msgspec.json.encode(record)
-            self.dead_letters.append(_dead_letter(_early(), message, payload, row))
+            letter = _dead_letter(from_the_future(), message, msgspec.json.encode(record), row)
+            self.dead_letters.append(letter)
         return batch.filter(pa.array(~is_early))
-
-    def _add_json(self, message: Message) -> None:
-        record = foreign.decode_json(self._kind, message.value)
-        if record.time > message.timestamp + MAX_AHEAD_MS:
-            raise _early()
-        self._foreign.append((message, record))
-
-    def _foreign_batches(self) -> Iterator[tuple[str, pa.RecordBatch]]:
-        batches, refused = arrow.fitting(self._kind, [record for _, record in self._foreign])
-        for batch in batches:
-            yield self._foreign[0][0].place, batch
-        for row, (message, record) in enumerate(self._foreign):
-            if error := refused.get(row):
-                self.dead_letters.append(_dead_letter(error, message, message.value))
-            else:
-                self._see([record], message)
 
     def _see(self, records: Iterable[arrow.Record], message: Message) -> None:
         crashes = [record for record in records if isinstance(record, Crash)]
@@ -255,10 +258,6 @@ class _Read:
                 partition=message.partition,
                 offset=message.offset,
             )
-
-
-def _early() -> InvalidRecord:
-    return InvalidRecord("time in the future", "more than 10 minutes after its arrival")
 
 
 def _dead_letter(

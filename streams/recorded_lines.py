@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
 
-from contracts import arrow, foreign
-from contracts.errors import UNREADABLE, ConfigError, InvalidRecord
-from contracts.records import Event, RecordKind
+from contracts.errors import UNREADABLE, ConfigError
+from contracts.json_columns import decode_all
+from contracts.records import RecordKind
 from streams.set_aside import SetAside
 
 Recorded = tuple[RecordKind, pa.RecordBatch]
+Lines = dict[int, bytes]
+"""Number of a line, counted from 1, to its text."""
 
 _BLOCK_BYTES = 1 << 20
 _LONGEST_LINE_BYTES = 16 << 20
+_OF_LOGS = {"severity", "message"}
+_OF_HOSTS = {"cpu_percent", "memory_percent", "load1", "disk_percent", "open_files"}
+_OF_OTHER_KINDS = [f'"{name}'.encode() for name in ("exception", *_OF_LOGS, *_OF_HOSTS)]
 
 
 def json_batches(path: Path, stream: io.BufferedReader, set_aside: SetAside) -> Iterator[Recorded]:
@@ -30,12 +34,19 @@ def json_batches(path: Path, stream: io.BufferedReader, set_aside: SetAside) -> 
     """
     before = 0
     for block in _blocks(path, stream):
-        try:
-            yield RecordKind.EVENTS, _plain_events(block)
-        except (InvalidRecord, msgspec.DecodeError, UnicodeDecodeError):
-            numbered = enumerate(block.split(b"\n"), before + 1)
-            yield from _line_by_line(path, numbered, set_aside)
-        before += block.count(b"\n")
+        texts = block.split(b"\n")
+        lines = {n: text for n, text in enumerate(texts, before + 1) if text and not text.isspace()}
+        reasons: dict[int, str] = {}
+        batches: list[Recorded] = []
+        for kind, of_kind in _by_kind(block, lines).items():
+            batch, refused = decode_all(kind, list(of_kind.values()))
+            numbers = list(of_kind)
+            reasons |= {numbers[row]: error.reason for row, error in refused.items()}
+            batches.append((kind, batch))
+        for number, reason in sorted(reasons.items()):
+            set_aside.add(reason, path, number)
+        yield from batches
+        before += len(texts) - 1
 
 
 def _blocks(path: Path, stream: io.BufferedReader) -> Iterator[bytes]:
@@ -53,78 +64,23 @@ def _blocks(path: Path, stream: io.BufferedReader) -> Iterator[bytes]:
         yield b"".join(rest)
 
 
-_LOOSE: dict[str, tuple[Any, Any]] = {
-    "time": (int | float | str, msgspec.NODEFAULT),
-    "ok": (bool | msgspec.UnsetType, msgspec.UNSET),
-}
-_PlainEvent = msgspec.defstruct(
-    "_PlainEvent",
-    [
-        (field.name, *_LOOSE.get(field.name, (field.type, field.default)))
-        for field in msgspec.structs.fields(Event)
-    ],
-    rename={field.name: field.encode_name for field in msgspec.structs.fields(Event)},
-    kw_only=True,
-)
-_plain_decoder = msgspec.json.Decoder(_PlainEvent, strict=False)
-_OF_LOGS = {"severity", "message"}
-_OF_HOSTS = {"cpu_percent", "memory_percent", "load1", "disk_percent", "open_files"}
-_OF_OTHER_KINDS = [f'"{name}'.encode() for name in ("exception.", *_OF_LOGS, *_OF_HOSTS)]
+def _by_kind(block: bytes, lines: Lines) -> dict[RecordKind, Lines]:
+    """A topic holds one kind; in a file the fields that only one kind has must tell."""
+    if not any(name in block for name in _OF_OTHER_KINDS):
+        return {RecordKind.EVENTS: lines}
+    found: dict[RecordKind, Lines] = defaultdict(dict)
+    for number, line in lines.items():
+        found[_kind_of(line)][number] = line
+    return found
 
 
-def _plain_events(block: bytes) -> pa.RecordBatch:
-    """The events of a block that holds nothing else, all names dotted: the way that is fast.
-
-    Raises:
-        InvalidRecord: something in the block must be looked at line by line.
-    """
-    if any(name in block for name in _OF_OTHER_KINDS):
-        raise InvalidRecord("not plain")
-    events: list[Any] = _plain_decoder.decode_lines(block)
-    if block.count(b"{") != len(events):
-        raise InvalidRecord("not plain")
-    for event in events:
-        event.time = foreign.parse_time_ms(event.time)
-        if event.ok is msgspec.UNSET:
-            event.ok = event.status is None or event.status < 500
-    return arrow.batch_from_records(RecordKind.EVENTS, cast("list[Event]", events))
-
-
-def _line_by_line(
-    path: Path, numbered: Iterable[tuple[int, bytes]], set_aside: SetAside
-) -> Iterator[Recorded]:
-    records: dict[RecordKind, list[tuple[int, arrow.Record]]] = defaultdict(list)
-    for number, line in numbered:
-        if not line.strip():
-            continue
-        try:
-            kind, record = _record(line)
-        except InvalidRecord as error:
-            set_aside.add(error.reason, path, number)
-        else:
-            records[kind].append((number, record))
-    for kind, of_kind in records.items():
-        batches, refused = arrow.fitting(kind, [record for _, record in of_kind])
-        for row, refusal in refused.items():
-            set_aside.add(refusal.reason, path, of_kind[row][0])
-        for batch in batches:
-            yield kind, batch
-
-
-def _record(line: bytes) -> tuple[RecordKind, arrow.Record]:
+def _kind_of(line: bytes) -> RecordKind:
+    """The kind of a line; one that cannot be read is refused as an event."""
     try:
         fields = msgspec.json.decode(line)
-    except UNREADABLE as error:
-        raise InvalidRecord("not json", str(error)) from error
-    if not isinstance(fields, dict):
-        raise InvalidRecord("not a json object", type(fields).__name__)
-    kind = _kind_of_fields(fields)
-    return kind, foreign.record_from_fields(kind, fields)
-
-
-def _kind_of_fields(fields: Mapping[str, Any]) -> RecordKind:
-    """A topic holds one kind; in a file the fields that only one kind has must tell."""
-    names = {name.partition(".")[0] for name in fields}
+    except UNREADABLE:
+        return RecordKind.EVENTS
+    names = {name.partition(".")[0] for name in fields} if isinstance(fields, dict) else set()
     if "exception" in names:
         return RecordKind.CRASHES
     if names & {"http", "event", "ok", "duration_ms"}:

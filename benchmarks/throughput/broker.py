@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from coalmine.stack.cache import Cache, cache_directory
 from coalmine.stack.kafka_server import KafkaServer
@@ -41,6 +42,12 @@ class Broker:
         with closing(KafkaAdminClient(**self.options)) as admin:
             admin.create_topics({name: wanted})
             admin.wait_for_topics([name])
+
+    def stamp(self, name: str) -> None:
+        """From now on the broker stamps what arrives in a topic that is there already."""
+        stamped = {"message.timestamp.type": "LogAppendTime"}
+        with closing(KafkaAdminClient(**self.options)) as admin:
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, stamped)])
 
     def remove_topics(self, prefix: str) -> None:
         """Remove what a side has left: its results, changelogs and repartition topics."""

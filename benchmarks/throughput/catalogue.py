@@ -56,7 +56,7 @@ SIDES: tuple[Side, ...] = (
          load.ARROW_PLAIN, Results.PARTIALS),
     Side("aggregate-mixed", "Coalmine aggregate, Arrow, 20 hosts in a batch", Program.OURS,
          "aggregate", load.ARROW_MIXED, Results.PARTIALS),
-    Side("aggregate-json", "Coalmine aggregate, JSON", Program.OURS, "aggregate", load.JSON_SHORT,
+    Side("aggregate-json", "Coalmine aggregate, JSON", Program.OURS, "aggregate", load.JSON,
          Results.PARTIALS),
     Side("kafka-streams", "Kafka Streams", Program.JAVA, "plain", load.JSON),
     Side("kafka-streams-repartition", "Kafka Streams, repartitioned", Program.JAVA, "repartition",

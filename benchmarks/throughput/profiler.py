@@ -35,15 +35,16 @@ _LAYERS = {
     "sketches and hashes": r"datasketches|pandas/.*\.so|xxhash",
     "msgspec": r"msgspec/.*\.so",
     "decompression": r"zstd|cramjam|lz4",
-    "Coalmine": r"(streams|contracts|benchmarks)/",
+    "Coalmine": r"(streams|ingest|contracts|benchmarks)/",
     "Python around the kernels": r"(numpy|pyarrow|pandas)/.*\.py",
     "Faust": r"(faust|mode)/",
     "aiokafka": r"aiokafka/",
+    "kafka-python": r"kafka/",
     "event loop": r"uvloop|asyncio/|selectors|concurrent/futures|threading",
 }
 _KERNELS = ("numpy kernels", "Arrow kernels")
 _NOT_WORK = re.compile(
-    r"_find_and_load|warm_up|epoll_wait|pthread_cond|futex|\bpoll \(|select \(selectors"
+    r"_find_and_load|warm_up|_note_alive|epoll_wait|pthread_cond|futex|\bpoll \(|select \(selectors"
 )
 """Imports, the warm-up, and waiting that py-spy took for work."""
 _TOP = 25
@@ -87,14 +88,14 @@ def main(
             number=0,
             events=events,
             expected=made.expected(columns),
-            on_ready=lambda pid: recorders.append(_attach(pid, raw)),
+            on_ready=lambda pid: recorders.append(attach(pid, raw)),
         )
         recorders[0].wait()
         print(as_text(read_profile(raw)))
     print(f"\n{done.per_cpu_second:,.0f} events per second of CPU while sampled {done.difference}")
 
 
-def _attach(pid: int, raw: Path) -> subprocess.Popen[bytes]:
+def attach(pid: int, raw: Path) -> subprocess.Popen[bytes]:
     """Start py-spy, and wait for it: it stops the process while it reads the symbols."""
     recorder = str(PEERS.with_name("py-spy"))
     options = ["--native", "--rate", str(_RATE_HZ), "--format", "raw", "--output", str(raw)]

@@ -123,6 +123,8 @@ def _after_verdict(v: Verdict) -> str:
     if v.rollback_verified and v.drained_at is not None and v.decided_at is not None:
         gone = max(0, v.drained_at - v.decided_at) / 1000
         return f"traffic gone {words.duration(gone)} later"
+    if v.status is RolloutStatus.TRAFFIC_STOPPED:
+        return "all traffic stopped, nothing to verify by"
     if v.status in {RolloutStatus.ROLLING_BACK, RolloutStatus.ROLLED_BACK}:
         return "traffic not gone yet"
     return f"policy {v.policy_hash}" if v.policy_hash else "no decision yet"
@@ -244,6 +246,6 @@ def _awaited(v: Verdict, happened: set[str]) -> list[Step]:
     if v.status in {RolloutStatus.RUNNING, RolloutStatus.HOLDING}:
         return [Step("Verdict", "eye", "idle", None)]
     wanted = []
-    if v.status in {RolloutStatus.ROLLING_BACK, RolloutStatus.ROLLED_BACK}:
+    if v.status.is_draining or v.status is RolloutStatus.ROLLED_BACK:
         wanted = [("Webhook delivered", "send"), ("Traffic gone", "check")]
     return [Step(word, name, "idle", None) for word, name in wanted if word not in happened]

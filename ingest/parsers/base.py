@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from contracts.arrow import Record
+from contracts.errors import InvalidRecord
+from contracts.records import RecordKind
+from ingest.rows import Rows
 
 _LAST_WORD = re.compile(r"(?:^|\s)\S*\Z")
 
@@ -37,9 +40,34 @@ class Parsed:
     ``ignored`` counts lines that a source of crashes passes over because they show no failure.
     """
 
-    records: list[Record] = field(default_factory=list)
+    rows: Rows
     rejected: list[Rejected] = field(default_factory=list)
     ignored: int = 0
+
+    def extend(self, more: Parsed, lines: int) -> None:
+        """Add what was made of the lines after the first ``lines`` ones."""
+        self.rows.extend(more.rows)
+        self.rejected += [r._replace(line=r.line + lines) for r in more.rejected]
+        self.ignored += more.ignored
+
+    @property
+    def records(self) -> list[Record]:
+        """Each row as an object."""
+        return self.rows.records()
+
+
+def parse_each(
+    kind: RecordKind, lines: Sequence[bytes], record_of: Callable[[bytes], Record]
+) -> Parsed:
+    """Lines one by one; ``record_of`` raises ``InvalidRecord`` for one that is no record."""
+    records: list[Record] = []
+    rejected: list[Rejected] = []
+    for index, line in enumerate(lines):
+        try:
+            records.append(record_of(line))
+        except InvalidRecord as error:
+            rejected.append(Rejected(index, error.reason, error.detail))
+    return Parsed(Rows.of(kind, records), rejected)
 
 
 class Parser(Protocol):

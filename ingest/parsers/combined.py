@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from contracts.errors import InvalidRecord
-from contracts.records import Event
+from contracts.records import RecordKind
 from ingest.parsers.base import Labels, Parsed, Rejected, decode_text, shortened
 from ingest.parsers.fields import DURATION_UNITS
 from ingest.parsers.times import TimeParser
+from ingest.rows import Rows
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _LINE = re.compile(
@@ -22,8 +23,21 @@ _LINE = re.compile(
     + r"(?P<extra>.*)",
     re.DOTALL,
 )
+_ORDINARY = re.compile(
+    r"^(?:\S+:[0-9]+ )?"
+    r"[^\s\[]+ [^\s\[]+ ([^\s\[]+) \[([^]\n]+)\] "
+    r'"[A-Za-z]+ (/[^\s?#":\\]{0,1000})(?:[?#][^\s"\\]*)?(?: HTTP/[0-9.]+)?" '
+    r"([0-9]{3}|-) ([0-9]{1,18}|-)"
+    r'(?: "[^"\\\n]*" "[^"\\\n]*")?([^\n]*)$|^(.*)$',
+    re.MULTILINE,
+)
+"""Nearly every line, path and all; the last group is a line of any other shape."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _LARGEST_SIZE = 1 << 62
+
+
+_Fields = tuple[str, ...]
+"""User, time, route, status, size and what follows the user agent, as text; then an odd line."""
 
 
 class CombinedParser:
@@ -42,42 +56,90 @@ class CombinedParser:
     def parse(self, lines: Sequence[bytes], labels: Labels, read_time: int) -> Parsed:
         """See ``Parser``."""
         del read_time
-        parsed = Parsed()
-        for index, line in enumerate(lines):
-            try:
-                parsed.records.append(self._event(decode_text(line), labels))
-            except InvalidRecord as error:
-                parsed.rejected.append(Rejected(index, error.reason, error.detail))
-        return parsed
-
-    def _event(self, text: str, labels: Labels) -> Event:
-        found = _LINE.match(text)
-        if found is None:
-            raise InvalidRecord("not an access log line", text[:80])
-        _, user, time, request, status_text, size_text, extra = found.groups()
+        found = _found(lines)
+        refused = _understand_odd(found)
         if not labels.service:
-            raise InvalidRecord("no service", "neither from_path nor service is configured")
-        status = int(status_text) if status_text != "-" else None
-        size = 0 if size_text == "-" else int(size_text)
-        if size > _LARGEST_SIZE:
-            raise InvalidRecord("wrong field", f"size {size_text[:40]}")
-        return Event(
-            time=self._times.parse(time),
-            service=labels.service,
-            release=labels.release,
-            host=labels.host,
-            route=route_of(request),
-            status=status,
-            ok=status is None or status < 500,
-            size_bytes=size,
-            duration_ms=self._duration_ms(extra) if self._duration_factor else None,
-            user=None if user == "-" else user,
-            arm=labels.arm,
+            missing = InvalidRecord("no service", "neither from_path nor service is configured")
+            refused = dict.fromkeys(range(len(found)), missing) | refused
+        wrong = self._wrong_times({fields[1] for fields in found if fields[1]})
+        if wrong:
+            found_wrong = {i: wrong[f[1]] for i, f in enumerate(found) if f[1] in wrong}
+            refused = found_wrong | refused
+        kept = [f for i, f in enumerate(found) if i not in refused] if refused else found
+        rejected = [Rejected(i, e.reason, e.detail) for i, e in sorted(refused.items())]
+        return Parsed(self._rows(kept, labels), rejected)
+
+    def _wrong_times(self, texts: Iterable[str]) -> dict[str, InvalidRecord]:
+        wrong = {}
+        for text in texts:
+            try:
+                self._times.parse(text)
+            except InvalidRecord as error:
+                wrong[text] = error
+        return wrong
+
+    def _rows(self, found: Sequence[_Fields], labels: Labels) -> Rows:
+        n = len(found)
+        columns: Sequence[tuple[str, ...]] = [*zip(*found, strict=True)] or [()] * 7
+        users, times, routes, statuses, sizes, extras, _ = columns
+        status_of = {text: int(text) if text != "-" else None for text in set(statuses)}
+        is_good = {text: status is None or status < 500 for text, status in status_of.items()}
+        return Rows.of_columns(
+            RecordKind.EVENTS,
+            {
+                "time": self._times.parse_all(times),
+                "service": [labels.service] * n,
+                "release": [labels.release] * n,
+                "host": [labels.host] * n,
+                "name": ["request"] * n,
+                "route": routes,
+                "status": list(map(status_of.__getitem__, statuses)),
+                "ok": list(map(is_good.__getitem__, statuses)),
+                "size_bytes": [0 if text == "-" else int(text) for text in sizes],
+                "duration_ms": self._durations_ms(extras),
+                "user": [None if user == "-" else user for user in users],
+                "session": [None] * n,
+                "trace": [None] * n,
+                "arm": [labels.arm] * n,
+            },
         )
 
-    def _duration_ms(self, extra: str) -> float | None:
-        number = _NUMBER.search(extra)
-        return float(number[0]) * self._duration_factor if number else None
+    def _durations_ms(self, extras: Sequence[str]) -> list[float | None]:
+        if not self._duration_factor:
+            return [None] * len(extras)
+        numbers = map(_NUMBER.search, extras)
+        return [float(n[0]) * self._duration_factor if n else None for n in numbers]
+
+
+def _found(lines: Sequence[bytes]) -> list[_Fields]:
+    """The fields of each line; an odd one stands whole behind empty ones."""
+    text = "\n".join(map(decode_text, lines))
+    found: list[_Fields] = _ORDINARY.findall(text)
+    if len(found) == len(lines):
+        return found
+    return [("",) * 6 + (decode_text(line),) for line in lines]  # joined lines
+
+
+def _understand_odd(found: list[_Fields]) -> dict[int, InvalidRecord]:
+    """Read odd lines with more patience; gives what is wrong with each one that is none."""
+    refused = {}
+    for index, fields in enumerate(found):
+        if not fields[1]:
+            try:
+                found[index] = _fields_of(fields[-1])
+            except InvalidRecord as error:
+                refused[index] = error
+    return refused
+
+
+def _fields_of(text: str) -> _Fields:
+    line = _LINE.match(text)
+    if line is None:
+        raise InvalidRecord("not an access log line", text[:80])
+    _, user, time, request, status, size, extra = line.groups()
+    if size != "-" and int(size) > _LARGEST_SIZE:
+        raise InvalidRecord("wrong field", f"size {size[:40]}")
+    return user, time, route_of(request), status, size, extra, ""
 
 
 @lru_cache(maxsize=65_536)

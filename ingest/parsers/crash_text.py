@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contracts.arrow import Record
 from contracts.errors import InvalidRecord
-from contracts.records import Crash
+from contracts.records import Crash, RecordKind
 from ingest.parsers.base import Labels, Parsed, Rejected, decode_text
 from ingest.parsers.fields import RecordBuilder
 from ingest.parsers.regex import RegexParser
+from ingest.rows import Rows
 from ingest.tracebacks.detect import crash_of
 
 
@@ -24,18 +26,20 @@ class CrashTextParser:
 
     def parse(self, lines: Sequence[bytes], labels: Labels, read_time: int) -> Parsed:
         """See ``Parser``."""
-        parsed = Parsed()
+        crashes: list[Record] = []
+        rejected: list[Rejected] = []
+        ignored = 0
         for index, line in enumerate(lines):
             text = decode_text(line)
             crash = crash_of(text, read_time, labels)
             if crash is None:
-                parsed.ignored += 1
+                ignored += 1
                 continue
             try:
-                parsed.records.append(self._labelled(crash, text, labels, read_time))
+                crashes.append(self._labelled(crash, text, labels, read_time))
             except InvalidRecord as error:
-                parsed.rejected.append(Rejected(index, error.reason, error.detail))
-        return parsed
+                rejected.append(Rejected(index, error.reason, error.detail))
+        return Parsed(Rows.of(RecordKind.CRASHES, crashes), rejected, ignored)
 
     def _labelled(self, crash: Crash, text: str, labels: Labels, read_time: int) -> Crash:
         if self._regex is not None:

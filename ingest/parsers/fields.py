@@ -74,6 +74,8 @@ _SEVERITIES = {
     "50": "error",
     "60": "fatal",
 }
+_IDENTIFIERS = frozenset({"user.id", "session.id", "trace.id"})
+"""Texts that many loggers write as numbers."""
 _LARGEST_INT64 = (1 << 63) - 1
 
 
@@ -165,6 +167,8 @@ class RecordBuilder:
             name = mapped if mapped is not None else SHORT_NAMES.get(theirs, theirs)
             if name in DURATION_UNITS:
                 name, value = "duration_ms", _scaled(value, DURATION_UNITS[name])  # noqa: PLW2901
+            if name in _IDENTIFIERS and type(value) is int:
+                value = str(value)  # noqa: PLW2901
             # a name the user mapped wins over one that only looks right
             if mapped is not None or name not in ours:
                 ours[name] = value

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from contracts.arrow import Record
 from contracts.errors import InvalidRecord
-from ingest.parsers.base import Labels, Parsed, Rejected, decode_text
+from ingest.parsers.base import Labels, Parsed, decode_text, parse_each
 from ingest.parsers.fields import RecordBuilder
 
 _PAIR = re.compile(r'([^\s="]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
@@ -22,14 +23,11 @@ class LogfmtParser:
 
     def parse(self, lines: Sequence[bytes], labels: Labels, read_time: int) -> Parsed:
         """See ``Parser``."""
-        parsed = Parsed()
-        for index, line in enumerate(lines):
-            try:
-                fields = self._fields(decode_text(line))
-                parsed.records.append(self._builder.build(fields, labels, read_time))
-            except InvalidRecord as error:
-                parsed.rejected.append(Rejected(index, error.reason, error.detail))
-        return parsed
+
+        def record_of(line: bytes) -> Record:
+            return self._builder.build(self._fields(decode_text(line)), labels, read_time)
+
+        return parse_each(self._builder.kind, lines, record_of)
 
     @staticmethod
     def _fields(text: str) -> dict[str, str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
-from contracts.errors import InvalidRecord
-from ingest.parsers.base import Labels, Parsed, Rejected, decode_text
-from ingest.parsers.fields import RecordBuilder
+from contracts.arrow import Record
+from contracts.records import RecordKind
+from ingest.parsers.base import Labels, Parsed, decode_text, parse_each
+from ingest.parsers.fields import RecordBuilder, severity_of
+from ingest.rows import Rows
 
 _SEVERITY = re.compile(
     r"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|SEVERE|CRITICAL|FATAL|PANIC)\b"
@@ -22,13 +25,29 @@ class PlainParser:
 
     def parse(self, lines: Sequence[bytes], labels: Labels, read_time: int) -> Parsed:
         """See ``Parser``."""
-        parsed = Parsed()
-        for index, line in enumerate(lines):
-            text = decode_text(line)
-            found = _SEVERITY.search(text, 0, 80)
-            fields = {"message": text, "severity": found[0] if found else "info"}
-            try:
-                parsed.records.append(self._builder.build(fields, labels, read_time))
-            except InvalidRecord as error:
-                parsed.rejected.append(Rejected(index, error.reason, error.detail))
-        return parsed
+        if self._builder.mapping or not (self._builder.uses_read_time and labels.service):
+
+            def record_of(line: bytes) -> Record:
+                text = decode_text(line)
+                fields = {"message": text, "severity": _severity(text)}
+                return self._builder.build(fields, labels, read_time)
+
+            return parse_each(self._builder.kind, lines, record_of)
+        n = len(lines)
+        texts = [decode_text(line) for line in lines]
+        columns: dict[str, Sequence[Any]] = {
+            "time": [read_time] * n,
+            "service": [labels.service] * n,
+            "release": [labels.release] * n,
+            "host": [labels.host] * n,
+            "severity": [severity_of(_severity(text)) for text in texts],
+            "message": texts,
+            "trace": [None] * n,
+            "attributes": [{}] * n,
+        }
+        return Parsed(Rows.of_columns(RecordKind.LOGS, columns))
+
+
+def _severity(text: str) -> str:
+    found = _SEVERITY.search(text, 0, 80)
+    return found[0] if found else "info"

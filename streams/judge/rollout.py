@@ -62,6 +62,8 @@ class RolloutState(msgspec.Struct, kw_only=True, omit_defaults=True):
     baseline_exposures: int = 0
     last_exposure_end: int = 0
     """End of the last tick in which the canary had exposures."""
+    without_canary: tuple[int, int] = (0, 0)
+    """Ends of the first and the last tick since then in which others had exposures."""
     share: float | None = None
     first_bad_event_at: int | None = None
     decided_at: int | None = None
@@ -122,8 +124,18 @@ def exposures_of(policy: Policy, arm: Arm) -> int:
     return arm.count(policy.metrics[0].of)
 
 
-def add_tick(rollout: RolloutState, *, end: int, canary: Arm, baseline: Arm) -> None:
-    """Add one finished tick: both arms of the same stretch of time, ``end`` its last moment."""
+def add_tick(
+    rollout: RolloutState, *, end: int, canary: Arm, baseline: Arm, elsewhere: int = 0
+) -> None:
+    """Add one finished tick: both arms of the same stretch of time, ``end`` its last moment.
+
+    Args:
+        rollout: changed in place.
+        end: epoch milliseconds.
+        canary: what it did in this tick.
+        baseline: the same of the release that it is compared with.
+        elsewhere: exposures of all further releases.
+    """
     policy = rollout.policy
     exposures = exposures_of(policy, canary), exposures_of(policy, baseline)
     total = sum(exposures)
@@ -131,7 +143,12 @@ def add_tick(rollout: RolloutState, *, end: int, canary: Arm, baseline: Arm) -> 
     rollout.share = exposures[0] / total if total else None
     if exposures[0]:
         rollout.last_exposure_end = end
-    if rollout.status is RolloutStatus.ROLLING_BACK:
+        rollout.without_canary = (0, 0)
+    elif total + elsewhere:
+        rollout.without_canary = (rollout.without_canary[0] or end, end)
+    if rollout.status.is_draining:
+        if total + elsewhere:
+            rollout.status = RolloutStatus.ROLLING_BACK
         _end_of_evidence(rollout)
         return
     rollout.canary_exposures += exposures[0]
@@ -195,7 +212,7 @@ def decide(
 
     Changes ``rollout`` (status, phase) where a decision is made.
     """
-    if rollout.status is RolloutStatus.ROLLING_BACK:
+    if rollout.status.is_draining:
         yield from _watch_drain(rollout, found, processed_time)
         return
     outcome = _outcome(rollout, found)
@@ -264,20 +281,35 @@ def last_words(
     )
 
 
+def fall_silent(rollout: RolloutState, silent_ms: int) -> bool:
+    """After a rollback no release is heard of for so long; whether that is worth a look.
+
+    Nothing is verified by that: the canary is as silent as those that should have its traffic, and
+    all of it may come back.
+    """
+    rollout.judged_to = max(rollout.judged_to, rollout.last_exposure_end + silent_ms)
+    is_new = rollout.status is not RolloutStatus.TRAFFIC_STOPPED
+    rollout.status = RolloutStatus.TRAFFIC_STOPPED
+    return is_new or _must_escalate(rollout)
+
+
+def _must_escalate(rollout: RolloutState) -> bool:
+    since = rollout.decided_at or rollout.judged_to
+    is_late = rollout.judged_to - since >= rollout.policy.escalate_after * 1000
+    return is_late and not rollout.escalated
+
+
 def _watch_drain(
     rollout: RolloutState, found: Look, processed_time: int
 ) -> Iterator[Verdict | Decision]:
     """After a rollback: is the canary's traffic gone, or must people be called?"""
-    decided_at = rollout.decided_at or rollout.judged_to
     told: DecisionAction | None = None
-    if rollout.judged_to - rollout.last_exposure_end >= rollout.policy.drain_after * 1000:
+    since, until = rollout.without_canary
+    if until - since >= rollout.policy.drain_after * 1000:
         rollout.status = RolloutStatus.ROLLED_BACK
         rollout.drained_at = rollout.last_exposure_end
         told = DecisionAction.ROLLBACK_VERIFIED
-    elif (
-        not rollout.escalated
-        and rollout.judged_to - decided_at >= rollout.policy.escalate_after * 1000
-    ):
+    elif _must_escalate(rollout):
         rollout.escalated = True
         told = DecisionAction.ESCALATE
     yield _verdict(rollout, found, Outcome.REGRESSED, Action.ROLLBACK, processed_time)
@@ -286,7 +318,7 @@ def _watch_drain(
 
 
 def _outcome(rollout: RolloutState, found: Look) -> Outcome:
-    if rollout.status in (RolloutStatus.ROLLING_BACK, RolloutStatus.ROLLED_BACK):
+    if rollout.status.is_draining or rollout.status is RolloutStatus.ROLLED_BACK:
         return Outcome.REGRESSED
     if not rollout.canary_exposures or not rollout.baseline_exposures:
         return Outcome.NO_DATA
@@ -340,7 +372,7 @@ def _verdict(
         status=rollout.status,
         outcome=outcome,
         action=action,
-        reason=rollout.reason or _reason(rollout, found, outcome),
+        reason=_said(rollout, found, outcome),
         evidence_log10=found.log_evidence / _LN10,
         promotion_log10=found.log_promotion / _LN10,
         rollback_at_log10=-math.log10(rollout.policy.false_rollback_rate),
@@ -379,7 +411,7 @@ def _decision(
         phase=phase,
         action=action,
         outcome=outcome,
-        reason=rollout.reason or _reason(rollout, found, outcome),
+        reason=_said(rollout, found, outcome),
         guilty_metric=guilty,
         relative_risk=next(
             (m.relative_risk for m in found.metrics if m.name == guilty), RelativeRisk()
@@ -399,6 +431,13 @@ def _needed(found: Look, outcome: Outcome) -> Needed | None:
 
 def _log10(value: float | None) -> float | None:
     return None if value is None else value / _LN10
+
+
+def _said(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
+    reason = rollout.reason or _reason(rollout, found, outcome)
+    if rollout.status is RolloutStatus.TRAFFIC_STOPPED:
+        return f"{reason} All traffic has stopped: whether {rollout.canary} is gone is not known."
+    return reason
 
 
 def _reason(rollout: RolloutState, found: Look, outcome: Outcome) -> str:

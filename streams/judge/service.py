@@ -103,10 +103,14 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def is_pending(self) -> bool:
         """Whether a heartbeat would bring anything: a tick to judge, a window to write."""
-        is_draining = self.rollout is not None and (
-            self.rollout.status is RolloutStatus.ROLLING_BACK
+        rollout = self.rollout
+        is_draining = rollout is not None and rollout.status.is_draining
+        # people were called already: while all is silent there is nothing to add
+        is_known = rollout is not None and (
+            rollout.escalated and rollout.status is RolloutStatus.TRAFFIC_STOPPED
         )
-        return bool(self.ticks) or is_draining or any(w.is_dirty for w in self.windows)
+        is_watching = is_draining and not is_known
+        return bool(self.ticks) or is_watching or any(w.is_dirty for w in self.windows)
 
 
 def unknown_from(fences: Mapping[str, int], source: Source) -> int | None:
@@ -206,12 +210,12 @@ def _apply_heartbeat(
 ) -> list[Output]:
     """Nothing came for a while: every tick that began is finished, every window is written."""
     end = max((tick + TICK_MS for tick in state.ticks), default=0)
-    is_silent = partial.sent_at - state.heard_at >= policy.drain_after * 1000
+    silent_ms = partial.sent_at - state.heard_at
     outputs = list(_judge(state, end, processed_time))
     rollout = state.rollout
-    if rollout and rollout.status is RolloutStatus.ROLLING_BACK and is_silent:
-        silent_ms = partial.sent_at - state.heard_at
-        rollout.judged_to = max(rollout.judged_to, rollout.last_exposure_end + silent_ms)
+    is_silent = silent_ms >= policy.drain_after * 1000
+    is_draining = rollout is not None and rollout.status.is_draining
+    if rollout and is_draining and is_silent and rollouts.fall_silent(rollout, silent_ms):
         outputs.extend(_look(state, processed_time))
     outputs.extend(_written_windows(state, policy, flush=True))
     return outputs
@@ -378,10 +382,12 @@ def _judge(state: ServiceState, closed_to: int, processed_time: int) -> Iterator
             if late := state.late.pop(name, None):
                 arms[name].add(late)
         state.late.clear()
-        if not any(name in arms for name in names):
+        if not any(name in arms for name in names) and not rollout.status.is_draining:
             continue
         canary, baseline = (arms[name] for name in names)
-        rollouts.add_tick(rollout, end=end, canary=canary, baseline=baseline)
+        others = (arm for name, arm in arms.items() if name not in names)
+        elsewhere = sum(rollouts.exposures_of(rollout.policy, arm) for arm in others)
+        rollouts.add_tick(rollout, end=end, canary=canary, baseline=baseline, elsewhere=elsewhere)
         _note_first_bad(state, rollout)
         yield from _look(state, processed_time)
 

@@ -7,6 +7,7 @@ over groups, event names and distinct values.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts import histogram
+from contracts import arrow, histogram
 from contracts.policy import Policies, Unit
 from contracts.records import RecordKind
 from contracts.results import Cell, SparseHistogram
@@ -28,11 +29,28 @@ UNKNOWN = "unknown"
 """Stands for a service or release name that is missing: counted, never dropped."""
 
 Ints = npt.NDArray[np.int64]
+_OTHER_STATUS = 1
+"""Stands for a status that is none of HTTP's."""
 _HOST_VALUES = ("cpu_percent", "memory_percent", "load1", "disk_percent")
 
 
 Coded = tuple[Ints, list[str]]
 """A column as codes (n,) into its values."""
+Rows = slice | Ints
+"""Some rows by their numbers, or all of them as a slice, which copies nothing."""
+_EVERY = slice(None)
+
+_LABELS = ["time", "service", "release", "host"]
+COLUMNS: dict[RecordKind, list[str]] = {
+    RecordKind.EVENTS: [
+        *_LABELS, "arm", "name", "route", "status", "ok", "size_bytes", "duration_ms", "user",
+        "session",
+    ],
+    RecordKind.CRASHES: [*_LABELS, "arm", "user", "session"],
+    RecordKind.LOGS: [*_LABELS, "severity"],
+    RecordKind.HOSTS: [*_LABELS, *_HOST_VALUES],
+}  # fmt: skip
+"""What is read of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +61,16 @@ class _Groups:
     services: list[str]
     cells: list[Cell]
 
-    def add_counts(self, name: str, weights: npt.NDArray[np.generic] | None = None) -> None:
-        """Add the rows (or the sum of their ``weights``) of each group to its counter."""
-        self._add(name, np.bincount(self.of_row, weights=weights, minlength=len(self.cells)))
-
-    def add_rows(self, name: str, rows: npt.NDArray[np.bool_]) -> None:
-        """Add how many of the chosen rows (n,) each group has."""
+    def add_rows(self, name: str, rows: Rows) -> None:
+        """Add how many of the chosen rows each group has."""
         self._add(name, np.bincount(self.of_row[rows], minlength=len(self.cells)))
+
+    def add_sums(self, name: str, rows: Rows, values: Ints) -> None:
+        """Add the sum of the values (n,) of the chosen rows to each group."""
+        chosen = values[rows]
+        if chosen.any():
+            sums = np.bincount(self.of_row[rows], weights=chosen, minlength=len(self.cells))
+            self._add(name, sums)
 
     def _add(self, name: str, sums: npt.NDArray[np.generic]) -> None:
         some = np.flatnonzero(sums)
@@ -57,14 +78,15 @@ class _Groups:
             counts = self.cells[group].counts
             counts[name] = counts.get(name, 0) + int(count)
 
-    def add_histogram(self, name: str, rows: npt.NDArray[np.bool_], values: pa.Array) -> None:
-        """Add the histogram of ``values`` (n,) of the chosen rows to each group."""
-        numbers = values.to_numpy(zero_copy_only=False)
-        chosen = rows & np.isfinite(numbers)
-        if not chosen.any():
+    def add_histogram(self, name: str, rows: Rows, column: pa.Array) -> None:
+        """Add the histogram of the values (n,) of the chosen rows to each group."""
+        values, of_row = arrow.numbers(column, null=math.nan)[rows], self.of_row[rows]
+        is_finite = np.isfinite(values)
+        if not is_finite.all():
+            values, of_row = values[is_finite], of_row[is_finite]
+        if not len(values):
             return
-        bins = histogram.bins_of(numbers[chosen])
-        pairs = _count_pairs(self.of_row[chosen], bins)
+        pairs = _count_pairs(of_row, histogram.bins_of(values))
         found, counts = pairs.found.tolist(), pairs.counts.tolist()
         for group, part in pairs.parts():
             self.cells[group].histograms[name] = SparseHistogram(found[part], counts[part])
@@ -72,21 +94,29 @@ class _Groups:
 
 @dataclass(frozen=True, slots=True)
 class _Ids:
-    """Ids of one kind of unit: ``hashes`` (n,), and which rows have one (n,)."""
+    """Ids of one kind of unit: ``hashes`` (n,), and which rows have one (n,) where not all do."""
 
     kind: str
     hashes: Hashes
-    is_known: npt.NDArray[np.bool_]
+    is_known: npt.NDArray[np.bool_] | None
 
-    def add(self, groups: _Groups, counter: str, rows: npt.NDArray[np.bool_]) -> None:
+    def add(self, groups: _Groups, counter: str, rows: Rows) -> None:
         """Add to each group how many of the rows have an id, and a sketch of their units."""
-        chosen = rows & self.is_known
-        if not chosen.any():
+        chosen = self._known(rows)
+        of_row = groups.of_row[chosen]
+        if not len(of_row):
             return
         name = f"{counter}@{self.kind}"
         groups.add_rows(name, chosen)
-        for group, sketch in units.sketches(groups.of_row[chosen], self.hashes[chosen]):
+        for group, sketch in units.sketches(of_row, self.hashes[chosen]):
             groups.cells[group].units[name] = sketch
+
+    def _known(self, rows: Rows) -> Rows:
+        if self.is_known is None:
+            return rows
+        if isinstance(rows, slice):
+            return np.flatnonzero(self.is_known)
+        return rows[self.is_known[rows]]
 
 
 def cells_of_batch(
@@ -122,8 +152,8 @@ def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None)
     chosen = np.array([policies.is_stratified(name) for name in services[1]])
     if chosen.any() and "route" in batch.schema.names:
         routes, known = _codes(batch.column("route"))
-        coded["route"] = np.where(chosen[services[0]], routes, len(known) - 1), known
-    times = batch.column("time").cast(pa.int64()).to_numpy(zero_copy_only=False)
+        coded["route"] = np.where(chosen[services[0]], routes, len(known)), [*known, ""]
+    times = arrow.numbers(batch.column("time"))
     ticks = times // TICK_MS
     first_tick = ticks.min()
     key = np.zeros(batch.num_rows, dtype=np.int64)
@@ -164,84 +194,98 @@ def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None)
     return _Groups(of_row, [s or UNKNOWN for s in labels["service"]], cells)
 
 
-def _codes(column: pa.Array) -> Coded:
-    """Codes (n,) and their values; null becomes the empty string."""
-    values = [value or "" for value in column.dictionary.to_pylist()]
-    indices = column.indices
-    if indices.null_count:
-        indices = indices.fill_null(len(values))
-    return indices.to_numpy(zero_copy_only=False).astype(np.int64), [*values, ""]
+def _codes(column: pa.Array, missing: str = "") -> Coded:
+    """Codes (n,) and their values, each once; ``missing`` stands for null and empty ones."""
+    values = [value or missing for value in column.dictionary.to_pylist()]
+    codes = arrow.numbers(column.indices, null=len(values)).astype(np.int64)
+    if column.indices.null_count:
+        values.append(missing)
+    known = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    if len(known) < len(values):
+        codes = np.array([known[value] for value in values])[codes]
+    return codes, list(known)
 
 
 def _fill_events(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
-    names, values = _codes(batch.column("name"))
-    is_bad = ~batch.column("ok").fill_null(True).to_numpy(zero_copy_only=False)
-    sizes = batch.column("size_bytes").fill_null(0).to_numpy(zero_copy_only=False)
-    status = batch.column("status").fill_null(0).to_numpy(zero_copy_only=False)
+    names, values = _codes(batch.column("name"), UNKNOWN)
+    bad = np.flatnonzero(~arrow.numbers(batch.column("ok"), null=True))
+    sizes = arrow.numbers(batch.column("size_bytes"), null=0)
+    status = arrow.numbers(batch.column("status"), null=0)
     ids = _ids_of(batch, wanted)
-    for code in np.flatnonzero(np.bincount(names)).tolist():
-        name = values[code] or UNKNOWN
-        rows = names == code
+    used = np.flatnonzero(np.bincount(names)).tolist()
+    for code in used:
+        name = values[code]
+        rows = _EVERY if len(used) == 1 else np.flatnonzero(names == code)
+        bad_rows = bad[names[bad] == code]
         groups.add_rows(name, rows)
-        groups.add_rows(f"{name}.bad", rows & is_bad)
+        groups.add_rows(f"{name}.bad", bad_rows)
         for of_kind in ids:
             of_kind.add(groups, name, rows)
-            of_kind.add(groups, f"{name}.bad", rows & is_bad)
-        groups.add_counts(f"{name}.bytes", np.where(rows, sizes, 0))
-        _add_status(groups, name, _count_pairs(groups.of_row[rows], status[rows]))
+            of_kind.add(groups, f"{name}.bad", bad_rows)
+        groups.add_sums(f"{name}.bytes", rows, sizes)
+        _add_status(groups, name, groups.of_row[rows], status[rows])
         groups.add_histogram(f"{name}.duration_ms", rows, batch.column("duration_ms"))
-    _mark_first_bad(groups, batch, is_bad)
+    _mark_first_bad(groups, batch, bad)
 
 
-def _add_status(groups: _Groups, name: str, pairs: _Pairs) -> None:
-    words = {
-        status: f"{name}.status.{status if 100 <= status < 600 else 'other'}"
-        for status in np.unique(pairs.found).tolist()
-    }
-    for group, status, count in zip(
+def _add_status(groups: _Groups, name: str, of_row: Ints, status: npt.NDArray[np.integer]) -> None:
+    """Count each status (n,) of rows of these groups (n,); 0 is none."""
+    is_usual = (status >= 100) & (status < 600)
+    slots = np.where(is_usual, status, np.where(status == 0, 0, _OTHER_STATUS)).astype(np.int64)
+    used = np.flatnonzero(np.bincount(slots))
+    words = [f"{name}.status.{'other' if s == _OTHER_STATUS else s}" for s in used.tolist()]
+    numbers = np.zeros(600, np.int64)
+    numbers[used] = np.arange(len(used))
+    pairs = _count_pairs(of_row, numbers[slots])
+    for group, number, count in zip(
         pairs.groups.tolist(), pairs.found.tolist(), pairs.counts.tolist(), strict=True
     ):
-        if status:
+        if used[number]:
             counts = groups.cells[group].counts
-            counts[words[status]] = counts.get(words[status], 0) + count
+            counts[words[number]] = counts.get(words[number], 0) + count
 
 
 def _ids_of(batch: pa.RecordBatch, wanted: frozenset[Unit]) -> list[_Ids]:
     """Sessions (a user stands for a session that is missing) and users, where there are any."""
     users = batch.column("user")
     columns = {
-        Unit.SESSION: pc.coalesce(batch.column("session"), users),
+        Unit.SESSION: _or_else(batch.column("session"), users),
         Unit.USER: users,
     }
     found = []
     for kind, column in columns.items():
         if kind not in wanted or column.null_count == len(column):
             continue
-        is_known = column.is_valid().to_numpy(zero_copy_only=False)
+        is_known = arrow.numbers(column.is_valid()) if column.null_count else None
         found.append(_Ids(kind.value, hashes_of(column), is_known))
     return found
 
 
+def _or_else(column: pa.Array, other: pa.Array) -> pa.Array:
+    """The values of a column, and of another one where it has none."""
+    if not column.null_count:
+        return column
+    return other if column.null_count == len(column) else pc.coalesce(column, other)
+
+
 def _fill_crashes(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
-    every = np.ones(batch.num_rows, dtype=np.bool_)
-    groups.add_counts("crash")
+    groups.add_rows("crash", _EVERY)
     for of_kind in _ids_of(batch, wanted):
-        of_kind.add(groups, "crash", every)
-    _mark_first_bad(groups, batch, every)
+        of_kind.add(groups, "crash", _EVERY)
+    _mark_first_bad(groups, batch, _EVERY)
 
 
 def _fill_logs(groups: _Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
-    groups.add_counts("log")
-    severities, values = _codes(batch.column("severity"))
+    groups.add_rows("log", _EVERY)
+    severities, values = _codes(batch.column("severity"), UNKNOWN)
     for code in np.flatnonzero(np.bincount(severities)).tolist():
-        groups.add_rows(f"log.{values[code] or UNKNOWN}", severities == code)
+        groups.add_rows(f"log.{values[code]}", np.flatnonzero(severities == code))
 
 
 def _fill_hosts(groups: _Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
-    groups.add_counts("host")
-    rows = np.ones(batch.num_rows, dtype=np.bool_)
+    groups.add_rows("host", _EVERY)
     for name in _HOST_VALUES:
-        groups.add_histogram(f"host.{name}", rows, batch.column(name).fill_null(float("nan")))
+        groups.add_histogram(f"host.{name}", _EVERY, batch.column(name))
 
 
 _FILL: dict[RecordKind, Callable[[_Groups, pa.RecordBatch, frozenset[Unit]], None]] = {
@@ -252,10 +296,10 @@ _FILL: dict[RecordKind, Callable[[_Groups, pa.RecordBatch, frozenset[Unit]], Non
 }
 
 
-def _mark_first_bad(groups: _Groups, batch: pa.RecordBatch, is_bad: npt.NDArray[np.bool_]) -> None:
-    times = batch.column("time").cast(pa.int64()).to_numpy(zero_copy_only=False)
+def _mark_first_bad(groups: _Groups, batch: pa.RecordBatch, bad: Rows) -> None:
+    times = arrow.numbers(batch.column("time"))
     first = np.full(len(groups.cells), np.iinfo(np.int64).max)
-    np.minimum.at(first, groups.of_row[is_bad], times[is_bad])
+    np.minimum.at(first, groups.of_row[bad], times[bad])
     for group in np.flatnonzero(first != np.iinfo(np.int64).max):
         groups.cells[group].first_bad = int(first[group])
 

@@ -36,7 +36,12 @@ def hashes_of(column: pa.StringArray) -> Hashes:
     lengths = np.minimum(np.diff(ends), LONGEST)
     words = _words(text, int(ends[-1]))
     found = lengths.astype(np.uint64)
+    shortest = int(lengths.min())
     for start in range(0, int(lengths.max()), _WORD):
+        if start < shortest:  # most often ids are about as long as one another
+            left = np.minimum(lengths - start, _WORD)
+            found = mixed(found ^ (words[ends[:-1] + start] & _MASKS[left]))
+            continue
         rows = np.flatnonzero(lengths > start)
         left = np.minimum(lengths[rows] - start, _WORD)
         found[rows] = mixed(found[rows] ^ (words[ends[rows] + start] & _MASKS[left]))

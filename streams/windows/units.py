@@ -41,7 +41,8 @@ def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tupl
         return
     entries = _entries(hashes)
     order = np.argsort(entries)
-    order = order[np.argsort(groups[order], kind="stable")]
+    small = groups.astype(np.min_scalar_type(int(groups.max())))  # sorted by radix
+    order = order[np.argsort(small[order], kind="stable")]
     groups, entries = groups[order], entries[order]
     is_new = np.ones(len(order), dtype=np.bool_)
     is_new[1:] = (entries[1:] != entries[:-1]) | (groups[1:] != groups[:-1])

@@ -6,12 +6,14 @@ did is told to ``fault_table``, which prints one table of all faults at the end 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from coalmine.stack.topics import ensure_topics
 from contracts.settings import KafkaSettings
 from tests.support.log_writer import Rotation
 
@@ -19,6 +21,7 @@ _ROWS = pytest.StashKey[list[tuple[str, str, str]]]()
 
 if TYPE_CHECKING:
     from tests.support.agent_service import Service
+    from tests.support.proxied_kafka import ProxiedKafka
 
 FaultTable = Callable[[str, object, str], None]
 """Takes fault, rounds and result: a row of docs/reliability.md."""
@@ -70,6 +73,21 @@ def service(
         return Service(folder, rotation, stack_environment, kafka_settings, name, state)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[ProxiedKafka]:
+    """A broker with every topic, for those who break it: it runs again at the end of each test."""
+    from tests.support.proxied_kafka import ProxiedKafka  # noqa: PLC0415 - see above
+
+    with tempfile.TemporaryDirectory(prefix="coalmine-test-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        broker = ProxiedKafka(Path(name))
+        with broker.proxy:
+            broker.start()
+            ensure_topics(broker.settings)
+            yield broker
+            broker.stop()
 
 
 def pytest_terminal_summary(

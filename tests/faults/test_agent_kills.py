@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.faults.conftest import FaultTable
 from tests.support.agent_service import Service
-from tests.support.log_writer import LogWriter, Rotation
+from tests.support.log_writer import Rotation
 
 pytestmark = pytest.mark.integration
 
@@ -19,25 +18,10 @@ KILLS = 40
 """For each seed: 200 over all."""
 
 
-def kill_again_and_again(service: Service, chosen: random.Random, kills: int) -> int:
-    """The agent lives 0.6 to 2.5 s and is away up to 0.8 s, so often; gives the lines written."""
-    with service.agent() as agent:
-        agent.wait_for("agent_started")
-        with LogWriter(service.log, service.name, service.rotation) as writer:
-            for _ in range(kills):
-                time.sleep(chosen.uniform(0.6, 2.5))
-                agent.kill()
-                time.sleep(chosen.uniform(0.05, 0.8))
-                agent = service.agent()  # noqa: PLW2901 - the next life
-            written = writer.stop()
-            agent.kill()
-    return written
-
-
 def check(service: Service, seed: int, kills: int) -> str:
     """Every line in a file arrives once behind the fences; the result for the table."""
     print(f"seed {seed}, rotation {service.rotation}, {kills} kills")
-    written = kill_again_and_again(service, random.Random(seed), kills)
+    written = service.write_while_killed(random.Random(seed), kills)
     service.settle(written)
     finding, repeated = service.finding(written + 1)
     result = f"{finding}; {repeated} repeated in Kafka, before the fences"

@@ -14,9 +14,13 @@ import psutil
 import pytest
 
 from coalmine.cli.state import Running
+from contracts.settings import kafka_settings
 from tests.faults.conftest import FaultTable
+from tests.support.agent_service import Service
 from tests.support.alerting import Receiver, listen, receiver
 from tests.support.everything import Everything, Shop, arguments, counted
+from tests.support.log_writer import Rotation
+from tests.support.stack import unique
 from tests.support.waiting import wait_until
 
 __all__ = ["listen", "receiver"]
@@ -81,6 +85,55 @@ def test_every_line_counts_once_although_everything_is_killed_at_once(
     assert len(rollbacks) == 1
     lines = sum(shop.written.values())
     fault_table("everything at once", rounds, f"{lines} lines: 0 lost, 0 twice; one rollback")
+
+
+def test_lines_in_elasticsearch_are_the_lines_written_although_the_agent_is_killed(
+    state: Path,
+    receiver: MakeReceiver,
+    fault_seed: int,
+    fault_rounds: Callable[[int], int],
+    fault_table: FaultTable,
+) -> None:
+    """SIGKILL of the agent alone while 3,000 lines a second are written and rotated, all other
+    processes running: what windows in Elasticsearch count is what the files hold, line by line.
+    """
+    everything = Everything(state, arguments(state, receiver(lambda _: (200, {})).url, "policies"))
+    running, kills = everything.start(), fault_rounds(40)
+    kafka = kafka_settings({"COALMINE_KAFKA": running.kafka})
+    try:
+        for rotation in (Rotation.RENAME, Rotation.COPYTRUNCATE):
+            name = unique(rotation)
+            environment = {"COALMINE_KAFKA": running.kafka}
+            folder = state / name
+            service = Service(folder, rotation, environment, kafka, name, folder / "state")
+            written = service.write_while_killed(random.Random(fault_seed), kills)
+            service.settle(written)
+            finding, repeated = service.finding(written + 1)
+            stored = stored_of(running, name, finding.arrived)
+            result = (
+                f"{finding}; {stored} counted in Elasticsearch; {repeated} repeated before the "
+                "fences"
+            )
+            print(f"seed {fault_seed}, rotation {rotation}, {kills} kills: {result}")
+            assert finding.is_exact, result
+            assert stored == finding.arrived, result
+            fault_table(f"SIGKILL of the agent, rotation {rotation}, counted", kills, result)
+    finally:
+        everything.stop()
+        everything.kill()
+
+
+def stored_of(running: Running, service: str, expected: int) -> int:
+    """Lines of a service in Elasticsearch, once there are enough, and what came twice as well."""
+
+    def stored() -> int:
+        return counted(running, "service.name")[service]
+
+    deadline = time.monotonic() + 120
+    while stored() < expected and time.monotonic() < deadline:
+        time.sleep(0.5)
+    time.sleep(3)
+    return stored()
 
 
 def test_memory_and_lag_stay_bounded_for_half_an_hour(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,34 +14,12 @@ from statistics import median
 
 import pytest
 
-from coalmine.stack.topics import ensure_topics
-from contracts.settings import KafkaSettings
-from contracts.settings import kafka_settings as read_kafka_settings
 from tests.faults.conftest import FaultTable
 from tests.support.crew import Crew, Traffic
+from tests.support.kafka_faults import FAULTS, KafkaFaults
 from tests.support.proxied_kafka import ProxiedKafka
 
 pytestmark = pytest.mark.integration
-
-KILLED_S, PAUSED_S = 40.0, 60.0
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[ProxiedKafka]:
-    """A broker of this module's own, with every topic."""
-    with tempfile.TemporaryDirectory(prefix="coalmine-test-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        broker = ProxiedKafka(Path(name))
-        with broker.proxy:
-            broker.start()
-            ensure_topics(settings_of(broker))
-            yield broker
-            broker.stop()
-
-
-def settings_of(broker: ProxiedKafka) -> KafkaSettings:
-    """The way beside the proxy."""
-    return read_kafka_settings({"COALMINE_KAFKA": broker.address})
 
 
 @pytest.fixture
@@ -55,53 +32,12 @@ def crew(broker: ProxiedKafka, tmp_path: Path) -> Iterator[Crew]:
     print(crew.logs())
 
 
-class Faults:
-    """What can happen between broker and workers; each lasts ``seconds`` and is over at its end."""
-
-    def __init__(self, broker: ProxiedKafka) -> None:
-        self.broker = broker
-
-    def none(self, seconds: float) -> None:
-        """Nothing, to compare with."""
-        time.sleep(seconds)
-
-    def killed(self, seconds: float) -> None:
-        """SIGKILL of the broker, and a start on the same data."""
-        self.broker.kill()
-        time.sleep(seconds)
-        self.broker.start()
-
-    def paused(self, seconds: float) -> None:
-        """Connections stand and nothing moves."""
-        self.broker.proxy.pause()
-        time.sleep(seconds)
-        self.broker.proxy.resume()
-
-    def slow(self, seconds: float) -> None:
-        """Half a second each way, 20 KB/s."""
-        self.broker.proxy.delay_s, self.broker.proxy.bytes_per_s = 0.5, 20_000
-        time.sleep(seconds)
-        self.broker.proxy.delay_s, self.broker.proxy.bytes_per_s = 0.0, 0
-
-    def cut(self, seconds: float) -> None:
-        """Every connection reset, again and again."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.broker.proxy.cut()
-            time.sleep(0.7)
-
-    def flapping(self, seconds: float) -> None:
-        """Gone and back every three seconds."""
-        with self.broker.proxy.flapping(3.0):
-            time.sleep(seconds)
-
-
 def test_counts_are_exact_although_connections_to_kafka_are_cut(
     broker: ProxiedKafka, crew: Crew, fault_seed: int
 ) -> None:
     """The short form: cut amid the traffic, and a short pause."""
-    traffic = Traffic(settings_of(broker), random.Random(fault_seed), services=2)
-    faults = Faults(broker)
+    traffic = Traffic(broker.settings, random.Random(fault_seed), services=2)
+    faults = KafkaFaults(broker)
     for fault, seconds in ((faults.cut, 2.0), (faults.paused, 2.0)):
         traffic.send(12)
         fault(seconds)
@@ -113,14 +49,7 @@ def test_counts_are_exact_although_connections_to_kafka_are_cut(
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(
     ("name", "seconds"),
-    [
-        ("none", 5.0),
-        ("killed", KILLED_S),
-        ("paused", PAUSED_S),
-        ("slow", 20.0),
-        ("cut", 20.0),
-        ("flapping", 20.0),
-    ],
+    [("none", 5.0), *FAULTS.items()],
 )
 def test_counts_are_exact_after_every_fault_of_kafka(
     broker: ProxiedKafka,
@@ -134,14 +63,14 @@ def test_counts_are_exact_after_every_fault_of_kafka(
     """The full form: how long until everything is counted, from the end of the fault."""
     rounds, chosen = fault_rounds(20), random.Random(fault_seed)
     took_s = []
-    first = Traffic(settings_of(broker), chosen, services=1)
+    first = Traffic(broker.settings, chosen, services=1)
     first.send(3)
     check_tended(first, crew)  # all are up
     for _ in range(rounds):
-        traffic = Traffic(settings_of(broker), chosen, services=2)
+        traffic = Traffic(broker.settings, chosen, services=2)
         traffic.send(12)
         time.sleep(chosen.uniform(0, 2))
-        getattr(Faults(broker), name)(seconds)
+        getattr(KafkaFaults(broker), name)(seconds)
         traffic.send(12)
         since = time.monotonic()
         check_tended(traffic, crew)

@@ -132,8 +132,14 @@ class Everything:
                 continue
 
 
-def arguments(state: Path, webhook: str) -> list[str]:
-    """What ``coalmine up`` is told: a shop's logs, an empty policy, and whom to call."""
+def arguments(state: Path, webhook: str, *parts: str) -> list[str]:
+    """What ``coalmine up`` is told: a shop's logs, an empty policy, and whom to call.
+
+    Args:
+        state: its directory.
+        webhook: whom to call.
+        parts: of ``policies``, ``endpoints`` and ``agent`` those to run; all where none is named.
+    """
     (state / "shop").mkdir()
     (state / "policies").mkdir()
     (state / "secret").write_text(new_secret(), encoding="utf-8")
@@ -155,12 +161,13 @@ def arguments(state: Path, webhook: str) -> list[str]:
     for name, content in files.items():
         (state / name).write_text(yaml.safe_dump(content), encoding="utf-8")
     named = {"policies": "policies", "endpoints": "endpoints.yaml", "agent": "agent.yaml"}
-    paths = [word for name, path in named.items() for word in (f"--{name}", str(state / path))]
+    chosen = {name: state / path for name, path in named.items() if not parts or name in parts}
+    paths = [word for name, path in chosen.items() for word in (f"--{name}", str(path))]
     return [*paths, "--port", str(free_port())]
 
 
-def counted(running: Running) -> Counter[str]:
-    """Requests of each release that are stored; nothing while Elasticsearch does not answer."""
+def counted(running: Running, label: str = "service.version") -> Counter[str]:
+    """Requests that are stored, by a label; nothing while Elasticsearch does not answer."""
     client = Elasticsearch(running.elasticsearch, request_timeout=10)
     try:
         client.indices.refresh(index=WINDOWS.pattern)
@@ -169,5 +176,5 @@ def counted(running: Running) -> Counter[str]:
         return Counter()
     counted: Counter[str] = Counter()
     for hit in found["hits"]["hits"]:
-        counted[hit["_source"]["service.version"]] += hit["_source"]["counts"].get("request", 0)
+        counted[hit["_source"][label]] += hit["_source"]["counts"].get("request", 0)
     return counted

@@ -181,7 +181,7 @@ def _parser_target(source: FileSource, *seeds: str) -> Target:
         parsed = parser.parse(lines, _LABELS, NOW)
         assert len(parsed.records) + len(parsed.rejected) + parsed.ignored == len(lines)
         batch = Batch()
-        batch.add(source.kind.record_kind, parsed.records)
+        batch.add(parsed.rows)
         found: Counter[str] = Counter()
         build_entry(batch, "a", 1, _refuse, lambda b: _REDACTOR.batch(b, found))
 

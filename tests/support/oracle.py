@@ -36,6 +36,11 @@ class Finding:
     """Of those, arrived all the same: the agent had read them before the truncation."""
 
     @property
+    def arrived(self) -> int:
+        """How many different lines arrived."""
+        return self.written - len(self.lost) - (self.in_no_file - self.rescued)
+
+    @property
     def is_exact(self) -> bool:
         """Every line that stands in a file arrived once, unaltered, in order."""
         return not (self.lost or self.altered or self.twice or self.disordered)

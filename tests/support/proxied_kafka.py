@@ -8,6 +8,7 @@ from coalmine.stack.cache import Cache, cache_directory
 from coalmine.stack.kafka_server import KafkaServer
 from coalmine.stack.ports import LOOPBACK, free_port
 from coalmine.stack.runtime import server_user
+from contracts.settings import KafkaSettings, kafka_settings
 from tests.support.fault_proxy import FaultProxy
 
 
@@ -22,6 +23,11 @@ class ProxiedKafka(KafkaServer):
         super().__init__(state_dir, cache=Cache(cache_directory()), user=server_user())
         self.behind_port = free_port()
         self.proxy = FaultProxy(f"{LOOPBACK}:{self.behind_port}", free_port())
+
+    @property
+    def settings(self) -> KafkaSettings:
+        """The way beside the proxy."""
+        return kafka_settings({"COALMINE_KAFKA": self.address})
 
     def _configure(self, home: Path) -> Path:
         properties = super()._configure(home)

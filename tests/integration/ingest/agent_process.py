@@ -58,6 +58,11 @@ class AgentProcess:
         if self._process.poll() is None:
             self.kill()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL: no chance to tidy up."""
         self._process.kill()

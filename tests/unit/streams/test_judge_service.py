@@ -7,6 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 
+from alerting.standing import Standing
 from contracts.config import Seconds
 from contracts.policy import Metric, Phase, Policy, StratifyBy
 from contracts.results import (
@@ -112,6 +113,77 @@ def test_a_bad_canary_is_rolled_back_verified_and_nothing_is_decided_twice() -> 
     assert last.drained_at == traffic.start + 30_000
     assert last.first_bad_event_at is not None
     assert last.first_bad_event_at >= traffic.start + 10_000
+
+
+def _rolled_back(traffic: Traffic) -> Judge:
+    """A judge that has just rolled back, in second 30."""
+    judge = Judge()
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 30))
+    assert [d.action for d in judge.decisions] == [DecisionAction.ROLLBACK]
+    return judge
+
+
+def test_a_rollback_is_not_verified_by_silence() -> None:
+    """All traffic stops: the state says so, an undelivered rollback stands, people are called once,
+    and then nothing more is said until something is heard again.
+    """
+    traffic = _bad_canary()
+    judge = _rolled_back(traffic)
+    for second in range(32, 200):
+        if judge.state.is_pending:
+            judge.hear(_heartbeat(traffic.start + second * 1000))
+    words = Standing()
+    for decision in judge.decisions:
+        words.note(decision)
+    last = judge.verdicts[-1]
+    stopped = [v for v in judge.verdicts if v.status is RolloutStatus.TRAFFIC_STOPPED]
+
+    assert [d.action for d in judge.decisions] == [DecisionAction.ROLLBACK, DecisionAction.ESCALATE]
+    assert words.overruled_by(judge.decisions[0]) is None
+    assert (last.status, last.outcome) == (RolloutStatus.TRAFFIC_STOPPED, Outcome.REGRESSED)
+    assert not last.rollback_verified
+    assert len(stopped) == 2  # when it stopped, and when people were called
+    for said in (last, judge.decisions[-1]):
+        assert said.reason.endswith(
+            f"All traffic has stopped: whether {CANARY} is gone is not known."
+        )
+
+
+def test_traffic_that_comes_back_is_watched_again() -> None:
+    """After a silence the canary may return, and is gone once others have traffic without it."""
+    traffic = _bad_canary()
+    judge = _rolled_back(traffic)
+    judge.hear(_heartbeat(traffic.start + 40_000))
+    judge.run(traffic, range(60, 80))
+    assert judge.verdicts[-1].status is RolloutStatus.ROLLING_BACK
+    judge.run(traffic, range(80, 95), [BASELINE])
+    assert judge.verdicts[-1].rollback_verified
+    assert judge.verdicts[-1].drained_at == traffic.start + 80_000
+
+
+def test_one_request_after_a_silence_verifies_nothing() -> None:
+    """The first that speaks again is not proof that the other will not."""
+    traffic = _bad_canary()
+    judge = _rolled_back(traffic)
+    judge.hear(_heartbeat(traffic.start + 40_000))
+    judge.run(traffic, range(60, 61), [BASELINE])
+    judge.hear(_heartbeat(traffic.start + 62_000))
+    assert DecisionAction.ROLLBACK_VERIFIED not in [d.action for d in judge.decisions]
+
+
+def test_a_rollback_to_a_third_release_is_verified() -> None:
+    """Whoever has the traffic: the canary is gone when others have it for a while."""
+    traffic = _bad_canary()
+    traffic.requests_per_s["1.4.1"] = 80
+    judge = Judge()
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 30), [BASELINE, CANARY])
+    judge.run(traffic, range(30, 45), ["1.4.1"])
+    assert [d.action for d in judge.decisions] == [
+        DecisionAction.ROLLBACK,
+        DecisionAction.ROLLBACK_VERIFIED,
+    ]
 
 
 def test_a_good_canary_is_not_rolled_back() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import random
+import subprocess
+import sys
 from collections import Counter
 
 import msgspec
+import pyarrow as pa
 
 from contracts import arrow
-from contracts.policy import Policies
+from contracts.policy import Metric, Policies, Policy, StratifyBy, Unit
 from contracts.records import Crash, Event, RecordKind
 from contracts.results import Partial
 from streams.messages import Message, aggregate, unfenced
+from streams.windows.tally import Tally
 
 NOW = 1_700_000_000_000
 TOO_LARGE = b'"service.name": "t", "service.version": "1", "http.response.status_code": 99999'
@@ -115,3 +121,86 @@ def test_sightings_of_crashes_keep_the_message_they_came_in() -> None:
     assert len(found.sightings) == 2
     assert found.sightings[1] == again.sightings[0]
     assert found.partials[0].cells[0].counts["crash"] == 2
+
+
+def _any_events(chosen: random.Random, count: int) -> list[Event]:
+    """Events with everything that a batch may hold: no ids, strange statuses, several names."""
+    return [
+        _event(
+            NOW + chosen.randrange(-3000, 3000),
+            service=chosen.choice(["s", "t", ""]),
+            release=chosen.choice(["1", "2", ""]),
+            host=chosen.choice(["h", "g", ""]),
+            arm=chosen.choice(["", "canary"]),
+            name=chosen.choice(["request", "click", "unknown", ""]),
+            route=chosen.choice(["/a", "/b", ""]),
+            status=chosen.choice([None, 0, 1, 99, 200, 503, 599, 600, -3]),
+            ok=chosen.random() < 0.8,
+            size_bytes=chosen.choice([0, 10**9]),
+            duration_ms=chosen.choice([None, math.nan, math.inf, 0.0, chosen.expovariate(0.01)]),
+            user=chosen.choice([None, "", "u", "a user whose name is longer than two words"]),
+            session=chosen.choice([None, f"session-{chosen.randrange(40)}"]),
+        )
+        for _ in range(count)
+    ]
+
+
+def _sums(partials: list[Partial]) -> dict[tuple[str, ...], list[object]]:
+    """Everything that partials say, added up, whatever their cells and the order of these."""
+    tallies: dict[tuple[str, ...], Tally] = {}
+    times: dict[tuple[str, ...], list[int]] = {}
+    for partial in partials:
+        for cell in partial.cells:
+            labels = cell.release, cell.host, cell.agent, cell.arm, cell.stratum, str(cell.tick)
+            key = (partial.service, *labels)
+            tallies.setdefault(key, Tally()).add_cell(cell)
+            last, first_bad = times.get(key, [0, sys.maxsize])
+            times[key] = [max(last, cell.last), min(first_bad, cell.first_bad or sys.maxsize)]
+    return {key: [msgspec.to_builtins(tally), *times[key]] for key, tally in tallies.items()}
+
+
+def test_a_stretch_says_the_sum_of_what_its_messages_say() -> None:
+    """Counters, histograms, sketches and times, of batches with everything that one may hold."""
+    policies = Policies(
+        {
+            "s": Policy(service="s", stratify_by=StratifyBy.ROUTE),
+            "t": Policy(service="t", metrics=[Metric(name="a", unit=Unit.USER)]),
+        }
+    )
+    for seed in range(10):
+        chosen = random.Random(seed)
+        messages = [
+            _batch(number, chosen.choice("ab"), number, _any_events(chosen, chosen.randrange(60)))
+            for number in range(1, 12)
+        ]
+        whole = aggregate(RecordKind.EVENTS, messages, policies).partials
+        single = [aggregate(RecordKind.EVENTS, [one], policies).partials for one in messages]
+        assert _sums(whole) == _sums([p for one in single for p in one]), f"seed {seed}"
+        assert sum(len(p.cells) for p in whole) == len(_sums(whole)), "one cell of each kind"
+
+
+def test_a_batch_of_records_without_a_time_is_set_aside() -> None:
+    """Alone: those around it are counted."""
+    good = _batch(10, "a", 1, [_event()])
+    batch = arrow.decode(RecordKind.EVENTS, good.value)
+    times = pa.nulls(1, batch.schema.field("time").type)
+    timeless = pa.RecordBatch.from_arrays([times, *batch.columns[1:]], schema=batch.schema)
+    bad = good._replace(offset=11, value=arrow.encode(timeless))
+    found = aggregate(RecordKind.EVENTS, [good, bad], Policies())
+    assert (found.records, [letter.reason for letter in found.dead_letters]) == (1, ["no time"])
+
+
+def test_batches_are_aggregated_without_pandas() -> None:
+    """Loading it would hold up a worker's first message for a second."""
+    code = (
+        "import sys; from contracts.policy import Policies; from contracts.records import *;"
+        "from streams.messages import Message, aggregate;"
+        "headers = {'schema': b'coalmine.events.v1', 'agent': b'a', 'seq': b'1'};"
+        f"message = Message('coalmine.events', 0, 0, {NOW}, headers, sys.stdin.buffer.read());"
+        "print(aggregate(RecordKind.EVENTS, [message] * 2, Policies()).records, *sys.modules)"
+    )
+    value = _batch(0, "a", 1, _any_events(random.Random(1), 100)).value
+    done = subprocess.run([sys.executable, "-c", code], input=value, stdout=-1, check=True)
+    records, *modules = done.stdout.decode().split()
+    assert records == "200"
+    assert "pandas" not in modules
