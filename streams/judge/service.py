@@ -31,8 +31,12 @@ from streams.windows.tally import Arm, Tally
 
 TICK_MS = 1000
 WINDOW_S = 10
-WATERMARK_SLACK_MS = 500
-"""How far out of order one agent's records may be: it reads several files in turn."""
+WATERMARK_SLACK_MS = 250
+"""How far out of order the records of one agent and release may be: its files are read in turn,
+each some 150 ms after the last time. What is later still counts in the next look."""
+QUIET_SLACK_MS = 750
+"""How much longer a release's tick waits where only the agent's other releases have gone on: it may
+have nothing to tell, or its file is read last."""
 LATE_COUNTS_WITHIN_MS = 30_000
 KNOWN_AFTER_MS = 5_000
 """How much older a baseline must be than the release that autodetection takes for a canary."""
@@ -41,6 +45,8 @@ MAX_AGENTS = 200
 """Beyond so many, those that were silent for an hour are forgotten."""
 
 Output = Window | Verdict | Decision
+_WindowKey = tuple[int, str, str]
+"""Start, release and arm."""
 
 
 class ReleaseState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -147,10 +153,12 @@ def apply_partial(
     state.fences[partial.source.place] = partial.source.offset
     state.heard_at = partial.sent_at
     wanted = {event_of(name) for metric in policy.metrics for name in (metric.of, metric.bad)}
+    windows = {(w.start, w.release, w.arm): w for w in state.windows}
     for cell in partial.cells:
         _fold_release(state, cell)
         state.labels.fold(cell, wanted)
-        _add_cell(state, cell, partial, policy)
+        _add_cell(state, cell, policy)
+        _window_of(state, windows, cell, partial).tally.add_counts(cell)
     _forget_silent_agents(state)
     if policy.autodetect and not _has_open_rollout(state):
         _autodetect(state, policy)
@@ -239,7 +247,7 @@ def _forget_silent_agents(state: ServiceState) -> None:
             forget_idle(release.agents, state.high_watermark)
 
 
-def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy) -> None:
+def _add_cell(state: ServiceState, cell: Cell, policy: Policy) -> None:
     release = state.releases.get(cell.release)
     if release is None:
         release = ReleaseState(first_seen=cell.last, last_seen=cell.last)
@@ -255,9 +263,8 @@ def _add_cell(state: ServiceState, cell: Cell, partial: Partial, policy: Policy)
         of_tick.setdefault(cell.release, Arm()).add_cell(cell)
     elif _counts_although_late(state, cell.tick):
         state.late.setdefault(cell.release, Arm()).add_cell(cell)
-    if state.rollout is not None:
+    if state.rollout is not None and state.rollout.has_late_reports:
         _add_to_cohorts(state.rollout, cell.tick, {cell.release: Arm.of_cells([cell])})
-    _window_of(state, cell, partial).tally.add_counts(cell)
 
 
 def _counts_although_late(state: ServiceState, tick: int) -> bool:
@@ -281,16 +288,20 @@ def _add_to_cohorts(rollout: RolloutState, tick: int, arms: dict[str, Arm]) -> N
         rollouts.add_cohort(rollout, tick, canary, baseline)
 
 
-def _window_of(state: ServiceState, cell: Cell, partial: Partial) -> WindowState:
+def _window_of(
+    state: ServiceState, known: dict[_WindowKey, WindowState], cell: Cell, partial: Partial
+) -> WindowState:
+    """The cell's window, out of ``known`` by its key, or a new one that joins both."""
     start = cell.tick - cell.tick % (WINDOW_S * 1000)
-    for window in reversed(state.windows):
-        if (window.start, window.release, window.arm) == (start, cell.release, cell.arm):
-            window.is_dirty = True
-            return window
+    key = (start, cell.release, cell.arm)
+    if window := known.get(key):
+        window.is_dirty = True
+        return window
     source = partial.source
     part = f"{source.topic}-{source.partition}-{source.offset}" if source else ""
     window = WindowState(start=start, release=cell.release, arm=cell.arm, part=part, tally=Tally())
     state.windows.append(window)
+    known[key] = window
     return window
 
 
@@ -340,12 +351,19 @@ def _closed_to(state: ServiceState, policy: Policy) -> int:
 
 
 def _watermark(state: ServiceState, release: str, policy: Policy) -> int:
-    """Event time up to which every agent that lately reported this release has reported."""
+    """Event time up to which every agent that lately reported this release has reported it.
+
+    Where an agent goes on with other releases, this one counts as silent a little behind them.
+    """
     known = state.releases.get(release)
     if known is None:
         return 0
     since = state.high_watermark - policy.lateness * 1000
-    live = [state.watermarks[agent] for agent, seen in known.agents.items() if seen >= since]
+    live = [
+        max(seen, state.watermarks[agent] - QUIET_SLACK_MS)
+        for agent, seen in known.agents.items()
+        if seen >= since
+    ]
     return min(live, default=0)
 
 

@@ -242,6 +242,45 @@ def test_an_unfinished_tick_is_not_judged() -> None:
     assert len(judge.verdicts) == before + 3  # the last second may still be out of order
 
 
+def test_a_tick_waits_for_each_release_although_one_agent_ships_both() -> None:
+    """The log of one release is read before the other's: that does not end the other's tick."""
+    judge = Judge()
+    judge.order(RolloutCommandAction.START, CANARY)
+    assert judge.state.rollout is not None
+    judge.state.rollout.baseline = BASELINE
+    start = 1_795_428_000_000
+    judge.hear(_requests(0, BASELINE, start, start + 900))
+    judge.hear(_requests(1, CANARY, start, start + 900))
+    before = len(judge.verdicts)
+    judge.hear(_requests(2, BASELINE, start + 1_000, start + 1_600))
+    assert len(judge.verdicts) == before
+    judge.hear(_requests(3, CANARY, start + 1_000, start + 1_300))
+    assert [v.time for v in judge.verdicts[before:]] == [start + 1_000]
+
+
+def test_a_release_with_little_traffic_counts_as_silent_a_second_behind_its_agent() -> None:
+    """A canary that has nothing to tell does not hold its tick for the whole lateness."""
+    judge = Judge()
+    judge.order(RolloutCommandAction.START, CANARY)
+    assert judge.state.rollout is not None
+    judge.state.rollout.baseline = BASELINE
+    start = 1_795_428_000_000
+    judge.hear(_requests(0, CANARY, start, start + 300))
+    judge.hear(_requests(1, BASELINE, start, start + 900))
+    before = len(judge.verdicts)
+    judge.hear(_requests(2, BASELINE, start + 1_000, start + 1_900))
+    assert len(judge.verdicts) == before
+    judge.hear(_requests(3, BASELINE, start + 2_000, start + 2_000))
+    assert [v.time for v in judge.verdicts[before:]] == [start + 1_000]
+
+
+def _requests(offset: int, release: str, tick: int, last: int) -> Partial:
+    """What an agent of both releases tells of one of them."""
+    cell = Cell(tick=tick, release=release, agent="both", last=last, counts={"request": 10})
+    source = Source(topic="coalmine.events", partition=0, offset=offset)
+    return Partial(service="checkout", source=source, sent_at=last, cells=[cell])
+
+
 def test_a_silent_arm_is_waited_for_no_longer_than_the_lateness() -> None:
     """A canary that stops reporting does not stop the judge."""
     judge, traffic = Judge(), Traffic()
