@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import Any
 
@@ -39,21 +40,28 @@ def expected_documents(kafka: KafkaSettings, service: str) -> Documents:
     return {key: body for key, (_, body) in newest.items()}
 
 
-def stored_documents(client: Elasticsearch, service: str, *, refresh: bool = True) -> Documents:
-    """Every document of a service, whatever its kind; a red index would keep a refresh waiting.
+def hits(client: Elasticsearch, index: str, *, service: str = "") -> list[dict[str, Any]]:
+    """What is found now, of one service or of all; nothing while a new index has no shard yet.
 
-    None while no shard answers: what is asked again and again will find them later.
+    What is asked again and again will find it later.
     """
-    query = {"term": {"service.name": service}}
+    query = {"term": {"service.name": service}} if service else {"match_all": {}}
     try:
-        if refresh:
-            client.indices.refresh(index="coalmine-*", ignore_unavailable=True)
-        found = client.search(index="coalmine-*", query=query, size=10_000)
+        found = client.search(index=index, query=query, size=10_000)
     except ApiError as error:
         if error.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
             raise
-        return {}
-    return {(hit["_index"], hit["_id"]): hit["_source"] for hit in found["hits"]["hits"]}
+        return []
+    return list(found["hits"]["hits"])
+
+
+def stored_documents(client: Elasticsearch, service: str, *, refresh: bool = True) -> Documents:
+    """Every document of a service, whatever its kind; a red index would keep a refresh waiting."""
+    if refresh:
+        with contextlib.suppress(ApiError):
+            client.indices.refresh(index="coalmine-*", ignore_unavailable=True)
+    found = hits(client, "coalmine-*", service=service)
+    return {(hit["_index"], hit["_id"]): hit["_source"] for hit in found}
 
 
 def differences(expected: Documents, stored: Documents) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from contracts.results import Decision, DecisionAction
 from contracts.settings import ElasticsearchSettings, KafkaSettings
 from streams.messages import Message, aggregate
 from tests.integration.streams.conftest import WorkerProcess
+from tests.support.documents import hits
 from tests.support.stack import consume, produce, unique
 from tests.support.telemetry import EVENTS_TOPIC, batch_message, event_batches, events
 from tests.support.waiting import wait_until
@@ -40,11 +41,8 @@ def client(elasticsearch_settings: ElasticsearchSettings) -> Elasticsearch:
 def window_counts(client: Elasticsearch, service: str) -> Counter[str]:
     """Sum of all window documents of a service, by release and counter."""
     client.indices.refresh(index="coalmine-*")
-    found = client.search(
-        index="coalmine-windows-*", query={"term": {"service.name": service}}, size=5000
-    )
     totals: Counter[str] = Counter()
-    for hit in found["hits"]["hits"]:
+    for hit in hits(client, "coalmine-windows-*", service=service):
         source = hit["_source"]
         counts = source["counts"].items()
         totals.update({f"{source['service.version']} {name}": n for name, n in counts})
@@ -168,8 +166,8 @@ def test_poison_is_set_aside_with_its_reason_and_the_rest_goes_on(
 
     def reasons() -> Counter[str]:
         client.indices.refresh(index="coalmine-deadletters-*")
-        found = client.search(index="coalmine-deadletters-*", size=100)
-        return Counter(hit["_source"]["reason"] for hit in found["hits"]["hits"])
+        letters = hits(client, "coalmine-deadletters-*")
+        return Counter(letter["_source"]["reason"] for letter in letters)
 
     expected = {
         "not json",
@@ -222,10 +220,8 @@ def test_a_bad_canary_is_decided_once_although_the_worker_is_killed(
 
     def stored() -> list[dict[str, object]]:
         client.indices.refresh(index="coalmine-rollouts-*")
-        found = client.search(
-            index="coalmine-rollouts-*", query={"term": {"service.name": service}}
-        )
-        return [hit["_source"] for hit in found["hits"]["hits"]]
+        found = hits(client, "coalmine-rollouts-*", service=service)
+        return [hit["_source"] for hit in found]
 
     wait_until(lambda: any(d["outcome"] == "regressed" for d in stored()), timeout_s=60)
     assert len(stored()) == 1
