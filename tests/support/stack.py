@@ -49,7 +49,7 @@ def consume(
 ) -> list[Any]:
     """Every message of ``topic`` so far, from the beginning, once there are ``at_least`` so many.
 
-    Without a consumer group, so it disturbs none. Fails when too few come in time.
+    Without a consumer group, so it disturbs none. Fails when none comes for ``timeout_s``.
     """
     messages: list[Any] = []
     deadline = time.monotonic() + timeout_s
@@ -61,6 +61,7 @@ def consume(
         while True:
             for batch in consumer.poll(timeout_ms=200).values():
                 messages.extend(batch)
+                deadline = time.monotonic() + timeout_s
             ends = consumer.end_offsets(partitions)
             is_at_end = all(consumer.position(p) >= ends[p] for p in partitions)
             if is_at_end and len(messages) >= at_least:
