@@ -19,6 +19,7 @@ from contracts import topics
 from contracts.errors import InvalidRecord
 from contracts.policy import Policies
 from contracts.records import RecordKind
+from contracts.results import DeadLetter
 from contracts.topics import Topic
 from streams import metrics
 from streams.durable import DurableTable
@@ -55,30 +56,29 @@ class Aggregation:
         Returns:
             The reasons of the messages that were set aside.
         """
-        found: list[Aggregated] = []
+        letters: list[DeadLetter] = []
         passed: list[tuple[bytes, int, int]] = []
         for _, of_one in groupby(sorted(messages, key=_place), key=_place):
             stretch = list(of_one)
             new = unfenced(stretch, partial(self._last_seq, stretch[0]))
             _tell_duplicates(stretch[0], new.fenced)
             for part in _cut(new.messages):
-                found += [
+                found = [
                     await self._bounded(one, stretch[-1]) for one in self._counted(part, new.fenced)
                 ]
-                await asyncio.sleep(0)  # heartbeats must go on
+                await self._outlet.publish(_results(found))
+                letters += [letter for one in found for letter in one.dead_letters]
+                metrics.RECORDS.labels(self._kind).inc(sum(one.records for one in found))
             partition = stretch[0].partition
             passed += [
                 (_fence(stretch[0], agent), seq, partition) for agent, seq in new.last_seq.items()
             ]
-        await self._outlet.publish(_results(found))
         await asyncio.gather(
             *(
                 self._fences.put(fence, b"", version=seq, partition=partition)
                 for fence, seq, partition in passed
             )
         )
-        letters = [letter for one in found for letter in one.dead_letters]
-        metrics.RECORDS.labels(self._kind).inc(sum(one.records for one in found))
         count_dead_letters(letters)
         origins = {message.origin for message in messages} if letters else set()
         return [letter.reason for letter in letters if letter.origin in origins]

@@ -108,7 +108,13 @@ class KafkaServer(LocalServer):
 
     def _format(self, base: list[str], properties: Path, home: Path) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [*base, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        format_ = [
+            "format",
+            f"--cluster-id={cluster}",
+            "-c",
+            str(properties),
+        ]  # it may begin with a dash
+        tool = [*base, "kafka.tools.StorageTool", *format_]
         done = subprocess.run(  # noqa: S603 - pinned jars on a pinned Java
             tool,
             capture_output=True,
