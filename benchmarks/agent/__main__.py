@@ -23,11 +23,9 @@ from benchmarks.agent.catalogue import SIDES, Side
 from benchmarks.agent.logs import SHAPES, Log, generate
 from benchmarks.agent.runner import Run, run
 from benchmarks.throughput.broker import running_broker
-from benchmarks.throughput.load import ROOT
+from benchmarks.throughput.command import BUILD, chosen, publish, say
 from contracts.records import RecordKind
 from contracts.topics import TELEMETRY
-
-BUILD = ROOT / "build" / "bench"
 
 
 def main(
@@ -40,7 +38,7 @@ def main(
 ) -> None:
     """Measure and print."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is tidied up
-    sides = chosen(only)
+    sides = chosen(SIDES, only)
     cores = sorted(os.sched_getaffinity(0))
     logs = written(sides, lines, seed)
     found: dict[str, list[Run]] = defaultdict(list)
@@ -57,29 +55,14 @@ def main(
                 say(report.run_line(side, number, done))
         sizes = wire.measure(broker, min(lines, 300_000), seed) if only is None else {}
     figures = report.figures(sides, found, parts.parse_rates(logs, runs), sizes, seed=seed)
-    json.parent.mkdir(parents=True, exist_ok=True)
-    json.write_bytes(report.as_json(figures))
-    print(report.as_text(figures))
+    publish(figures, report.as_text(figures), json)
     sys.exit(any(done.difference for runs_ in found.values() for done in runs_))
-
-
-def chosen(names: list[str] | None) -> list[Side]:
-    """The sides of these names, or all."""
-    known = {side.name: side for side in SIDES}
-    if unknown := set(names or ()) - known.keys():
-        raise typer.BadParameter(f"{', '.join(unknown)}: expected some of {', '.join(known)}")
-    return [known[name] for name in names] if names else list(SIDES)
 
 
 def written(sides: list[Side], lines: int, seed: int) -> dict[str, Log]:
     """The file of each shape that is needed."""
     columns = generate(lines, seed)
     return {shape: SHAPES[shape].write(columns, seed) for shape in {s.shape for s in sides}}
-
-
-def say(text: str) -> None:
-    """Progress, on stderr."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.agent.__main__ import BUILD, chosen, written
+from benchmarks.agent.__main__ import written
+from benchmarks.agent.catalogue import SIDES
 from benchmarks.agent.runner import run
 from benchmarks.throughput.broker import running_broker
+from benchmarks.throughput.command import BUILD, chosen
 from benchmarks.throughput.profiler import as_text, attach, read_profile
 
 
@@ -27,7 +29,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the lines.")] = 6,
 ) -> None:
     """Run one side under py-spy and print its profile."""
-    [side_] = chosen([side])
+    [side_] = chosen(SIDES, [side])
     log = written([side_], lines, seed)[side_.shape]
     cores = sorted(os.sched_getaffinity(0))
     raw = BUILD / f"{side}.raw"

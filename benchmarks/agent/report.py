@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import statistics
-import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
@@ -12,8 +11,7 @@ import msgspec
 
 from benchmarks.agent.catalogue import Side
 from benchmarks.agent.runner import Run
-from benchmarks.throughput.load import PEERS
-from benchmarks.throughput.report import machine
+from benchmarks.throughput.report import circumstances, listed, machine, versions_of_peers
 
 _OURS = ("kafka-python", "msgspec", "pyarrow", "zstandard")
 _PEERS = ("confluent-kafka", "crc32c", "kafka-python", "msgspec", "zstandard")
@@ -130,17 +128,11 @@ def run_line(side: Side, number: int, run: Run) -> str:
     )
 
 
-def as_json(measured: Figures) -> bytes:
-    """The figures, indented."""
-    return msgspec.json.format(msgspec.json.encode(measured)) + b"\n"
-
-
 def as_text(measured: Figures) -> str:
     """The figures as Markdown."""
     return "\n\n".join(
         [
-            "\n".join(f"- {name}: {value}" for name, value in measured.machine.items()),
-            "\n".join(f"- {name} {value}" for name, value in measured.versions.items()),
+            circumstances(measured.machine, measured.versions),
             _table(measured.rows),
             _pairs("parsing alone, lines per CPU s", measured.parse, ",.0f"),
             _pairs("events of make bench: topic, bytes per event", measured.bytes_per_event, ".1f"),
@@ -158,14 +150,10 @@ def _table(rows: Sequence[Row]) -> str:
         equal = "–" if not row.messages else "equal" if row.is_equal else "DIFFER"
         lines.append(
             f"| {row.title} | {row.lines:,} | {row.lines_per_s:,.0f} | {row.megabytes_per_s:.1f} "
-            f"| {row.lines_per_cpu_s:,.0f} | {_list(row.seconds)} | {_list(row.cpu_s)} "
+            f"| {row.lines_per_cpu_s:,.0f} | {listed(row.seconds)} | {listed(row.cpu_s)} "
             f"| {row.bytes_per_line_in_kafka:.1f} | {equal} |"
         )
     return "\n".join(lines)
-
-
-def _list(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.2f}" for value in values)
 
 
 def _pairs(title: str, values: Mapping[str, float], form: str) -> str:
@@ -189,8 +177,5 @@ def _figure(value: float | None) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of both sides."""
-    code = f"from importlib.metadata import version as v\nfor n in {_PEERS}: print(n, v(n))"
-    listed = subprocess.run([PEERS, "-c", code], capture_output=True, text=True, check=True).stdout
-    peers = dict(line.split() for line in listed.splitlines())
     ours = {f"{name} (agent)": version(name) for name in _OURS}
-    return {"Python": platform.python_version()} | peers | ours
+    return {"Python": platform.python_version()} | versions_of_peers(_PEERS) | ours

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from benchmarks.throughput import command
+from benchmarks.throughput.command import BUILD, say
 from benchmarks.throughput.report import machine
-
-BUILD = Path("build/bench")
 
 
 class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -60,17 +58,10 @@ def publish(name: str, settings: Mapping[str, object], rows: Iterable[Row]) -> b
     told = {key: str(value) for key, value in settings.items()}
     where = machine() | {"python": platform.python_version()}
     found = Figures(name=name, machine=where, settings=told, rows=list(rows))
-    BUILD.mkdir(parents=True, exist_ok=True)
     path = BUILD / f"{name}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
-    print(_text(found))
+    command.publish(found, _text(found), path)
     say(f"also in {path}")
     return all(row.is_met is not False for row in found.rows)
-
-
-def say(text: str) -> None:
-    """Progress, on stderr."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _text(found: Figures) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
 
 from benchmarks.system.shop import CANARY, MARK
+from benchmarks.throughput.broker import messages_of
 from contracts import arrow, topics
 from contracts.records import RecordKind
 from contracts.results import Partial, RolloutStatus, Verdict
@@ -76,25 +75,13 @@ def judged(kafka: KafkaSettings, services: Iterable[str]) -> int:
     return sum(1 for service in services for _ in _verdicts(kafka, service))
 
 
-def records(kafka: KafkaSettings, topic: str) -> Iterator[Any]:
-    """Every message of a topic, partition by partition in order."""
-    with closing(KafkaConsumer(**kafka.client_options(), fetch_max_wait_ms=100)) as consumer:
-        parts = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
-        consumer.assign(parts)
-        consumer.seek_to_beginning(*parts)
-        ends = consumer.end_offsets(parts)
-        while any(consumer.position(part) < ends[part] for part in parts):
-            for messages in consumer.poll(timeout_ms=500).values():
-                yield from messages
-
-
 Place = tuple[str, int, int]
 
 
 def _batches(kafka: KafkaSettings) -> dict[tuple[str, int], tuple[Place, int]]:
     """Service and time of a canary's marked line to its message's place and time."""
     found: dict[tuple[str, int], tuple[Place, int]] = {}
-    for record in records(kafka, topics.EVENTS.name):
+    for record in messages_of(kafka.client_options(), topics.EVENTS.name):
         batch = arrow.decode(RecordKind.EVENTS, record.value)
         names = batch.column("name").to_pylist()
         if MARK not in names:
@@ -110,7 +97,7 @@ def _batches(kafka: KafkaSettings) -> dict[tuple[str, int], tuple[Place, int]]:
 def _partials(kafka: KafkaSettings) -> dict[tuple[str, str, int], list[tuple[int, int]]]:
     """Service and source partition to last offset and time of each partial."""
     found: dict[tuple[str, str, int], list[tuple[int, int]]] = defaultdict(list)
-    for record in records(kafka, topics.PARTIALS.name):
+    for record in messages_of(kafka.client_options(), topics.PARTIALS.name):
         partial = msgspec.json.decode(record.value, type=Partial)
         if source := partial.source:
             key = (partial.service, source.topic, source.partition)
@@ -125,7 +112,7 @@ def _first_at(partials: list[tuple[int, int]], offset: int) -> int:
 
 def _verdicts(kafka: KafkaSettings, service: str) -> Iterator[tuple[int, int]]:
     """Of each marked line that was judged, in order: when its verdict was sent, its tick's end."""
-    for record in records(kafka, topics.VERDICTS.name):
+    for record in messages_of(kafka.client_options(), topics.VERDICTS.name):
         if record.key != service.encode():
             continue
         verdict = msgspec.json.decode(record.value, type=Verdict)
@@ -138,7 +125,7 @@ def _verdicts(kafka: KafkaSettings, service: str) -> Iterator[tuple[int, int]]:
 def aborted(kafka: KafkaSettings) -> dict[str, int]:
     """Rollout to when the verdict that it was aborted was sent."""
     found: dict[str, int] = {}
-    for record in records(kafka, topics.VERDICTS.name):
+    for record in messages_of(kafka.client_options(), topics.VERDICTS.name):
         verdict = msgspec.json.decode(record.value, type=Verdict)
         if verdict.status is RolloutStatus.ABORTED:
             found[verdict.rollout] = record.timestamp

@@ -17,8 +17,9 @@ from typing import Annotated, NamedTuple
 import msgspec
 import typer
 
-from benchmarks.system.figures import Row, publish, say
+from benchmarks.system.figures import Row, publish
 from benchmarks.system.traffic import Shape, messages
+from benchmarks.throughput.command import say
 from contracts.policy import Policies, Policy, StratifyBy
 from contracts.records import RecordKind
 from contracts.results import Partial

@@ -30,10 +30,11 @@ import typer
 import yaml
 from kafka import KafkaProducer
 
-from benchmarks.system.figures import Row, at_most, publish, quantiles, say, spread
+from benchmarks.system.figures import Row, at_most, publish, quantiles, spread
 from benchmarks.system.followed import Followed, aborted, follow, judged
 from benchmarks.system.shop import MARK, MARKS_AFTER_S, Written
 from benchmarks.system.store import stored
+from benchmarks.throughput.command import say
 from coalmine.cli.state import Running
 from contracts import topics
 from contracts.results import DecisionAction, RolloutCommand, RolloutCommandAction

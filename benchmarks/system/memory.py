@@ -25,8 +25,9 @@ import psutil
 import typer
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from benchmarks.system.figures import Row, at_most, publish, say
+from benchmarks.system.figures import Row, at_most, publish
 from benchmarks.system.traffic import BATCH, Shape, batch, headers
+from benchmarks.throughput.command import say
 from coalmine.stack.local import LocalStack
 from coalmine.stack.topics import ensure_topics
 from contracts import topics

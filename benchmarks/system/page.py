@@ -23,7 +23,8 @@ import typer
 from elasticsearch import Elasticsearch
 from playwright.sync_api import Browser, Response
 
-from benchmarks.system.figures import Row, at_most, publish, quantiles, say
+from benchmarks.system.figures import Row, at_most, publish, quantiles
+from benchmarks.throughput.command import say
 from coalmine.stack.local import LocalStack
 from contracts import indices
 from contracts.settings import elasticsearch_settings

@@ -22,11 +22,9 @@ from benchmarks.throughput import events as made
 from benchmarks.throughput import load, report
 from benchmarks.throughput.broker import Broker, running_broker
 from benchmarks.throughput.catalogue import SIDES, Side
+from benchmarks.throughput.command import BUILD, chosen, publish, say
 from benchmarks.throughput.events import Columns
-from benchmarks.throughput.load import ROOT
 from benchmarks.throughput.runner import Run, run
-
-BUILD = ROOT / "build" / "bench"
 
 
 def main(
@@ -40,7 +38,7 @@ def main(
 ) -> None:
     """Measure and print."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is tidied up
-    sides = chosen(only)
+    sides = chosen(SIDES, only)
     cores = sorted(os.sched_getaffinity(0))
     long_columns, short_columns = made.generate(events, seed), made.generate(short, seed)
     with (
@@ -66,18 +64,8 @@ def main(
         counts = {name: len(columns.time) for name, columns in columns_of.items()}
         wire = {name: broker.bytes_of(name) / count for name, count in counts.items()}
     figures = report.figures(sides, found, wire, counts, seed=seed)
-    json.parent.mkdir(parents=True, exist_ok=True)
-    json.write_bytes(report.as_json(figures))
-    print(report.as_text(figures))
+    publish(figures, report.as_text(figures), json)
     sys.exit(any(done.difference for runs_ in found.values() for done in runs_))
-
-
-def chosen(names: list[str] | None) -> list[Side]:
-    """The sides of these names, or all."""
-    known = {side.name: side for side in SIDES}
-    if unknown := set(names or ()) - known.keys():
-        raise typer.BadParameter(f"{', '.join(unknown)}: expected some of {', '.join(known)}")
-    return [known[name] for name in names] if names else list(SIDES)
 
 
 def fill_topics(
@@ -94,11 +82,6 @@ def fill_topics(
         load.fill(broker, topic, columns)
         filled[topic.name] = columns
     return filled
-
-
-def say(text: str) -> None:
-    """Progress, on stderr."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

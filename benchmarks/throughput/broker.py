@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,20 +63,25 @@ class Broker:
 
     def read(self, topic: str) -> Iterator[Any]:
         """Every message of a topic, those of aborted transactions left out."""
-        partitions = _partitions(topic)
-        options = {"isolation_level": "read_committed", "fetch_max_wait_ms": 100}
-        with closing(KafkaConsumer(**self.options, **options)) as consumer:
-            consumer.assign(partitions)
-            consumer.seek_to_beginning(*partitions)
-            ends = consumer.end_offsets(partitions)
-            while any(consumer.position(p) < ends[p] for p in partitions):
-                for messages in consumer.poll(timeout_ms=500).values():
-                    yield from messages
+        return messages_of(self.options, topic)
 
     def bytes_of(self, topic: str) -> int:
         """Bytes of a topic on disk, which are those that travelled."""
         logs = [path for p in range(PARTITIONS) for path in self._data.glob(f"{topic}-{p}/*.log")]
         return sum(path.stat().st_size for path in logs)
+
+
+def messages_of(options: Mapping[str, Any], topic: str) -> Iterator[Any]:
+    """Every message of a topic so far, those of aborted transactions left out."""
+    reading = {**options, "isolation_level": "read_committed", "fetch_max_wait_ms": 100}
+    with closing(KafkaConsumer(**reading)) as consumer:
+        partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        ends = consumer.end_offsets(partitions)
+        while any(consumer.position(p) < ends[p] for p in partitions):
+            for messages in consumer.poll(timeout_ms=500).values():
+                yield from messages
 
 
 @contextmanager

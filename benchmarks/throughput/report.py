@@ -121,17 +121,11 @@ def run_line(side: Side, number: int, run: Run) -> str:
     )
 
 
-def as_json(measured: Figures) -> bytes:
-    """The figures, indented."""
-    return msgspec.json.format(msgspec.json.encode(measured)) + b"\n"
-
-
 def as_text(measured: Figures) -> str:
     """The figures as Markdown."""
     return "\n\n".join(
         [
-            "\n".join(f"- {name}: {value}" for name, value in measured.machine.items()),
-            "\n".join(f"- {name} {value}" for name, value in measured.versions.items()),
+            circumstances(measured.machine, measured.versions),
             _table(measured.rows),
             _wire_table(measured.bytes_per_event),
             _goal_table(measured.goals),
@@ -149,12 +143,23 @@ def _table(rows: Sequence[Row]) -> str:
         lines.append(
             f"| {row.title} | {row.topic} | {row.events:,} | {row.events_per_s:,.0f} "
             f"| {row.events_per_s_second_half:,.0f} | {row.events_per_cpu_s:,.0f} "
-            f"| {_list(row.seconds)} | {_list(row.cpu_s)} | {equal} |"
+            f"| {listed(row.seconds)} | {listed(row.cpu_s)} | {equal} |"
         )
     return "\n".join(lines)
 
 
-def _list(values: Sequence[float]) -> str:
+def circumstances(machine_: Mapping[str, str], versions_: Mapping[str, str]) -> str:
+    """Where it was measured, and with what."""
+    return "\n\n".join(
+        [
+            "\n".join(f"- {name}: {value}" for name, value in machine_.items()),
+            "\n".join(f"- {name} {value}" for name, value in versions_.items()),
+        ]
+    )
+
+
+def listed(values: Sequence[float]) -> str:
+    """Every run's figure."""
     return ", ".join(f"{value:.2f}" for value in values)
 
 
@@ -184,9 +189,12 @@ def machine() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Versions of both sides."""
-    ours = {name: version(name) for name in _OURS}
-    code = f"from importlib.metadata import version as v\nfor n in {_PEERS}: print(n, v(n))"
-    listed = subprocess.run([PEERS, "-c", code], capture_output=True, text=True, check=True).stdout
-    peers = dict(line.split() for line in listed.splitlines())
     python = {"Python": platform.python_version(), "Kafka Streams": java.version()}
-    return python | peers | ours
+    return python | versions_of_peers(_PEERS) | {name: version(name) for name in _OURS}
+
+
+def versions_of_peers(names: Sequence[str]) -> dict[str, str]:
+    """Versions of packages in the peers' own environment."""
+    code = f"from importlib.metadata import version as v\nfor n in {names}: print(n, v(n))"
+    found = subprocess.run([PEERS, "-c", code], capture_output=True, text=True, check=True).stdout
+    return dict(line.split() for line in found.splitlines())
