@@ -104,13 +104,15 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     def is_pending(self) -> bool:
         """Whether a heartbeat would bring anything: a tick to judge, a window to write."""
         rollout = self.rollout
+        is_open = rollout is not None and rollout.status.is_open
+        is_judging = is_open and bool(self.ticks or self.late)
         is_draining = rollout is not None and rollout.status.is_draining
         # people were called already: while all is silent there is nothing to add
         is_known = rollout is not None and (
             rollout.escalated and rollout.status is RolloutStatus.TRAFFIC_STOPPED
         )
         is_watching = is_draining and not is_known
-        return bool(self.ticks) or is_watching or any(w.is_dirty for w in self.windows)
+        return is_judging or is_watching or any(w.is_dirty for w in self.windows)
 
 
 def unknown_from(fences: Mapping[str, int], source: Source) -> int | None:
@@ -151,7 +153,7 @@ def apply_partial(
     if partial.source is None:
         return _versioned(state, _apply_heartbeat(state, partial, policy, processed_time))
     state.fences[partial.source.place] = partial.source.offset
-    state.heard_at = partial.sent_at
+    state.heard_at = processed_time
     wanted = {event_of(name) for metric in policy.metrics for name in (metric.of, metric.bad)}
     windows = {(w.start, w.release, w.arm): w for w in state.windows}
     for cell in partial.cells:
@@ -208,8 +210,15 @@ def _versioned(state: ServiceState, outputs: list[Output]) -> list[Output]:
 def _apply_heartbeat(
     state: ServiceState, partial: Partial, policy: Policy, processed_time: int
 ) -> list[Output]:
-    """Nothing came for a while: every tick that began is finished, every window is written."""
-    end = max((tick + TICK_MS for tick in state.ticks), default=0)
+    """Nothing came for a while: every tick that is judged is finished, every window is written.
+
+    Without a rollout ticks wait: what comes next may open one that begins with them.
+    """
+    end = 0
+    if _has_open_rollout(state):
+        if state.late:  # no tick will come that it could join
+            state.ticks.setdefault(state.judged_to - TICK_MS, {})
+        end = max((tick + TICK_MS for tick in state.ticks), default=0)
     silent_ms = partial.sent_at - state.heard_at
     outputs = list(_judge(state, end, processed_time))
     rollout = state.rollout
