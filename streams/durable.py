@@ -4,7 +4,8 @@
 - a table's changelog is sent in the background and may be lost with the process after the source
   offset was committed: ``DurableTable.put`` returns when the changelog has it;
 - its consumer long-polls for 1.5 s, which stalls busy partitions that share a broker with an idle
-  one: 50 ms here;
+  one: 50 ms here; and where a stream agent's queue is full it polls the idle partitions for a
+  second before it looks again: ``PromptConsumer`` goes on when there is room;
 - after recovery it resumes partitions before it has found their committed offsets, and can lose
   the message that is in a queue meanwhile; where nothing was committed yet it does not go back at
   all: ``PromptConsumer.perform_seek`` stops the flow, and goes back everywhere. Whatever comes
@@ -21,6 +22,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import ssl
@@ -86,6 +88,13 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         """Offset of the message of each partition that comes next."""
         self._missing: dict[Any, int] = {}
         """Where a partition was sought for messages that did not come."""
+        self._has_room = asyncio.Event()
+        """Set when a stream agent's full queue has room again."""
+
+    def on_buffer_drop(self, tp: Any) -> None:  # noqa: ANN401 - Faust has no types
+        """A queue that was full has room."""
+        super().on_buffer_drop(tp)
+        self._has_room.set()
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets before any message is given out; recovery resumes the flow.
@@ -108,7 +117,7 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         """What was fetched, each partition's messages as one: Faust's price is per message."""
-        records, active = await super()._wait_next_records(timeout)
+        records, active = await self._next_records(timeout)
         is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
         fetched = {}
         for place, found in (records or {}).items():
@@ -118,6 +127,22 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
                 fetched[place] = [_as_one(found, self._next.get(place))]
                 self._next[place] = found[-1].offset + 1
         return fetched, active
+
+    async def _next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
+        """Faust's own, but for partitions whose queue is full: they go on when it has room.
+
+        Faust leaves them out of the poll and waits for the others, for a second if they are idle.
+        """
+        if not (self.flow_active and self._buffered_partitions):
+            records, active = await super()._wait_next_records(timeout)
+            return records, active
+        self._has_room.clear()
+        active = self._get_active_partitions()
+        records = await self._getmany(active, timeout=0.0) if active else {}
+        if not records:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._has_room.wait(), FETCH_MAX_WAIT_MS / 1000)
+        return records, active
 
     async def _is_in_turn(self, place: Any, first: int) -> bool:  # noqa: ANN401 - Faust has no types
         """Whether no message before ``first`` is missing; sought for once, it is gone from the log.
