@@ -167,6 +167,7 @@ def worker(
     process = WorkerProcess(arguments, stack_environment, directory / "worker.log")
     process.start()
     yield process
+    print(process.new_log()[-5_000:])
     process.stop()
 
 
@@ -189,6 +190,7 @@ def indexer(
     templates = cluster.client.indices.exists_index_template
     wait_until(lambda: all(templates(name=name) for name in names), timeout_s=60)
     yield process
+    print(process.new_log()[-5_000:])
     process.stop()
 
 
