@@ -7,10 +7,11 @@ in between repeats messages, perhaps cut into other stretches; the judge takes w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -20,17 +21,27 @@ from contracts.errors import InvalidRecord
 from contracts.policy import Policies
 from contracts.records import RecordKind
 from contracts.results import DeadLetter
-from contracts.topics import Topic
 from streams import metrics
 from streams.durable import DurableTable
 from streams.messages import Aggregated, Message, aggregate, refused, unfenced
-from streams.outlet import Outlet, count_dead_letters
+from streams.outlet import Outlet, Result, count_dead_letters
 from streams.services import KnownServices
 from streams.windows.labels import fold_services
 
 log = structlog.get_logger()
 
-STRETCH_BYTES = 1_000_000
+STRETCH_BYTES = 4_000_000
+"""What is counted at once: larger ones cost less an event, but partials must fit into messages."""
+_MOST_BYTES = topics.PARTIALS.max_message_bytes - 10_000
+"""Of a partial: a message has a key and a head as well."""
+
+
+class _Found(NamedTuple):
+    """What one or more messages gave."""
+
+    results: list[Result]
+    dead_letters: list[DeadLetter]
+    records: int
 
 
 class Aggregation:
@@ -63,12 +74,10 @@ class Aggregation:
             new = unfenced(stretch, partial(self._last_seq, stretch[0]))
             _tell_duplicates(stretch[0], new.fenced)
             for part in _cut(new.messages):
-                found = [
-                    await self._bounded(one, stretch[-1]) for one in self._counted(part, new.fenced)
-                ]
-                await self._outlet.publish(_results(found))
-                letters += [letter for one in found for letter in one.dead_letters]
-                metrics.RECORDS.labels(self._kind).inc(sum(one.records for one in found))
+                async for found in self._fitting(part, new.fenced):
+                    await self._outlet.publish(found.results)
+                    letters += found.dead_letters
+                    metrics.RECORDS.labels(self._kind).inc(found.records)
             partition = stretch[0].partition
             passed += [
                 (_fence(stretch[0], agent), seq, partition) for agent, seq in new.last_seq.items()
@@ -82,6 +91,38 @@ class Aggregation:
         count_dead_letters(letters)
         origins = {message.origin for message in messages} if letters else set()
         return [letter.reason for letter in letters if letter.origin in origins]
+
+    async def _fitting(
+        self, messages: Sequence[Message], without: tuple[int, ...]
+    ) -> AsyncIterator[_Found]:
+        """Aggregate a stretch, in halves where its partials would be too large for a message."""
+        if not messages:
+            return
+        counted = [
+            await self._bounded(one, messages[-1]) for one in self._counted(messages, without)
+        ]
+        partials = [(p.service, msgspec.json.encode(p)) for one in counted for p in one.partials]
+        largest = max((len(text) for _, text in partials), default=0)
+        if largest > _MOST_BYTES and len(messages) > 1:
+            half = len(messages) // 2
+            for some in (messages[:half], messages[half:]):
+                async for found in self._fitting(some, without):
+                    yield found
+            return
+        if largest > _MOST_BYTES:
+            error = InvalidRecord("too many labels", f"its counts take {largest:,} bytes")
+            counted, partials = [refused(messages[0], error)], []
+        letters = [letter for one in counted for letter in one.dead_letters]
+        results: list[Result] = [
+            *((topics.DEADLETTERS, letter.origin, letter) for letter in letters),
+            *(
+                (topics.CRASH_GROUPS, seen.service, seen)
+                for one in counted
+                for seen in one.sightings
+            ),
+            *((topics.PARTIALS, service, msgspec.Raw(text)) for service, text in partials),
+        ]
+        yield _Found(results, letters, sum(one.records for one in counted))
 
     async def _bounded(self, found: Aggregated, message: Message) -> Aggregated:
         """With the services beyond the limit folded into one."""
@@ -113,7 +154,7 @@ class Aggregation:
 
 
 def _cut(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    """Stretches whose partials fit into a message of Kafka: they are smaller than the records."""
+    """Stretches of ``STRETCH_BYTES`` at most, or of one message."""
     start = size = 0
     for number, message in enumerate(messages):
         if size and size + len(message.value) > STRETCH_BYTES:
@@ -134,10 +175,3 @@ def _tell_duplicates(message: Message, fenced: tuple[int, ...]) -> None:
     if fenced:
         log.info("duplicate_batches_fenced", place=message.place, offsets=fenced[:20])
         metrics.DUPLICATES.labels("aggregate").inc(len(fenced))
-
-
-def _results(stretches: Sequence[Aggregated]) -> Iterator[tuple[Topic, str, msgspec.Struct]]:
-    for one in stretches:
-        yield from ((topics.DEADLETTERS, letter.origin, letter) for letter in one.dead_letters)
-        yield from ((topics.CRASH_GROUPS, seen.service, seen) for seen in one.sightings)
-        yield from ((topics.PARTIALS, found.service, found) for found in one.partials)

@@ -149,6 +149,7 @@ def run_app(
     app = build(kafka)
     app.conf.datadir = state_dir
     worker = faust.Worker(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    worker.spinner = None  # it would be shown every debug message of every library
     liveness = Liveness(app, loop, lag)
     loop.call_soon(liveness.start)
     gc.collect()

@@ -19,6 +19,9 @@ from streams.messages import Message
 
 log = structlog.get_logger()
 
+Result = tuple[Topic, str, msgspec.Struct | msgspec.Raw]
+"""Topic, key and value; ``Raw`` was encoded before."""
+
 
 def raw_topic(app: DurableApp, *names: str) -> Any:  # noqa: ANN401 - Faust has no types
     """Topics whose keys and values stay bytes."""
@@ -34,7 +37,7 @@ class Outlet:
         self._app = app
         self._channels: dict[str, Any] = {}
 
-    async def publish(self, results: Iterable[tuple[Topic, str, msgspec.Struct]]) -> None:
+    async def publish(self, results: Iterable[Result]) -> None:
         """Send each result to its topic under its key; returns when Kafka has all of them."""
         self._app.check_lease()
         sent = [

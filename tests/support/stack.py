@@ -35,7 +35,9 @@ def produce(
     values: Iterable[bytes | tuple[str, bytes] | tuple[str, bytes, Headers]],
 ) -> None:
     """Send values, (key, value) or (key, value, headers), and wait for the acknowledgements."""
-    with closing(KafkaProducer(**settings.client_options())) as producer:
+    with closing(
+        KafkaProducer(**settings.client_options(), max_request_size=8_000_000)
+    ) as producer:
         sent = []
         for value in values:
             key, body, headers = _message(value)

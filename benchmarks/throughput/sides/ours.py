@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import faust
-import msgspec
 
 from benchmarks.throughput import events
 from benchmarks.throughput.sides.common import (
@@ -34,13 +33,10 @@ from contracts.topics import Topic
 from streams import app, metrics
 from streams.durable import DurableApp, new_app
 from streams.messages import Message, aggregate
-from streams.outlet import Outlet
+from streams.outlet import Outlet, Result
 
 _JUDGE = "judge_rollouts"
 _MEASURED = f"aggregate_{RecordKind.EVENTS.value}"
-
-
-Sent = tuple[Topic, str, msgspec.Struct]
 
 
 class FirstMessage(faust.Sensor):  # type: ignore[misc]  # Faust has no types
@@ -62,7 +58,7 @@ class CountingOutlet(Outlet):
 
     partials = 0
 
-    async def publish(self, results: Iterable[Sent]) -> None:
+    async def publish(self, results: Iterable[Result]) -> None:
         """See ``Outlet``."""
         listed = list(results)
         CountingOutlet.partials += sum(topic is topics.PARTIALS for topic, _, _ in listed)

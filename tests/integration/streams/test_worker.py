@@ -24,7 +24,7 @@ from streams.messages import Message, aggregate
 from tests.integration.streams.conftest import WorkerProcess
 from tests.support.documents import hits
 from tests.support.stack import consume, produce, unique
-from tests.support.telemetry import EVENTS_TOPIC, batch_message, event_batches, events
+from tests.support.telemetry import EVENTS_TOPIC, Keyed, batch_message, event_batches, events
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -109,6 +109,36 @@ def test_a_stretch_that_was_counted_in_part_before_a_crash_is_counted_to_its_end
     time.sleep(2)  # what counted twice would come now
     assert window_counts(client, service)[f"{BASELINE} request"] == 6
     assert "stretch_read_again" in worker.log.read_text(encoding="utf-8")
+
+
+def of_many_hosts(service: str, seq: int, count: int) -> Keyed:
+    """A batch of events from one host each; its counts take some 250 bytes an event."""
+    made = events(seq, service, BASELINE, second_ms=_now(), count=count)
+    for number, event in enumerate(made):
+        event.host = f"{seq}-{number}-".ljust(40, "x")
+    return batch_message(RecordKind.EVENTS, service, seq, [*made])
+
+
+@pytest.mark.usefixtures("indexer")
+def test_counts_that_fit_into_no_message_are_sent_in_parts_or_set_aside(
+    worker: WorkerProcess, kafka_settings: KafkaSettings, client: Elasticsearch
+) -> None:
+    """A host for each event: a stretch is halved; one batch alone with too many is set aside."""
+    service = unique("many-hosts")
+    worker.kill()
+    whole = [of_many_hosts(service, seq, 1_000) for seq in range(36)]
+    too_large = of_many_hosts(service, len(whole), 36_000)
+    produce(kafka_settings, EVENTS_TOPIC, [*whole, too_large])
+    worker.start()
+    wait_for_requests(client, service, 36_000, timeout_s=90)
+    wait_until(lambda: "too many labels" in reasons(kafka_settings), timeout_s=60)
+    assert window_counts(client, service)[f"{BASELINE} request"] == 36_000
+
+
+def reasons(kafka: KafkaSettings) -> set[str]:
+    """Why messages were set aside."""
+    letters = consume(kafka, topics.DEADLETTERS.name, at_least=0)
+    return {json.loads(letter.value)["reason"] for letter in letters}
 
 
 @pytest.mark.usefixtures("indexer", "worker")
