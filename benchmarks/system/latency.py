@@ -93,7 +93,7 @@ def _drive(kafka: KafkaSettings, state: Path, settings: dict[str, object]) -> Wr
         f"--{key.replace('_', '-')}={settings[key]}"
         for key in ("services", "events_per_s", "marks_per_s")
     ]
-    command = [sys.executable, "-m", "benchmarks.system.shop", str(state / "logs"), *options]
+    command = [sys.executable, "-m", "benchmarks.system.shop", str(state / "shop"), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as shop:
         try:
             say(f"{MARKS_AFTER_S:g} s until lines are marked")
@@ -204,7 +204,7 @@ def _cpu_of(everything: Everything) -> dict[str, float]:
 
 def _arguments(state: Path, webhook: str) -> list[str]:
     """What ``coalmine up`` is told."""
-    for folder in ("logs", "policies"):
+    for folder in ("shop", "policies"):
         (state / folder).mkdir()
     (state / "secret").write_text(new_secret(), encoding="utf-8")
     metrics = [
@@ -227,7 +227,7 @@ def _arguments(state: Path, webhook: str) -> list[str]:
         "agent.yaml": {
             "agent": "bench",
             "state_dir": str(state / "agent"),
-            "files": [{"paths": [str(state / "logs/*.log")]}],
+            "files": [{"paths": [str(state / "shop/*.log")]}],
         },
     }
     for name, content in files.items():
