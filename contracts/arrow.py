@@ -1,7 +1,8 @@
 """Telemetry on the wire: Arrow IPC record batches, many records to one Kafka message.
 
 Strings that repeat are dictionary-encoded, so that a reader groups on small integers; buffers are
-plain, because Kafka's own zstd makes them smallest (see ``docs/adr/0003-arrow-on-the-wire.md``).
+plain, because Kafka's own zstd makes them smallest. Short ids travel as views, which hold them in
+place: zstd cannot shrink the offsets of plain ones (see ``docs/adr/0003-arrow-on-the-wire.md``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contracts.errors import InvalidRecord
 from contracts.records import (
@@ -48,6 +50,10 @@ _FRAMES = pa.list_(
     )
 )
 _ATTRIBUTES = pa.map_(_TEXT, _TEXT)
+_VIEW = pa.string_view()
+_IDS = ("user", "session", "trace")
+_IN_PLACE_BYTES = 12
+"""A longer text stands outside of its view, which then is larger than an offset."""
 
 schemas: dict[RecordKind, pa.Schema] = {
     RecordKind.EVENTS: pa.schema(
@@ -162,14 +168,56 @@ def _column_value(value: object) -> object:
 
 def encode(batch: pa.RecordBatch) -> bytes:
     """Arrow IPC stream of one batch, with its schema, ready to be a Kafka message's value."""
+    short = {name: _VIEW for name in _IDS if _is_short(batch, name)}
+    batch = _with_types(batch, short)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue())
 
 
+def _is_short(batch: pa.RecordBatch, name: str) -> bool:
+    """Whether there is such a column, and views hold all its values."""
+    at = batch.schema.get_field_index(name)
+    if at < 0 or batch.column(at).type == _VIEW or batch.column(at).null_count == batch.num_rows:
+        return False
+    longest = pc.max(pc.binary_length(batch.column(at))).as_py()
+    return bool(longest <= _IN_PLACE_BYTES)
+
+
+def _with_types(batch: pa.RecordBatch, types: dict[str, pa.DataType]) -> pa.RecordBatch:
+    """The same values, some columns in other types."""
+    for name, type_ in types.items():
+        at = batch.schema.get_field_index(name)
+        batch = batch.set_column(at, pa.field(name, type_), batch.column(at).cast(type_))
+    return batch
+
+
+def _views_of(batch: pa.RecordBatch) -> dict[str, pa.DataType]:
+    """The plain type of each column that is one of views."""
+    return {field.name: _TEXT for field in batch.schema if field.type == _VIEW}
+
+
+def _forms_of(schema: pa.Schema) -> list[pa.Schema]:
+    """The schemas that a batch may come in, the plain one first."""
+    forms = [schema]
+    for name in _IDS:
+        at = schema.get_field_index(name)
+        if at >= 0:
+            forms += [form.set(at, pa.field(name, _VIEW)) for form in forms]
+    return forms
+
+
+_forms = {kind: _forms_of(schema) for kind, schema in schemas.items()}
+
+
+def is_of(kind: RecordKind, schema: pa.Schema) -> bool:
+    """Whether batches of this schema hold records of ``kind``."""
+    return any(schema.equals(form) for form in _forms[kind])
+
+
 def decode(kind: RecordKind, payload: bytes) -> pa.RecordBatch:
-    """The batch in ``payload``, checked against the schema of ``kind``.
+    """The batch in ``payload``, checked against the schema of ``kind``; ids may be views.
 
     Raises:
         InvalidRecord: not Arrow, another schema, or no batch in it.
@@ -180,7 +228,7 @@ def decode(kind: RecordKind, payload: bytes) -> pa.RecordBatch:
             batch.validate(full=True)
     except (pa.ArrowException, OSError, StopIteration, ValueError) as error:
         raise InvalidRecord("not an arrow batch", str(error)[:200]) from error
-    if not batch.schema.equals(schemas[kind]):
+    if not is_of(kind, batch.schema):
         raise InvalidRecord("unknown schema", f"expected {schema_name(kind)}")
     if batch.column("time").null_count:
         raise InvalidRecord("no time", "null")
@@ -196,13 +244,21 @@ def joined(
         batches: of any sizes.
         columns: those that are needed; all if not given.
     """
-    if len(batches) == 1:
+    if len(batches) == 1 or not any(batch.num_rows for batch in batches):
         return batches[0]
+    first = batches[0].schema
+    if not all(batch.schema.equals(first) for batch in batches):
+        batches = [_with_types(batch, _views_of(batch)) for batch in batches]
     table = pa.Table.from_batches(batches)
     if columns is not None:
         table = table.select(columns)
     [whole] = table.unify_dictionaries().combine_chunks().to_batches()
     return whole
+
+
+def where(batch: pa.RecordBatch, chosen: pa.BooleanArray) -> pa.RecordBatch:
+    """The chosen records: Arrow cannot choose among views."""
+    return _with_types(batch, _views_of(batch)).filter(chosen)
 
 
 def numbers(column: pa.Array, null: float = 0) -> npt.NDArray[Any]:

@@ -243,11 +243,11 @@ class _Read:
         if not len(times) or times.max() <= limit:
             return batch
         is_early = times > limit
-        early = arrow.records_from_batch(self._kind, batch.filter(pa.array(is_early)))
+        early = arrow.records_from_batch(self._kind, arrow.where(batch, pa.array(is_early)))
         for row, record in zip(np.flatnonzero(is_early).tolist(), early, strict=True):
             letter = _dead_letter(from_the_future(), message, msgspec.json.encode(record), row)
             self.dead_letters.append(letter)
-        return batch.filter(pa.array(~is_early))
+        return arrow.where(batch, pa.array(~is_early))
 
     def _see(self, records: Iterable[arrow.Record], message: Message) -> None:
         crashes = [record for record in records if isinstance(record, Crash)]

@@ -121,8 +121,8 @@ def _stream_batches(path: Path, stream: io.BufferedReader) -> Iterator[Recorded]
 
 
 def _kind_of(path: Path, schema: pa.Schema) -> RecordKind:
-    for kind, known in arrow.schemas.items():
-        if schema.equals(known):
+    for kind in arrow.schemas:
+        if arrow.is_of(kind, schema):
             return kind
     names = set(schema.names)
     nearest = max(arrow.schemas, key=lambda kind: len(names & set(arrow.schemas[kind].names)))
@@ -156,7 +156,7 @@ def _timed(path: Path, recorded: Iterable[Recorded], set_aside: SetAside) -> Ite
             ):
                 if count := is_bad.true_count:
                     set_aside.add(reason, path, before + is_bad.index(True).as_py() + 1, count)
-            yield kind, batch.filter(is_possible)
+            yield kind, arrow.where(batch, is_possible)
         else:
             yield kind, batch
         before += batch.num_rows

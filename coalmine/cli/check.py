@@ -113,7 +113,7 @@ def kind_of(path: Path) -> Kind:
     """What a file is for, told from its first words; a policy unless something else is sure."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return Kind.POLICY
     words = set(content) if isinstance(content, dict) else set()
     if "endpoints" in words:

@@ -265,7 +265,9 @@ def _or_else(column: pa.Array, other: pa.Array) -> pa.Array:
     """The values of a column, and of another one where it has none."""
     if not column.null_count:
         return column
-    return other if column.null_count == len(column) else pc.coalesce(column, other)
+    if column.null_count == len(column):
+        return other
+    return pc.coalesce(column.cast(pa.utf8()), other.cast(pa.utf8()))
 
 
 def _fill_crashes(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:

@@ -19,11 +19,17 @@ _MASKS = np.array([(1 << 8 * n) - 1 for n in range(_WORD + 1)], dtype=np.uint64)
 """What of a word belongs to an id that has n bytes left."""
 
 
-def hashes_of(column: pa.StringArray) -> Hashes:
+_VIEW = np.dtype({"names": ["length", "head", "tail"], "formats": ["<i4", "<u8", "<u4"],
+                  "offsets": [0, 4, 12]})  # fmt: skip
+"""How Arrow holds a text of up to 12 bytes in place: what it does not need is zero."""
+_IN_PLACE = 12
+
+
+def hashes_of(column: pa.StringArray | pa.StringViewArray) -> Hashes:
     """A hash of each id, shape (n,); what it is for a null has no meaning.
 
     Args:
-        column: n ids, UTF-8, nulls allowed.
+        column: n ids, UTF-8, nulls allowed; the same id has the same hash in both types.
 
     >>> one = hashes_of(pa.array(["u1", "u2", None, "u1", ""]))
     >>> bool(one[0] == one[3]), len({int(h) for h in one[[0, 1, 4]]})
@@ -31,6 +37,11 @@ def hashes_of(column: pa.StringArray) -> Hashes:
     """
     if not len(column):
         return np.zeros(0, dtype=np.uint64)
+    if pa.types.is_string_view(column.type):
+        views = np.frombuffer(column.buffers()[1], _VIEW)[column.offset :][: len(column)]
+        if views["length"].max() <= _IN_PLACE:
+            return _hashes_in_place(views)
+        column = column.cast(pa.utf8())
     _, offsets, text = column.buffers()
     ends = np.frombuffer(offsets, np.int32)[column.offset :][: len(column) + 1].astype(np.int64)
     lengths = np.minimum(np.diff(ends), LONGEST)
@@ -46,6 +57,13 @@ def hashes_of(column: pa.StringArray) -> Hashes:
         left = np.minimum(lengths[rows] - start, _WORD)
         found[rows] = mixed(found[rows] ^ (words[ends[rows] + start] & _MASKS[left]))
     return found
+
+
+def _hashes_in_place(views: npt.NDArray[np.void]) -> Hashes:
+    found = mixed(views["length"].astype(np.uint64) ^ views["head"])
+    is_long, is_some = views["length"] > _WORD, views["length"] > 0
+    longer = mixed(found ^ views["tail"].astype(np.uint64))
+    return np.where(is_long, longer, np.where(is_some, found, np.uint64(0)))
 
 
 def _words(text: pa.Buffer | None, end: int) -> Hashes:

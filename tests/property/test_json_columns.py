@@ -184,3 +184,12 @@ def test_edges_are_refused_alone() -> None:
     assert [error.reason for error in alone] == [reason for _, reason in EDGES]
     assert found.batch.to_pylist() == [row for batch in batches for row in batch.to_pylist()]
     assert found.batch.column("ok").to_pylist()[: len(GOOD)] == [True, False, False, True, True]
+
+
+def test_nothing_is_left_where_all_are_refused_after_their_columns_were_made() -> None:
+    """Several values that fit no column, and no good one beside them."""
+    payloads = [b'{"time":1699999000000,"host.name":"h","open_files":2147483648}'] * 3
+    found = decode_all(RecordKind.HOSTS, payloads, [NOW] * 3)
+    assert list(found.refused) == [0, 1, 2]
+    assert found.batch.num_rows == 0
+    assert found.batch.schema == arrow.schemas[RecordKind.HOSTS]

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.arrow import Record, batch_from_records, decode, encode, records_from_batch
+from contracts.arrow import (
+    Record,
+    batch_from_records,
+    decode,
+    encode,
+    joined,
+    records_from_batch,
+)
 from contracts.errors import InvalidRecord
 from contracts.records import Crash, Event, Frame, HostSample, LogLine, RecordKind
 
@@ -41,6 +48,19 @@ def test_records_come_back_as_they_were(kind: RecordKind) -> None:
     records = SAMPLES[kind]
     payload = encode(batch_from_records(kind, records))
     assert records_from_batch(kind, decode(kind, payload)) == records
+
+
+def test_batches_with_ids_of_any_length_are_joined() -> None:
+    """Short ids travel in place; longer ones, and those of an older agent, do not."""
+    ids = (None, "u-1", "session of more than twelve bytes", "")
+    records = [Event(time=NOW, service="s", release="1", user=user) for user in ids]
+    parts = [records[:2], records[2:], records[3:], records]
+    batches = [batch_from_records(RecordKind.EVENTS, part) for part in parts]
+    decoded = [decode(RecordKind.EVENTS, encode(batch)) for batch in batches]
+    assert len({str(batch.schema) for batch in decoded}) == 2
+    for some in (decoded, [*decoded, batches[0]], [decoded[0], decoded[2]]):
+        joined_records = [r for batch in some for r in records_from_batch(RecordKind.EVENTS, batch)]
+        assert records_from_batch(RecordKind.EVENTS, joined(some)) == joined_records
 
 
 @pytest.mark.parametrize("payload", [b"", b"garbage", b"\x00" * 64])

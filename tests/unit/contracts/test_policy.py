@@ -34,6 +34,7 @@ def test_an_empty_policy_watches_errors_crashes_and_latency(tmp_path: Path) -> N
         ("lateness: soon\n", 1, "lateness", "duration"),
         ("- a\n- b\n", 1, "", "object"),
         ("a: [1\n", 2, "", "YAML"),
+        ("9999-12-31T23:59:60Z", None, "", "YAML"),
         ("metrics:\n  - name: x\n", None, "metrics[0]", "bad"),
         ("metrics: []\n", None, "metrics", "at least one"),
         ("tolerance: 0.8\n", None, "metrics[0]", "above tolerance"),

@@ -56,7 +56,7 @@ def _mixed() -> list[Message]:
         _json(13, b"{"),
         _json(14, b'{"time": %d, %s}' % (NOW, TOO_LARGE)),
         _json(15, b'{"time": %d, "service.name": "t", "service.version": "1"}' % (NOW + 10**9)),
-        _batch(16, "a", 2, [_event(), _event(NOW + 10**9)]),
+        _batch(16, "a", 2, [_event(user="u"), _event(NOW + 10**9, user="v")]),
     ]
 
 
