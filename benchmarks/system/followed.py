@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
+import pyarrow as pa
 
 from benchmarks.system.shop import CANARY, MARK
 from benchmarks.throughput.broker import messages_of
@@ -86,8 +87,8 @@ def _batches(kafka: KafkaSettings) -> dict[tuple[str, int], tuple[Place, int]]:
         names = batch.column("name").to_pylist()
         if MARK not in names:
             continue
-        rows = [row for row, name in enumerate(names) if name == MARK]
-        for event in arrow.records_from_batch(RecordKind.EVENTS, batch.take(rows)):
+        marked = arrow.where(batch, pa.array([name == MARK for name in names]))
+        for event in arrow.records_from_batch(RecordKind.EVENTS, marked):
             if event.release == CANARY:
                 place = (record.topic, record.partition, record.offset)
                 found[event.service, event.time] = (place, record.timestamp)

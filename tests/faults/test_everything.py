@@ -8,6 +8,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
+from urllib.request import urlopen
 
 import numpy as np
 import psutil
@@ -145,12 +147,13 @@ def test_memory_and_lag_stay_bounded_for_half_an_hour(
 ) -> None:
     """As many minutes as there are rounds, at a steady load; the counts are exact at the end."""
     minutes = fault_rounds(30)
+    lags_s: list[float] = []
     everything = Everything(state, arguments(state, receiver(lambda _: (200, {})).url))
     shop = Shop(state / "shop", fault_seed, SOAK_PER_S)
     running = everything.start()
     shop.start()
     try:
-        sizes = _memory(everything, minutes * 60)
+        sizes = _memory(everything, minutes * 60, lambda: lags_s.append(_lag_s(running)))
         shop.stop()
         wait_for_all(running, shop)
     finally:
@@ -159,12 +162,28 @@ def test_memory_and_lag_stay_bounded_for_half_an_hour(
     slopes = {name: _mib_an_hour(of_one, minutes * 60) for name, of_one in sizes.items()}
     found = ", ".join(f"{name} {slope:+.1f}" for name, slope in sorted(slopes.items()))
     lines = sum(shop.written.values())
-    fault_table(
-        f"soak, {SOAK_PER_S} lines/s", f"{minutes} min", f"{lines} lines exact; MiB/h: {found}"
+    third = len(lags_s) // 3
+    early_s, late_s = median(lags_s[third : 2 * third]), median(lags_s[2 * third :])
+    result = (
+        f"{lines} lines exact ({lines / minutes / 60:.0f}/s); worker's lag {early_s:.1f} s, later "
+        f"{late_s:.1f} s (largest {max(lags_s):.1f}); MiB/h: {found}"
     )
+    print(result)
+    fault_table(f"soak, {SOAK_PER_S} lines/s", f"{minutes} min", result)
+    assert late_s <= 2 * early_s + 1
 
 
-def _memory(everything: Everything, seconds: float) -> dict[str, list[float]]:
+def _lag_s(running: Running) -> float:
+    """Age of the oldest message that the worker has not handled; 0 where none waits."""
+    with urlopen(f"http://127.0.0.1:{running.health['worker']}/metrics") as page:
+        lines = page.read().decode().splitlines()
+    ages = [line.split()[-1] for line in lines if line.startswith("coalmine_streams_lag_seconds{")]
+    return max(map(float, ages), default=0.0)
+
+
+def _memory(
+    everything: Everything, seconds: float, meanwhile: Callable[[], None]
+) -> dict[str, list[float]]:
     """Resident MiB of each of our processes, every five seconds."""
     ours = {
         process: next((word for word in process.cmdline()[3:4]), "")
@@ -175,6 +194,7 @@ def _memory(everything: Everything, seconds: float) -> dict[str, list[float]]:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(5)
+        meanwhile()
         for process, name in ours.items():
             if name in sizes and psutil.pid_exists(process.pid):
                 sizes[name].append(process.memory_info().rss / 2**20)
