@@ -237,12 +237,14 @@ def _fold_release(state: ServiceState, cell: Cell) -> None:
     """A release beyond the limit is counted as ``other``, which is never judged."""
     if cell.release in state.releases or len(state.releases) < MAX_RELEASES:
         return
-    judged = {state.rollout.canary, state.rollout.baseline} if state.rollout else set()
-    seen = {n: r.last_seen for n, r in state.releases.items() if n not in judged}
-    kept = dict(seen)
-    forget_idle(kept, max(state.high_watermark, cell.last))
-    for name in seen.keys() - kept.keys():
-        del state.releases[name]
+    now = max(state.high_watermark, cell.last)
+    if state.labels.may_forget("release", now):
+        judged = {state.rollout.canary, state.rollout.baseline} if state.rollout else set()
+        seen = {n: r.last_seen for n, r in state.releases.items() if n not in judged}
+        kept = dict(seen)
+        forget_idle(kept, now)
+        for name in seen.keys() - kept.keys():
+            del state.releases[name]
     if len(state.releases) >= MAX_RELEASES:
         cell.release = OTHER
         state.labels.note(cell, "release")

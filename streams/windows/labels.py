@@ -21,6 +21,8 @@ from streams.windows.tally import Tally
 
 OTHER = "other"
 FORGET_AFTER_MS = 3_600_000
+_LOOK_EVERY_MS = 60_000
+"""Of event time: a walk through all labels at every unknown one would cost more than the counting."""
 MAX_SERVICES = 1_000
 """In one telemetry partition, and within a week."""
 MAX_RELEASES = 100
@@ -41,6 +43,8 @@ class Labels(msgspec.Struct, array_like=True):
     """Kind to label to the latest event time it was seen at."""
     folded: dict[str, int] = {}
     """Kind to the events that were counted as ``other``, so far."""
+    looked: dict[str, int] = {}
+    """Kind to the event time at which idle labels were last looked for."""
 
     def fold(self, cell: Cell, wanted: Container[str]) -> None:
         """Rename what is beyond the limits, in place, and count it in ``folded.<kind>``.
@@ -75,10 +79,18 @@ class Labels(msgspec.Struct, array_like=True):
             cell.histograms = _renamed(cell.histograms, beyond, _sum)
             cell.units = _renamed(cell.units, beyond, units.union)
 
+    def may_forget(self, kind: str, at: int) -> bool:
+        """Whether it is time to look for idle labels of a kind; then it was done."""
+        is_due = at >= self.looked.get(kind, -_LOOK_EVERY_MS) + _LOOK_EVERY_MS
+        if is_due:
+            self.looked[kind] = at
+        return is_due
+
     def _knows(self, kind: str, label: str, at: int) -> bool:
         seen = self.seen.setdefault(kind, {})
         if label not in seen and len(seen) >= LIMITS[kind]:
-            forget_idle(seen, at)
+            if self.may_forget(kind, at):
+                forget_idle(seen, at)
             if len(seen) >= LIMITS[kind]:
                 return False
         seen[label] = max(seen.get(label, 0), at)
