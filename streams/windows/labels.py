@@ -22,7 +22,7 @@ from streams.windows.tally import Tally
 OTHER = "other"
 FORGET_AFTER_MS = 3_600_000
 _LOOK_EVERY_MS = 60_000
-"""Of event time: a walk through all labels at every unknown one would cost more than the counting."""
+"""Of event time: a walk through all labels at every unknown one costs more than its counting."""
 MAX_SERVICES = 1_000
 """In one telemetry partition, and within a week."""
 MAX_RELEASES = 100
