@@ -25,7 +25,11 @@ TAIL_MS = 60_000
 
 QUICK_S = 1.0
 SLOW_S = 3.0
-"""Lifetimes of what changes at every look, and of what is dear to compute."""
+OLDER_S = 300.0
+"""Lifetimes of what changes at every look, of what is dear to compute, and of what was long ago."""
+
+RECENT_MS = 120_000
+"""Before the last look: what is stored later than that shows within ``OLDER_S``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Reader:
             parts,
             ("looks", v.rollout),
             QUICK_S,
-            lambda: verdicts.fetch_looks(es, v.rollout, start, end),
+            lambda: self._looks(v.rollout, start, end),
         )
         counts = self._part(
             parts,
@@ -187,6 +191,21 @@ class Reader:
             deliveries=deliveries.deliveries_frame([]) if delivered is None else delivered,
             crashes=crashes.crash_frame([], {}) if groups is None else groups,
         )
+
+    def _looks(self, rollout: str, start: int, end: int) -> list[Verdict]:
+        """The looks of a rollout: older ones hardly change, and a day of them is dear to read."""
+        step = verdicts.step_s(start, end)
+
+        def older() -> tuple[int, list[Verdict]]:
+            until = (end - RECENT_MS) // (step * 1000) * step * 1000
+            return until, verdicts.fetch_looks(self._client, rollout, start, until - 1, step)
+
+        answer = self._cache.get(("older looks", rollout, step), OLDER_S, older)
+        if answer.value is None:
+            raise Unavailable(answer.error)
+        until, looks = answer.value
+        since = max(start, until)
+        return [*looks, *verdicts.fetch_looks(self._client, rollout, since, end, step)]
 
     def _part(self, parts: _Parts, key: Hashable, ttl_s: float, load: Callable[[], T]) -> T | None:
         # once a part has failed, the others would only wait for the same timeout

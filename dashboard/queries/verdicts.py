@@ -38,13 +38,21 @@ METRIC_COLUMNS = {
 }
 
 
-def fetch_looks(client: Elasticsearch, rollout: str, start_ms: int, end_ms: int) -> list[Verdict]:
-    """The last look of every step between two times, ascending, at most ``MOST_LOOKS``.
+def step_s(start_ms: int, end_ms: int) -> int:
+    """Seconds of each step, so that ``MOST_LOOKS`` of them reach from the one time to the other."""
+    return step_for(end_ms - start_ms, buckets=MOST_LOOKS)
+
+
+def fetch_looks(
+    client: Elasticsearch, rollout: str, start_ms: int, end_ms: int, step: int
+) -> list[Verdict]:
+    """The last look of every step (seconds) between two times, both included, ascending.
 
     Raises:
         Unavailable: Elasticsearch did not answer.
     """
-    step = step_for(end_ms - start_ms, buckets=MOST_LOOKS)
+    if end_ms <= start_ms:
+        return []
     evidence_only = {"excludes": ["metrics.windows"]}
     last = {"top_hits": {"size": 1, "sort": newest_first(), "_source": evidence_only}}
     answer = search(
