@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -56,18 +57,17 @@ def local_times(times_ms: Iterable[int], zone: str) -> list[str]:
     >>> local_times([1_795_428_000_000], "Europe/Berlin")
     ['2026-11-23 11:00:00.000']
     """
-    where = ZoneInfo(zone)
-    return [
-        datetime.fromtimestamp(ms / 1000, where).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        for ms in times_ms
-    ]
+    return [_written(ms, zone, "%Y-%m-%d %H:%M:%S.%f")[:-3] for ms in times_ms]
 
 
 def utc_times(times_ms: Iterable[int]) -> list[str]:
     """Moments as ``2026-11-23 22:00:05 UTC``, for the text that shows on hover."""
-    return [
-        datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") for ms in times_ms
-    ]
+    return [_written(ms, "UTC", "%Y-%m-%d %H:%M:%S UTC") for ms in times_ms]
+
+
+@lru_cache(maxsize=50_000)  # each plot has the same times, and has them again a second later
+def _written(ms: int, zone: str, form: str) -> str:
+    return datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)).strftime(form)
 
 
 def numbers(values: Iterable[float | None], digits: int = 4) -> list[float | None]:
