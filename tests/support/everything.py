@@ -47,7 +47,9 @@ class Shop(threading.Thread):
             (self._directory / "a.log").open("a", encoding="utf-8") as baseline,
             (self._directory / "b.log").open("a", encoding="utf-8") as canary,
         ):
-            while not self._stopping.wait(_TURN_S):
+            due_s = time.monotonic()
+            while not self._stopping.wait(max(0.0, due_s - time.monotonic())):
+                due_s += _TURN_S
                 self._write(baseline, BASELINE, 0.05)
                 if self.has_canary:
                     self._write(canary, CANARY, 0.2)
