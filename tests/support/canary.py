@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
 from contracts import topics
-from contracts.results import Decision, DecisionAction
+from contracts.results import Decision, DecisionAction, Verdict
 from contracts.settings import KafkaSettings
+from contracts.topics import Topic
+from tests.support.recount import counted
 from tests.support.stack import consume, produce
 from tests.support.telemetry import EVENTS_TOPIC, Keyed, event_batches
 from tests.support.waiting import wait_until
 
 BASELINE, CANARY = "1.4.2", "1.5.0"
+T = TypeVar("T", Decision, Verdict)
 SECONDS = 30
 ALONE = 10
 """Seconds before the canary starts."""
@@ -57,7 +61,12 @@ class BadCanary:
     def decided_within_s(self, kafka: KafkaSettings, timeout_s: float = 60.0) -> float:
         """Seconds from now until the rollback is decided."""
         start = time.monotonic()
-        wait_until(lambda: rollbacks(kafka, self.service), timeout_s=timeout_s, what="rollback")
+        try:
+            wait_until(lambda: rollbacks(kafka, self.service), timeout_s=timeout_s, what="rollback")
+        except AssertionError as error:
+            last = verdicts(kafka, self.service)[-1:]
+            said = f"{counted(kafka, self.service)} counted, last verdict {last}"
+            raise AssertionError(f"{self.service} not rolled back: {said}") from error
         return time.monotonic() - start
 
     def _batches(self, release: str, seconds: range, error_rate: float) -> list[Keyed]:
@@ -76,11 +85,20 @@ class BadCanary:
 
 def decisions(kafka: KafkaSettings, service: str) -> list[Decision]:
     """Every decision about a service so far."""
+    return _said(kafka, topics.DECISIONS, Decision, service)
+
+
+def verdicts(kafka: KafkaSettings, service: str) -> list[Verdict]:
+    """Every verdict about a service so far."""
+    return _said(kafka, topics.VERDICTS, Verdict, service)
+
+
+def _said(kafka: KafkaSettings, topic: Topic, as_type: type[T], service: str) -> list[T]:
     known = []
-    for message in consume(kafka, topics.DECISIONS.name, at_least=0):
-        with contextlib.suppress(msgspec.DecodeError):  # other tests poison this topic
-            known.append(msgspec.json.decode(message.value, type=Decision))
-    return [d for d in known if d.service == service]
+    for message in consume(kafka, topic.name, at_least=0):
+        with contextlib.suppress(msgspec.DecodeError):  # other tests poison these topics
+            known.append(msgspec.json.decode(message.value, type=as_type))
+    return [one for one in known if one.service == service]
 
 
 def rollbacks(kafka: KafkaSettings, service: str) -> set[str]:
