@@ -66,6 +66,7 @@ def rollout_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "looked": int(row["time"]),
             "reason": row["reason"],
             "rank": int(row["rank"]),
+            "is_open": RolloutStatus(str(row["status"])).is_open,
         }
         for row in records(frame)
     ]
@@ -124,7 +125,7 @@ def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
             },
         ],
         defaultColDef={"sortable": True, "resizable": True, "cellDataType": False},
-        dashGridOptions={**_GRID_OPTIONS, "rowClassRules": {"row-open": "data.rank < 15"}},
+        dashGridOptions=_GRID_OPTIONS,
         getRowId="params.data.rollout",
         className="grid grid-rollouts",
         style={"height": None},

@@ -106,7 +106,7 @@ def _content(found: RolloutList) -> Any:  # noqa: ANN401 - Dash components are u
     if found.frame.empty:
         return _EMPTY
     rows = tables.rollout_rows(found.frame)
-    running = sum(row["rank"] < 15 for row in rows)
+    running = sum(row["is_open"] for row in rows)
     return [
         html.Div(
             [

@@ -8,6 +8,7 @@ import pandas as pd
 
 from contracts import indices
 from contracts.results import Outcome, RolloutStatus
+from dashboard.components.tables import rollout_rows
 from dashboard.queries.crashes import crash_frame
 from dashboard.queries.decisions import COLUMNS as DECISION_COLUMNS
 from dashboard.queries.decisions import decisions_frame
@@ -141,3 +142,11 @@ def test_the_list_tells_when_the_judge_last_looked_at_anything_open() -> None:
     assert RolloutList(frame, Freshness(NOW)).last_look_ms == frame[is_open]["processed_time"].max()
     assert RolloutList(frame[~is_open], Freshness(NOW)).last_look_ms is None
     assert RolloutList(None, Freshness(0, "away")).last_look_ms is None
+
+
+def test_rows_of_the_list_tell_which_rollouts_are_open() -> None:
+    """Those that run, are held, or are being rolled back."""
+    frame = rollouts_frame(read_verdicts(_of(fleet(NOW), indices.ROLLOUTS)))
+    is_open = frame["status"].isin(["running", "holding", "rolling_back"])
+    assert [row["is_open"] for row in rollout_rows(frame)] == is_open.tolist()
+    assert 0 < is_open.sum() < len(frame)
