@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import faust
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -30,7 +29,7 @@ from health.address import Address
 from health.server import serve
 from streams import metrics
 from streams.aggregating import Aggregation
-from streams.durable import DurableApp, batches, new_app, new_table
+from streams.durable import DurableApp, PromptWorker, batches, new_app, new_table
 from streams.judging import Judging
 from streams.lag import Lag
 from streams.liveness import HANDLING_LIMIT_S, Liveness
@@ -148,8 +147,7 @@ def run_app(
     asyncio.set_event_loop(loop)
     app = build(kafka)
     app.conf.datadir = state_dir
-    worker = faust.Worker(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
-    worker.spinner = None  # it would be shown every debug message of every library
+    worker = PromptWorker(app, loop)
     liveness = Liveness(app, loop, lag)
     loop.call_soon(liveness.start)
     gc.collect()

@@ -14,6 +14,7 @@
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
   process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
   it does now and then, the process ends all the same;
+- its stop waits for Kafka for ever: ``PromptWorker`` does not;
 - nothing keeps a worker that was wedged from writing when it wakes, while another one has its
   partitions: ``check_lease`` ends it, and the versions of ``DurableTable`` and of the documents
   make what it had already sent harmless.
@@ -49,6 +50,7 @@ log = structlog.get_logger()
 FETCH_MAX_WAIT_MS = 50
 MAX_MESSAGE_BYTES = 8_000_000
 CRASH_WITHIN_S = 5.0
+STOP_WITHIN_S = 8.0
 POLL_MESSAGES = 4_000
 """JSON messages that are about as large as what is aggregated at once."""
 WAITING_STRETCHES = 8
@@ -275,6 +277,29 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
         """End the process without acknowledging the current event; never returns."""
         await self.crash(error)
         await asyncio.Event().wait()
+
+
+class PromptWorker(faust.Worker):  # type: ignore[misc]  # Faust has no types
+    """Runs an app, and ends when it is told to, although Kafka may not answer.
+
+    Faust waits for Kafka, for ever; what was not committed comes again.
+    """
+
+    def __init__(self, app: DurableApp, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(app, loop=loop, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+        self.spinner = None  # it would be shown every debug message of every library
+
+    def _schedule_shutdown(self, signal: Any) -> None:  # noqa: ANN401 - Faust has no types
+        timer = threading.Timer(STOP_WITHIN_S, _end_without_kafka)
+        timer.daemon = True
+        timer.start()
+        super()._schedule_shutdown(signal)
+
+
+def _end_without_kafka() -> None:
+    log.warning("stopped_without_kafka", waited_s=STOP_WITHIN_S)
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_process(reason: BaseException) -> None:

@@ -15,9 +15,11 @@ from statistics import median
 import pytest
 
 from tests.faults.conftest import FaultTable
+from tests.integration.streams.conftest import WorkerProcess
 from tests.support.crew import Crew, Traffic
 from tests.support.kafka_faults import FAULTS, KafkaFaults
 from tests.support.proxied_kafka import ProxiedKafka
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +45,23 @@ def test_counts_are_exact_although_connections_to_kafka_are_cut(
         fault(seconds)
         crew.tend()
     check_tended(traffic, crew)
+
+
+def test_a_worker_ends_when_it_is_told_to_although_kafka_does_not_answer(
+    broker: ProxiedKafka, tmp_path: Path
+) -> None:
+    """Faust would wait for Kafka, until somebody loses patience and kills it."""
+    environment = {**os.environ, "COALMINE_KAFKA": broker.proxy.address}
+    log = tmp_path / "worker.log"
+    worker = WorkerProcess(["worker", "--state", str(tmp_path)], environment, log)
+    worker.start()
+    wait_until(lambda: "kafka_answers" in log.read_text(encoding="utf-8"), timeout_s=60)
+    broker.proxy.pause()
+    try:
+        assert worker.stop() == 0
+    finally:
+        broker.proxy.resume()
+    assert "stopped_without_kafka" in log.read_text(encoding="utf-8")
 
 
 @pytest.mark.faults
