@@ -169,6 +169,8 @@ def test_memory_and_lag_stay_bounded_for_half_an_hour(
         f"{late_s:.1f} s (largest {max(lags_s):.1f}); MiB/h: {found}"
     )
     print(result)
+    for name, of_one in sizes.items():
+        print(f"{name}, MiB every three minutes: {[round(mib, 1) for mib in of_one[::36]]}")
     fault_table(f"soak, {SOAK_PER_S} lines/s", f"{minutes} min", result)
     assert late_s <= 2 * early_s + 1
 
