@@ -96,7 +96,7 @@ bench-real-data: $(STAMP)  ## Real logs through the whole loop, counted against 
 bench-latency: $(STAMP)  ## Line to verdict to webhook with everything running: ARGS="--events-per-s 20000"
 	@$(BIN)/python -m benchmarks.system latency $(ARGS)
 
-bench-scale: $(STAMP) browser  ## Memory, cost as names grow, the dashboard's page: ARGS="memory", "growth" or "page"
+bench-scale: $(STAMP) browser  ## Memory, cost as names grow, several workers, the dashboard's page: ARGS="memory", "growth", "workers" or "page"
 	@$(BIN)/python -m benchmarks.system $(ARGS)
 
 browser:

@@ -1,6 +1,6 @@
 """Throughput with one, two and four workers: how much each event costs when they share the work.
 
-    python -m benchmarks.system workers --seconds 5
+    python -m benchmarks.system workers --seconds 1
 
 A real broker and real workers, judge included, each time on empty servers. The workers have joined
 and are warm; they are stopped (SIGSTOP) while batches are sent for some seconds, so that all have
@@ -53,7 +53,7 @@ class Share(NamedTuple):
 
 
 def main(
-    seconds: Annotated[float, typer.Option(min=1, max=6, help="Of sending.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.5, max=2, help="Of sending.")] = 1,
     partitions: Annotated[int, typer.Option(min=4, help="Of each topic.")] = 8,
     hosts: Annotated[int, typer.Option(min=1, help="Each with an agent.")] = 40,
 ) -> None:
@@ -73,7 +73,7 @@ def main(
     sys.exit(not publish("workers", settings, rows))
 
 
-main.__doc__ = f"{main.__doc__}\n\nExample: make bench-scale ARGS='workers --seconds 3'"
+main.__doc__ = f"{main.__doc__}\n\nExample: make bench-scale ARGS='workers --seconds 1'"
 
 
 def _values(shape: Shape) -> list[bytes]:
