@@ -52,7 +52,7 @@ _FRAMES = pa.list_(
 _ATTRIBUTES = pa.map_(_TEXT, _TEXT)
 _VIEW = pa.string_view()
 _IDS = ("user", "session", "trace")
-_IN_PLACE_BYTES = 12
+IN_PLACE_BYTES = 12
 """A longer text stands outside of its view, which then is larger than an offset."""
 
 schemas: dict[RecordKind, pa.Schema] = {
@@ -182,7 +182,7 @@ def _is_short(batch: pa.RecordBatch, name: str) -> bool:
     if at < 0 or batch.column(at).type == _VIEW or batch.column(at).null_count == batch.num_rows:
         return False
     longest = pc.max(pc.binary_length(batch.column(at))).as_py()
-    return bool(longest <= _IN_PLACE_BYTES)
+    return bool(longest <= IN_PLACE_BYTES)
 
 
 def _with_types(batch: pa.RecordBatch, types: dict[str, pa.DataType]) -> pa.RecordBatch:

@@ -23,7 +23,7 @@ from contracts.records import RecordKind
 from contracts.results import DeadLetter
 from streams import metrics
 from streams.durable import DurableTable
-from streams.messages import Aggregated, Message, aggregate, refused, unfenced
+from streams.messages import Aggregated, Message, aggregate, in_parts, refused, unfenced
 from streams.outlet import Outlet, Result, count_dead_letters
 from streams.services import KnownServices
 from streams.windows.labels import fold_services
@@ -73,7 +73,7 @@ class Aggregation:
             stretch = list(of_one)
             new = unfenced(stretch, partial(self._last_seq, stretch[0]))
             _tell_duplicates(stretch[0], new.fenced)
-            for part in _cut(new.messages):
+            for part in in_parts(new.messages, STRETCH_BYTES):
                 async for found in self._fitting(part, new.fenced):
                     await self._outlet.publish(found.results)
                     letters += found.dead_letters
@@ -151,17 +151,6 @@ class Aggregation:
             half = len(messages) // 2
             yield from self._counted(messages[:half], without)
             yield from self._counted(messages[half:], without)
-
-
-def _cut(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    """Stretches of ``STRETCH_BYTES`` at most, or of one message."""
-    start = size = 0
-    for number, message in enumerate(messages):
-        if size and size + len(message.value) > STRETCH_BYTES:
-            yield messages[start:number]
-            start, size = number, 0
-        size += len(message.value)
-    yield messages[start:]
 
 
 _place = attrgetter("topic", "partition")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import structlog
@@ -27,7 +27,7 @@ from streams.judge.service import (
     late_records,
     unknown_from,
 )
-from streams.messages import Message, aggregate, sender_of
+from streams.messages import Message, aggregate, in_parts, sender_of
 from streams.outlet import Outlet
 from streams.reread import Rereader
 from streams.state import decode_state, encode_state
@@ -70,7 +70,7 @@ class Judging:
             The reasons of the messages that were set aside.
         """
         reasons: list[str] = []
-        for part in _in_parts(messages):
+        for part in in_parts(messages, PART_BYTES):
             reasons += await self._handle_part(part)
         return reasons
 
@@ -202,16 +202,6 @@ class Judging:
         await self._states.put(service, encoded, version=state.version, partition=message.partition)
         if self._states.version_of(service) == state.version:
             self._decoded[service] = (state.version, state)
-
-
-def _in_parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    start = size = 0
-    for number, message in enumerate(messages):
-        if size and size + len(message.value) > PART_BYTES:
-            yield messages[start:number]
-            start, size = number, 0
-        size += len(message.value)
-    yield messages[start:]
 
 
 def _decode(message: Message) -> Partial | RolloutCommand:

@@ -120,6 +120,17 @@ def decode_batch(kind: RecordKind, message: Message) -> pa.RecordBatch:
     return arrow.decode(kind, message.value)
 
 
+def in_parts(messages: Sequence[Message], most_bytes: int) -> Iterator[Sequence[Message]]:
+    """The messages in order, in parts of so many bytes at most, or of one message."""
+    start = size = 0
+    for number, message in enumerate(messages):
+        if size and size + len(message.value) > most_bytes:
+            yield messages[start:number]
+            start, size = number, 0
+        size += len(message.value)
+    yield messages[start:]
+
+
 def unfenced(messages: Sequence[Message], last_seq: Callable[[str], int]) -> Unfenced:
     """Without the batches that an agent sent twice.
 

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from contracts import arrow
+
 Hashes = npt.NDArray[np.uint64]
 
 LONGEST = 256
@@ -21,8 +23,7 @@ _MASKS = np.array([(1 << 8 * n) - 1 for n in range(_WORD + 1)], dtype=np.uint64)
 
 _VIEW = np.dtype({"names": ["length", "head", "tail"], "formats": ["<i4", "<u8", "<u4"],
                   "offsets": [0, 4, 12]})  # fmt: skip
-"""How Arrow holds a text of up to 12 bytes in place: what it does not need is zero."""
-_IN_PLACE = 12
+"""How Arrow holds a text of up to ``IN_PLACE_BYTES`` in place: what it does not need is zero."""
 
 
 def hashes_of(column: pa.StringArray | pa.StringViewArray) -> Hashes:
@@ -39,7 +40,7 @@ def hashes_of(column: pa.StringArray | pa.StringViewArray) -> Hashes:
         return np.zeros(0, dtype=np.uint64)
     if pa.types.is_string_view(column.type):
         views = np.frombuffer(column.buffers()[1], _VIEW)[column.offset :][: len(column)]
-        if views["length"].max() <= _IN_PLACE:
+        if views["length"].max() <= arrow.IN_PLACE_BYTES:
             return _hashes_in_place(views)
         column = column.cast(pa.utf8())
     _, offsets, text = column.buffers()
