@@ -15,7 +15,8 @@ from streams.judge.simulation import Scenario
 
 ALPHA, BETA, TOLERANCE, HARM = 0.01, 0.05, 0.1, 0.5
 HOSTS, SESSIONS_BAD = 10, 0.5
-DELAY_H, LASTS_H = 24, 24 * 14
+DELAY_H, LASTS_H, LOOKS_AN_HOUR = 24, 24 * 14, 3
+LOOKS = 1_000
 Floats = npt.NDArray[np.float64]
 
 
@@ -40,13 +41,13 @@ def hosts(scale: float) -> Iterable[list[str]]:
 def of_hosts(
     rng: np.random.Generator, sd: float, true: float, runs: int, *, uses_placebo: bool
 ) -> npt.NDArray[np.bool_]:
-    """Which runs were rolled back within 300 windows of one bad outcome per host."""
+    """Which runs were rolled back within all windows, of one bad outcome per host."""
     effects = np.exp(rng.normal(0, sd, (runs, HOSTS)))
     whole = ratio.grid_of(TOLERANCE, HARM)
     grid = whole._replace(ratios=whole.ratios[: whole.interval.start], interval=slice(0, 0))
     log_likelihood = np.zeros((runs, len(grid.ratios)))
     bad, ever = np.zeros((runs, HOSTS - 1)), np.zeros(runs, bool)
-    for window in range(1, 301):
+    for window in range(1, LOOKS + 1):
         canary = rng.poisson(true * effects[:, 0])
         baseline = rng.poisson(effects[:, 1:])
         log_likelihood += ratio.log_likelihoods(
@@ -79,12 +80,12 @@ def bursts(scale: float) -> Iterable[list[str]]:
 def of_bursts(
     rng: np.random.Generator, mean: int, true: float, runs: int, *, by_session: bool
 ) -> npt.NDArray[np.bool_]:
-    """Which runs were rolled back within 500 windows of equal arms."""
+    """Which runs were rolled back within all windows of equal arms."""
     grid = ratio.grid_of(TOLERANCE, HARM)
     kept = grid._replace(ratios=grid.ratios[: grid.nulls.start], interval=slice(0, 0))
     log_likelihood = np.zeros((runs, len(kept.ratios)))
     ever = np.zeros(runs, bool)
-    for _ in range(500):
+    for _ in range(LOOKS):
         sessions = rng.poisson([[SESSIONS_BAD * true], [SESSIONS_BAD]], (2, runs))
         again = rng.negative_binomial(np.maximum(sessions, 1), 1 / mean)
         bad = sessions if by_session else sessions + np.where(sessions > 0, again, 0)
@@ -100,23 +101,24 @@ def of_bursts(
 
 
 def late_reports(scale: float) -> Iterable[list[str]]:
-    """Reports that come 24 h later on average, over two weeks, with a look every hour."""
+    """Reports that come 24 h later on average, over two weeks, with a look every 20 minutes."""
     runs = int(10_000 * scale)
-    hours = np.arange(1, LASTS_H + 1)
+    looks = LASTS_H * LOOKS_AN_HOUR
+    hours = np.arange(1, looks + 1) / LOOKS_AN_HOUR
     come_by_now = 1 - np.exp(-hours / DELAY_H)
     of_same_age = float(1 - np.exp(-DELAY_H / DELAY_H))
     for true in (1.0, 1 + TOLERANCE, 2.0):
         for name, factor, rate in (
             ("as they come", come_by_now, 0.002),
-            ("at the same age", np.ones(LASTS_H), 0.002 * of_same_age),
+            ("at the same age", np.ones(looks), 0.002 * of_same_age),
         ):
             rng = np.random.default_rng([23, round(100 * true)])
             scenario = Scenario(
                 runs=runs,
-                windows=LASTS_H,
+                windows=looks,
                 ratio=(true * factor)[:, None],
                 share=0.1,
-                exposures=5_000,
+                exposures=5_000 / LOOKS_AN_HOUR,
                 rate=rate,
             )
             found = simulation.judge(

@@ -59,7 +59,7 @@ from streams.judge import bins, scale, templates
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-SHIFTS = tuple(histogram.bins_in_factor(factor) for factor in (1.05, 1.15, 1.4, 2.5))
+SHIFTS = tuple(histogram.bins_in_factor(factor) for factor in (1.06, 1.2))
 CONTAMINATIONS = tuple(
     (share, histogram.bins_in_factor(factor))
     for share, factor in ((0.002, 10.0), (0.01, 10.0), (0.05, 3.0))

@@ -2,13 +2,14 @@
 
 Idea. The test of ``streams.judge.distribution`` multiplies per value a weight g of its bin, any
 nondecreasing g is valid, and the best one is the ratio of the densities under "slower" and under
-"no slower". Guess several ways of being slower (everything ×1.05 … ×2.5, a few requests ×3 or
-×10), make each guess's density ratio from the past of the reference arm, and add one that learns
-the ratio from the past of both arms.
+"no slower". Guess several ways of being slower (everything ×1.06, ×1.2, a few requests ×3 or
+×10), make each guess's density ratio from the past, and add one that learns the ratio itself from
+the past of both arms. Where a guess says how to get from one arm's values to the other's, the past
+of both arms tells the density: twice the values, so half the noise, when the arms are equal.
 
 Formula. ``g_k = isotonic(f_k / f; weights f)`` on 2 % bins, f the reference arm's smoothed
-density, f_k the k-th guess. Pooling adjacent violators makes it nondecreasing; where the ratio
-already rises it stays as it is.
+density, f_k the k-th guess. For "everything slower" f also takes the suspect arm's values, moved
+back. Pooling adjacent violators makes g nondecreasing; where the ratio already rises it stays.
 
 Assumptions. None for validity, if only windows before the one that is judged went in.
 
@@ -36,7 +37,7 @@ from scipy.optimize import isotonic_regression
 
 Floats = npt.NDArray[np.float64]
 
-SHRINKAGE = 50.0
+SHRINKAGE = 20.0
 """Values of the reference arm that are mixed into the learned ratio."""
 LOG_BOUND = 7.0
 """No single bin weighs more than exp(7) or less than exp(-7)."""
@@ -63,13 +64,16 @@ def log_weights(
         Shape (len(shifts) + len(contaminations) + 1, b).
     """
     density = smoothed(reference)
-    guesses = [_shifted(density, shift) for shift in shifts]
+    unmoved = [smoothed(reference + _moved_back(suspect, by)) for by in shifts]
+    guesses = [(_shifted(fast, by), fast) for fast, by in zip(unmoved, shifts, strict=True)]
     guesses += [
-        (1 - share) * density + share * _shifted(density, shift) for share, shift in contaminations
+        ((1 - share) * density + share * _shifted(density, by), density)
+        for share, by in contaminations
     ]
     seen = suspect.sum()
-    guesses.append((seen * smoothed(suspect) + SHRINKAGE * density) / (seen + SHRINKAGE))
-    ratios = [isotonic_regression(guess / density, weights=density).x for guess in guesses]
+    learned = (seen * smoothed(suspect) + SHRINKAGE * density) / (seen + SHRINKAGE)
+    guesses.append((learned, density))
+    ratios = [isotonic_regression(slow / fast, weights=fast).x for slow, fast in guesses]
     result: Floats = np.clip(np.log(np.maximum(ratios, np.exp(-LOG_BOUND))), -LOG_BOUND, LOG_BOUND)
     return result
 
@@ -104,3 +108,10 @@ def _shifted(density: Floats, shift: int) -> Floats:
     moved[-1] += density[-shift:].sum()
     result: Floats = moved / moved.sum()
     return result
+
+
+def _moved_back(counts: Floats, shift: int) -> Floats:
+    """Counts of values that were slower by ``shift`` bins; what leaves stays in the first bin."""
+    moved = np.concatenate([counts[shift:], np.zeros(shift)])
+    moved[0] += counts[:shift].sum()
+    return moved
