@@ -98,7 +98,7 @@ def delay_scenario(
 
 def delays(scale: float) -> Iterable[list[str]]:
     """Median delay in bad outcomes, divided by the Wald bound."""
-    runs = int(1_000 * scale)
+    runs = int(4_000 * scale)
     for tolerance in (0.0, TOLERANCE):
         for share in SHARES:
             row = [f"{tolerance:.0%}", f"{share:.0%}"]
@@ -113,7 +113,7 @@ def delays(scale: float) -> Iterable[list[str]]:
 
 def delays_if_known(scale: float) -> Iterable[list[str]]:
     """The same of a test that was told the true ratio: Wald's own, which none can beat."""
-    runs = int(1_000 * scale)
+    runs = int(4_000 * scale)
     for share in SHARES:
         row = [f"{TOLERANCE:.0%}", f"{share:.0%}"]
         for true in RATIOS:

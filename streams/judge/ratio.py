@@ -48,11 +48,14 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 WORSE_POINTS = 12
-WORSE_SPAN = (0.12, 2.7)
+WORSE_SPAN = (0.12, 2.5)
 """Alternatives of the rollback test: log(r_j/r0), in geometric steps. A guess that is wrong by a
 part of log r wastes the same part of the information, so relative steps serve all r alike."""
 WORSE_TILT = 0.5
 """Their weights rise with this power of log(r_j/r0): rare large harms have no time to waste."""
+WORSE_DIP = (0.2, 0.5)
+"""Alternatives between these have half of that weight: a harm of a quarter to two thirds has time,
+one that is twice as bad gets what they give up."""
 BETTER_POINTS = 12
 BETTER_SPAN = (1.02, 4.0)
 """Alternatives of the promotion test, r1 divided by these."""
@@ -88,6 +91,7 @@ def grid_of(tolerance: float, harm: float) -> Grid:
     """
     steps = np.geomspace(*WORSE_SPAN, WORSE_POINTS)
     worse = (1.0 + tolerance) * np.exp(steps)
+    has_time = (steps > WORSE_DIP[0]) & (steps < WORSE_DIP[1])
     better = (1.0 + harm) / np.geomspace(*BETTER_SPAN, BETTER_POINTS)
     reach = np.arcsinh(np.log(INTERVAL_MAX) / INTERVAL_CORE)
     interval = np.exp(INTERVAL_CORE * np.sinh(np.linspace(-reach, reach, INTERVAL_POINTS)))
@@ -105,7 +109,7 @@ def grid_of(tolerance: float, harm: float) -> Grid:
         better=slice(first_better, first_null),
         nulls=slice(first_null, first_interval),
         interval=slice(first_interval, len(ratios)),
-        worse_weights=steps**WORSE_TILT,
+        worse_weights=steps**WORSE_TILT * np.where(has_time, 0.5, 1.0),
         better_weights=np.ones(BETTER_POINTS),
     )
 

@@ -108,7 +108,7 @@ def test_regressions_are_found_near_the_wald_bound(share: float, ratio: float) -
     per_window = max(bound / 40, 1.0)
     exposures = per_window / 0.001 / (ratio * share + 1 - share)
     scenario = Scenario(
-        runs=300, windows=160, ratio=ratio, share=share, exposures=exposures, rate=0.001
+        runs=2_000, windows=160, ratio=ratio, share=share, exposures=exposures, rate=0.001
     )
     found = simulation.judge(rng, scenario, **LIMITS)
     delays = np.where(found.rolled_back_at > 0, found.bad_at_rollback, np.inf)
