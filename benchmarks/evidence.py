@@ -1,6 +1,6 @@
 """Tables of the evidence: error rates, delays against the bound, latency, peers, cost.
 
-``python benchmarks/evidence.py`` prints them as Markdown, from seeds, within ten minutes on one
+``python benchmarks/evidence.py`` prints them as Markdown, from seeds, in about ten minutes on one
 core; ``--scale 0.1`` runs a tenth of the rollouts.
 """
 

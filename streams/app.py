@@ -29,7 +29,8 @@ from health.address import Address
 from health.server import serve
 from streams import metrics
 from streams.aggregating import Aggregation
-from streams.durable import DurableApp, PromptWorker, batches, new_app, new_table
+from streams.consuming import batches
+from streams.durable import DurableApp, PromptWorker, new_app, new_table
 from streams.judging import Judging
 from streams.lag import Lag
 from streams.liveness import HANDLING_LIMIT_S, Liveness

@@ -3,14 +3,7 @@
 - its producer acknowledges with ``acks=1`` and without idempotence: both are set here;
 - a table's changelog is sent in the background and may be lost with the process after the source
   offset was committed: ``DurableTable.put`` returns when the changelog has it;
-- its consumer long-polls for 1.5 s, which stalls busy partitions that share a broker with an idle
-  one: 50 ms here; and where a stream agent's queue is full it polls the idle partitions for a
-  second before it looks again: ``PromptConsumer`` goes on when there is room;
-- after recovery it resumes partitions before it has found their committed offsets, and can lose
-  the message that is in a queue meanwhile; where nothing was committed yet it does not go back at
-  all: ``PromptConsumer.perform_seek`` stops the flow, and goes back everywhere. Whatever comes
-  out of turn all the same is fetched again;
-- its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not;
+- its consumer can lose, repeat and delay messages: ``streams.consuming``;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
   process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
   it does now and then, the process ends all the same;
@@ -23,7 +16,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
 import ssl
@@ -31,8 +23,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 import faust
@@ -43,11 +34,10 @@ from faust.transport.drivers import aiokafka as driver
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
-from streams.messages import NO_HEADERS, Message
+from streams.consuming import PromptConsumer
 
 log = structlog.get_logger()
 
-FETCH_MAX_WAIT_MS = 50
 MAX_MESSAGE_BYTES = 8_000_000
 CRASH_WITHIN_S = 5.0
 STOP_WITHIN_S = 8.0
@@ -69,155 +59,8 @@ class DurableProducer(driver.Producer):  # type: ignore[misc]  # Faust has no ty
         return {"acks": "all", "enable_idempotence": True}
 
 
-class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
-    """Fetches with a short wait; Faust offers no setting for it."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 - Faust has no types
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - no public way
-        return consumer
-
-
-class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no types
-    """A consumer whose thread is ``PromptConsumerThread``, and that seeks with its flow stopped."""
-
-    def _new_consumer_thread(self) -> PromptConsumerThread:
-        return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Faust has no types
-        super().__init__(*args, **options)
-        self._next: dict[Any, int] = {}
-        """Offset of the message of each partition that comes next."""
-        self._missing: dict[Any, int] = {}
-        """Where a partition was sought for messages that did not come."""
-        self._has_room = asyncio.Event()
-        """Set when a stream agent's full queue has room again."""
-
-    def on_buffer_drop(self, tp: Any) -> None:  # noqa: ANN401 - Faust has no types
-        """A queue that was full has room."""
-        super().on_buffer_drop(tp)
-        self._has_room.set()
-
-    async def perform_seek(self) -> None:
-        """Seek to the committed offsets before any message is given out; recovery resumes the flow.
-
-        Faust resumes the partitions first, so that messages reach the queues while it still seeks;
-        it then clears the queues, but remembers what stood in them as read: a message is lost.
-        And aiokafka leaves the partitions of which nothing is committed where they were read to.
-        """
-        self.stop_flow()
-        await super().perform_seek()
-        is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
-        places = [place for place in self.assignment() if is_for_agents(place.topic)]
-        starts = {p: self._committed_offset[p] for p in places if self._committed_offset[p]}
-        if uncommitted := [place for place in places if place not in starts]:
-            earliest = await self.earliest_offsets(*uncommitted)
-            for place, offset in earliest.items():
-                await self.seek(place, offset)
-            starts |= earliest
-        self._next = starts
-
-    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
-        """What was fetched, each partition's messages as one: Faust's price is per message."""
-        records, active = await self._next_records(timeout)
-        is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
-        fetched = {}
-        for place, found in (records or {}).items():
-            if not found or not is_for_agents(place.topic):
-                fetched[place] = found
-            elif await self._is_in_turn(place, found[0].offset):
-                fetched[place] = [_as_one(found, self._next.get(place))]
-                self._next[place] = found[-1].offset + 1
-        return fetched, active
-
-    async def _next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
-        """Faust's own, but for partitions whose queue is full: they go on when it has room.
-
-        Faust leaves them out of the poll and waits for the others, for a second if they are idle.
-        """
-        if not (self.flow_active and self._buffered_partitions):
-            records, active = await super()._wait_next_records(timeout)
-            return records, active
-        self._has_room.clear()
-        active = self._get_active_partitions()
-        records = await self._getmany(active, timeout=0.0) if active else {}
-        if not records:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._has_room.wait(), FETCH_MAX_WAIT_MS / 1000)
-        return records, active
-
-    async def _is_in_turn(self, place: Any, first: int) -> bool:  # noqa: ANN401 - Faust has no types
-        """Whether no message before ``first`` is missing; sought for once, it is gone from the log.
-
-        What was fetched before a seek may come after it, and what was given out may have been
-        dropped: whoever counted the later messages would fence the earlier ones as known.
-        """
-        start = self._next.get(place, first)
-        if first <= start or self._missing.pop(place, None) == start:
-            return True
-        log.warning("fetched_out_of_turn", place=f"{place.topic}/{place.partition}", start=start)
-        self._missing[place] = start
-        await self.seek(place, start)
-        return False
-
-    async def _add_gap(self, tp: Any, offset_from: int, offset_to: int) -> None:  # noqa: ANN401 - Faust has no types
-        """Nothing: what seems to be missing is inside a stretch, and acknowledged with it.
-
-        Faust counts a gap as acknowledged as soon as something in or behind it is, also if the
-        messages are fetched again after a rebalance and cut elsewhere: they would be lost.
-        """
-
-    def ack(self, message: Any) -> bool:  # noqa: ANN401 - Faust has no types
-        """Acknowledge the messages of a stretch that was done, in the generation it was read in.
-
-        Faust also calls this for what it skips while partitions change hands.
-        """
-        stretch = message.value
-        if not isinstance(stretch, Stretch):
-            return bool(super().ack(message))
-        if not stretch.is_done or message.generation_id != self.app.consumer_generation_id:
-            return False
-        committed = self._committed_offset[message.tp] or 0
-        known = self._acked_index[message.tp]
-        new = [o for o in stretch.offsets if o >= committed and o not in known]
-        known.update(new)
-        self._acked[message.tp].extend(new)
-        self._n_acked += len(new)
-        self._unacked_messages.discard(message)
-        message.acked = True
-        return bool(new)
-
-
-class Stretch(bytes):
-    """Messages of one partition that go through Faust as the value of one."""
-
-    messages: list[Message]
-    offsets: range
-    """All that is acknowledged with it: also what is missing in the log before it."""
-    is_done: bool = False
-
-
-def _as_one(records: list[Any], start: int | None) -> Any:  # noqa: ANN401 - Faust has no types
-    first, last = records[0].offset, records[-1].offset
-    whole = Stretch()
-    whole.offsets = range(first if start is None else min(first, start), last + 1)
-    topic, partition = records[0].topic, records[0].partition
-    whole.messages = [
-        Message(
-            topic,
-            partition,
-            record.offset,
-            record.timestamp,
-            dict(record.headers) if record.headers else NO_HEADERS,
-            record.value or b"",
-        )
-        for record in records
-    ]
-    return replace(records[-1], key=None, value=whole, headers=())
-
-
 class DurableTransport(driver.Transport):  # type: ignore[misc]  # Faust has no types
-    """Faust's Kafka transport with the two classes above."""
+    """Faust's Kafka transport with a consumer and a producer that keep their word."""
 
     Consumer = PromptConsumer
     Producer = DurableProducer
@@ -403,23 +246,6 @@ def new_table(app: DurableApp, name: str, *, partitions: int) -> DurableTable:
     )
     added: DurableTable = app.tables.add(table)
     return added
-
-
-async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[list[Message]]:  # noqa: ANN401 - Faust has no types
-    """Messages as they come, acknowledged when the next ones are asked for.
-
-    Faust's own ``take`` acknowledges also what was cut short by the end of the process.
-
-    Args:
-        stream: of topics of ours.
-        most: stretches to wait for.
-        within_s: how long to wait for them.
-    """
-    async for events in stream.noack_take(most, within=within_s):
-        yield [message for event in events for message in event.message.value.messages]
-        for event in events:
-            event.message.value.is_done = True
-            await stream.ack(event)
 
 
 def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:

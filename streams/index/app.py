@@ -29,7 +29,8 @@ from contracts.settings import (
 )
 from health.address import Address
 from streams.app import run_app
-from streams.durable import DurableApp, batches, new_app
+from streams.consuming import batches
+from streams.durable import DurableApp, new_app
 from streams.index import metrics
 from streams.index.documents import TOPICS, Document, documents_of
 from streams.index.writer import Writer, delete_expired, ensure_templates
