@@ -29,6 +29,10 @@ from streams.messages import NO_HEADERS, Message
 log = structlog.get_logger()
 
 FETCH_MAX_WAIT_MS = 50
+FIRST_POLL_MESSAGES = 100
+POLL_MESSAGES = 4_000
+POLL_BYTES = 8_000_000
+"""Of messages that are read at once, about: what is fetched waits compressed until then."""
 
 
 class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
@@ -82,6 +86,7 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         """What was fetched, each partition's messages as one: Faust's price is per message."""
         records, active = await self._next_records(timeout)
+        self._bound_next_poll(records or {})
         is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
         fetched = {}
         for place, found in (records or {}).items():
@@ -91,6 +96,13 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
                 fetched[place] = [_as_one(found, self._next.get(place))]
                 self._next[place] = found[-1].offset + 1
         return fetched, active
+
+    def _bound_next_poll(self, records: dict[Any, list[Any]]) -> None:
+        """Read as many messages next time as would have ``POLL_BYTES`` if they are like these."""
+        sizes = [len(record.value or b"") for some in records.values() for record in some]
+        if total := sum(sizes):
+            most = max(1, min(POLL_MESSAGES, POLL_BYTES * len(sizes) // total))
+            self._thread._consumer._max_poll_records = most  # noqa: SLF001 - no public way
 
     async def _next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         """Faust's own, but for partitions whose queue is full: they go on when it has room.

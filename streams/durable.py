@@ -34,17 +34,15 @@ from faust.transport.drivers import aiokafka as driver
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
-from streams.consuming import PromptConsumer
+from streams.consuming import FIRST_POLL_MESSAGES, PromptConsumer
 
 log = structlog.get_logger()
 
 MAX_MESSAGE_BYTES = 8_000_000
 CRASH_WITHIN_S = 5.0
 STOP_WITHIN_S = 8.0
-POLL_MESSAGES = 4_000
-"""JSON messages that are about as large as what is aggregated at once."""
-WAITING_STRETCHES = 8
-"""How many stretches may wait for a stream agent: each has up to ``POLL_MESSAGES`` messages."""
+WAITING_STRETCHES = 2
+"""How many stretches may wait for a stream agent: each has up to ``POLL_BYTES``."""
 SESSION_S = 10.0
 """After so long without a heartbeat, Kafka gives a worker's partitions to another."""
 LEASE_S = 8.0
@@ -219,7 +217,7 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         broker_commit_interval=1.0,
         broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=2.0,
-        broker_max_poll_records=POLL_MESSAGES,
+        broker_max_poll_records=FIRST_POLL_MESSAGES,
         stream_buffer_maxsize=WAITING_STRETCHES,
         producer_linger_ms=0,
         producer_max_request_size=MAX_MESSAGE_BYTES,

@@ -1,0 +1,89 @@
+"""What a worker reads at once: not more than it should, and no later than it can."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coalmine.stack.topics import ensure_topics
+from contracts import topics
+from contracts.settings import KafkaSettings
+from streams import consuming
+from streams.durable import new_app
+from streams.outlet import raw_topic
+from tests.support.stack import produce, unique
+
+pytestmark = pytest.mark.integration
+
+MESSAGES = 48
+WORK_S = 0.01
+
+
+async def read_all(
+    kafka: KafkaSettings, state: Path, topic: str, waiting: int
+) -> list[tuple[float, int]]:
+    """When each stretch came and how many messages it had, with room for so many in the queue."""
+    app = new_app(unique("queue"), kafka)
+    app.conf.datadir = state
+    app.conf.broker_max_poll_records = 1  # before the size of a message is known
+    app.conf.stream_buffer_maxsize = waiting
+    found: list[tuple[float, int]] = []
+    is_done = asyncio.Event()
+
+    async def work(stream: Any) -> None:
+        async for events in stream.noack_take(1, within=0.01):
+            found.append((time.monotonic(), len(events[0].message.value.messages)))
+            await asyncio.sleep(WORK_S)
+            if sum(messages for _, messages in found) == MESSAGES:
+                is_done.set()
+
+    app.agent(raw_topic(app, topic))(work)
+    await app.start()
+    try:
+        await asyncio.wait_for(is_done.wait(), 120)
+    finally:
+        await app.stop()
+    return found
+
+
+def filled(kafka: KafkaSettings, value: bytes) -> str:
+    """A topic with so many messages of this value."""
+    name = unique("queue")
+    ensure_topics(kafka, [replace(topics.PARTIALS, name=name)])
+    produce(kafka, name, [value] * MESSAGES)
+    return name
+
+
+async def test_a_full_queue_goes_on_when_it_has_room(
+    kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust leaves its partition out, and polls the idle ones for a second each time."""
+    monkeypatch.setattr(consuming, "POLL_BYTES", 1)  # each message is a stretch
+    name = filled(kafka_settings, b"some")
+    never_full = await read_all(kafka_settings, tmp_path, name, 10 * MESSAGES)
+    often_full = await read_all(kafka_settings, tmp_path, name, 8)
+    assert len(often_full) == MESSAGES
+    assert often_full[-1][0] - often_full[0][0] < 3 * (never_full[-1][0] - never_full[0][0])
+
+
+async def test_few_large_messages_are_read_at_once(
+    kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as have the bytes that may wait; more of them wait in what was fetched."""
+    monkeypatch.setattr(consuming, "POLL_BYTES", 350_000)
+    name = filled(kafka_settings, b"x" * 100_000)
+    stretches = await read_all(kafka_settings, tmp_path, name, 4)
+    assert max(messages for _, messages in stretches) == 3
+
+
+async def test_many_small_messages_are_read_at_once(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    """Faust's price is per stretch, so one holds all that was fetched, once sizes are known."""
+    stretches = await read_all(kafka_settings, tmp_path, filled(kafka_settings, b"some"), 4)
+    assert len(stretches) < MESSAGES / 4
