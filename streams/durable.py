@@ -97,7 +97,7 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
 
     def _note_alive(self, loop: asyncio.AbstractEventLoop, lost: asyncio.Future[Fatal]) -> None:
         try:
-            while True:
+            while not loop.is_closed():
                 self.check_lease()
                 self._alive_s = time.monotonic()
                 time.sleep(PULSE_S)
