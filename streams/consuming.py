@@ -86,10 +86,11 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         """What was fetched, each partition's messages as one: Faust's price is per message."""
         records, active = await self._next_records(timeout)
-        self._bound_next_poll(records or {})
+        records = records or {}
+        self._bound_next_poll(records)
         is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
         fetched = {}
-        for place, found in (records or {}).items():
+        for place, found in records.items():
             if not found or not is_for_agents(place.topic):
                 fetched[place] = found
             elif await self._is_in_turn(place, found[0].offset):

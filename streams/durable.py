@@ -23,7 +23,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import faust
@@ -80,9 +80,7 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
 
     def _crash(self, reason: BaseException) -> None:
         """Stop as Faust does; where that hangs, end the process: all that counts is in Kafka."""
-        timer = threading.Timer(CRASH_WITHIN_S, _end_process, (reason,))
-        timer.daemon = True
-        timer.start()
+        _after(CRASH_WITHIN_S, _end_process, reason)
         super()._crash(reason)
 
     async def keep_lease(self) -> None:
@@ -131,10 +129,15 @@ class PromptWorker(faust.Worker):  # type: ignore[misc]  # Faust has no types
         self.spinner = None  # it would be shown every debug message of every library
 
     def _schedule_shutdown(self, signal: Any) -> None:  # noqa: ANN401 - Faust has no types
-        timer = threading.Timer(STOP_WITHIN_S, _end_without_kafka)
-        timer.daemon = True
-        timer.start()
+        _after(STOP_WITHIN_S, _end_without_kafka)
         super()._schedule_shutdown(signal)
+
+
+def _after(seconds: float, end: Callable[..., None], *args: object) -> None:
+    """Call ``end`` in a thread of its own, unless the process has ended by then."""
+    timer = threading.Timer(seconds, end, args)
+    timer.daemon = True
+    timer.start()
 
 
 def _end_without_kafka() -> None:
