@@ -181,6 +181,19 @@ CRASH_GROUPS = Index(
     },
     retention_days=90,
 )
+CRASH_MARKS = Index(
+    "crash-marks",
+    {
+        **_IDENTITY,
+        "id": _KEYWORD,
+        "fingerprint": _KEYWORD,
+        "kind": _KEYWORD,
+        "reason": _TEXT,
+        "requested_by": _KEYWORD,
+    },
+    retention_days=365,
+)
+"""What people said of crash groups; the newest mark of a group counts."""
 LOGS = Index(
     "logs",
     {
@@ -192,6 +205,7 @@ LOGS = Index(
         "agent": _KEYWORD,
         "seq": _LONG,
         "row": _LONG,
+        "weight": {"type": "double", "index": False},
     },
     retention_days=7,
 )
@@ -219,6 +233,7 @@ ALL: tuple[Index, ...] = (
     DECISIONS,
     DELIVERIES,
     CRASH_GROUPS,
+    CRASH_MARKS,
     LOGS,
     DEADLETTERS,
 )

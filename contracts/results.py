@@ -427,6 +427,28 @@ class CrashGroupSighting(msgspec.Struct, kw_only=True, rename=_ECS):
     """One crash in full but bounded, by its JSON names; not every sighting has one."""
 
 
+class CrashMarkKind(StrEnum):
+    """What a person said of a crash group."""
+
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+    """What was said before is void."""
+
+
+class CrashMark(msgspec.Struct, kw_only=True, rename=_ECS):
+    """What a person said of one crash group of one service; the newest mark counts."""
+
+    id: str
+    time: int
+    service: str
+    fingerprint: str
+    kind: CrashMarkKind
+    release: str = ""
+    """The first release without the crash, where it is resolved."""
+    reason: str = ""
+    requested_by: str = ""
+
+
 class DeadLetter(msgspec.Struct, kw_only=True, rename=_ECS):
     """A record set aside with its cause; ``payload`` is base64 of the original bytes."""
 
