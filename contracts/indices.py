@@ -178,6 +178,7 @@ CRASH_GROUPS = Index(
         "users": {"type": "long", "index": False},
         "is_sampled": _BOOL,
         "sample": _STORED,
+        "calls": _STORED,
     },
     retention_days=90,
 )

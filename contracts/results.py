@@ -425,6 +425,8 @@ class CrashGroupSighting(msgspec.Struct, kw_only=True, rename=_ECS):
     is_sampled: bool = False
     sample: dict[str, Any] = {}
     """One crash in full but bounded, by its JSON names; not every sighting has one."""
+    calls: list[str] = []
+    """With the sample: the calls that made the fingerprint, outermost first."""
 
 
 class CrashMarkKind(StrEnum):

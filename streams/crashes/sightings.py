@@ -102,11 +102,13 @@ def sightings(batch: pa.RecordBatch, grouped: Grouped, origins: Coded) -> list[C
                 users=users.get(number, []),
             )
         )
-    _add_samples(found, batch, rows)
+    _add_samples(found, batch, rows, grouped)
     return found
 
 
-def _add_samples(found: list[CrashGroupSighting], batch: pa.RecordBatch, rows: Ints) -> None:
+def _add_samples(
+    found: list[CrashGroupSighting], batch: pa.RecordBatch, rows: Ints, grouped: Grouped
+) -> None:
     """The crash in full to the first sighting of each service, group and release."""
     chosen: dict[tuple[str, str, str], int] = {}
     for number, seen in enumerate(found):
@@ -115,6 +117,8 @@ def _add_samples(found: list[CrashGroupSighting], batch: pa.RecordBatch, rows: I
     for number, crash in zip(numbers, _crashes(batch, rows[numbers]), strict=True):
         found[number].sample = _sample(crash)
         found[number].is_sampled = True
+        group = grouped[1][grouped[0][rows[number]]]
+        found[number].calls = [call.name for call in group.frames]
 
 
 def _id(origin: str, service: str, fingerprint: str, release: str, arm: str) -> str:

@@ -129,6 +129,7 @@ def test_the_sample_is_the_first_crash_by_its_json_names() -> None:
     """A sample can be read by whoever reads the crash topic."""
     (found,) = of([crash(30), crash(10)])
     assert found.sample["exception.stacktrace"] == TRACE
+    assert found.calls == ["cart.total"]
     assert msgspec.convert(found.sample, Crash).time == 30
 
 
