@@ -201,6 +201,17 @@ def log_storage(environment: Mapping[str, str] | None = None) -> LogStorage:
     )
 
 
+def absent_releases(environment: Mapping[str, str] | None = None) -> int:
+    """How many releases without a crash make its return a regression:
+    ``COALMINE_CRASHES_ABSENT_RELEASES``, by default one.
+
+    Raises:
+        ConfigError: not a number from 1 to 100.
+    """
+    env = os.environ if environment is None else environment
+    return int(_number(env, "COALMINE_CRASHES_ABSENT_RELEASES", 1, least=1, most=100))
+
+
 def _number(
     env: Mapping[str, str], name: str, default: float, *, least: float = 0, most: float = 1e9
 ) -> float:
