@@ -23,6 +23,7 @@ from contracts.errors import ConfigError, InvalidRecord
 from contracts.policy import Policies, Policy
 from contracts.records import Crash, Event, Frame, HostSample, LogLine, RecordKind
 from contracts.results import (
+    CrashGroupSighting,
     DecisionAction,
     Delivery,
     DeliveryOutcome,
@@ -47,7 +48,6 @@ from ingest.settings import (
 )
 from ingest.spool import Message as SpoolMessage
 from ingest.tracebacks.detect import crash_of
-from streams.crashes.sightings import sightings
 from streams.index.documents import TOPICS, documents_of
 from streams.judge.service import ServiceState, apply_partial
 from streams.judging import _decode as decode_judged
@@ -145,11 +145,16 @@ def _results() -> dict[str, list[bytes]]:
         topics.VERDICTS.name: [next(o for o in outputs if isinstance(o, Verdict))],
         topics.DECISIONS.name: [decision_of("shop")],
         topics.DELIVERIES.name: [attempt],
-        topics.CRASH_GROUPS.name: sightings([crash], topic="t", partition=0, offset=1),
+        topics.CRASH_GROUPS.name: _sightings(crash),
         topics.DEADLETTERS.name: [letter],
         topics.ROLLOUTS.name: [command],
     }
     return {name: [*map(msgspec.json.encode, results)] for name, results in found.items()}
+
+
+def _sightings(crash: Crash) -> list[CrashGroupSighting]:
+    message = _message(topics.CRASHES.name, msgspec.json.encode(crash))
+    return aggregate(RecordKind.CRASHES, [message], Policies()).sightings
 
 
 def messages_by_topic() -> dict[str, list[tuple[bytes, list[tuple[str, bytes]]]]]:
