@@ -12,10 +12,13 @@ from contracts.errors import Backpressure
 from contracts.records import HostSample, RecordKind
 from ingest import metrics
 from ingest.batch import Batch
-from ingest.checkpoint import Checkpoint, take_over
+from ingest.checkpoint import KEYS_BYTES, Checkpoint, take_over
 from ingest.hosts import HostSampler
 from ingest.key_blocks import KeyBlocks
 from ingest.parsers.base import without_last_word
+from ingest.receiver.inbox import Inbox
+from ingest.receiver.intake import Intake, Seen
+from ingest.receiver.received import KEY_BYTES
 from ingest.redact import Redactor, redactor_of
 from ingest.rows import Rows
 from ingest.settings import AgentConfig, BatchSettings
@@ -41,6 +44,7 @@ class Agent:
         sampler: HostSampler | None,
         clock: Clock,
         redactor: Redactor | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
         redactor = redactor or redactor_of(config.redaction, secrets.token_bytes(32))
         self._key_blocks = KeyBlocks() if redactor.has("private_key") else None
@@ -52,12 +56,19 @@ class Agent:
         self._is_waiting = False
         self._is_unsaved = False
         positions = {p.key: p for p in checkpoint.positions}
+        received = checkpoint.received
         for leftover in spool.recover():
             take_over(positions, leftover.positions)
+            received += leftover.received
         self._writer = EntryWriter(
             config.agent_id, redactor, spool, first_seq(checkpoint, spool, clock), clock
         )
         self.counters = self._writer.counters
+        self._intake = None
+        if inbox is not None:
+            seen = Seen(received, KEYS_BYTES // KEY_BYTES)
+            limits = config.batch.max_records, config.dead_letters.limit
+            self._intake = Intake(inbox, self._writer, seen, *limits)
         self._watcher = Watcher(
             [Source(source, host, config.dead_letters.limit) for source in config.files],
             positions.values(),
@@ -77,21 +88,23 @@ class Agent:
         return self._watcher.stopped_sources
 
     def step(self) -> bool:
-        """One round over all files; True when there was something to read.
+        """One round over all files and what was received; True when there was something.
 
-        Never raises for what stands in files. While the spool is full nothing is read.
+        Never raises for what stands there. While the spool is full nothing is read.
         """
+        has_received = self._receive()
         can_read = self._look()
         self._follow_moves()
         if not can_read or ((self._is_full() or self._is_waiting) and not self._flush()):
             self._watcher.keep_copies()
             self._follow_moves()
-            return False
-        found = False
+            return has_received
+        found = has_received
         for reading in self._watcher.read():
             found = True
             self._follow_moves()
             self._take(reading)
+            self._receive()  # whoever sent it waits for an answer, however many files there are
             if self._is_waiting:
                 break
         self._follow_moves()
@@ -103,11 +116,16 @@ class Agent:
 
     def finish(self) -> None:
         """Before a stop: what was read goes to the spool, if there is room."""
+        if self._intake is not None:
+            self._intake.finish()
         for reading in self._watcher.drain():
             self._take(reading)
         if not self._batch.is_empty and not self._flush():
             log.warning("batch_left_unread", records=self._batch.count)
         self._watcher.close()
+
+    def _receive(self) -> bool:
+        return self._intake is not None and self._intake.step()
 
     def _look(self) -> bool:
         """Find files; False when it cannot be noted where reading begins in them."""
