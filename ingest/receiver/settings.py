@@ -43,7 +43,7 @@ class ReceiverSettings(_Section, frozen=True):
     """Of one request, also once decompressed."""
     max_connections: int = 200
     timeout: Seconds = Seconds(10.0)
-    """For a client to send its request, and for the disk to take what is in it."""
+    """For a client to send its request; an idle connection ends after so long too."""
     service: str = ""
     release: str = ""
     projects: dict[str, Project] = {}
