@@ -62,6 +62,17 @@ POINTS = {
     "start: spool recovered": Point(f"{SPOOL}.recover", is_before=False),
 }
 
+RECEIVER_POINTS = {
+    "receive: taken, not spooled": Point("ingest.receiver.intake:Intake._spool"),
+    "receive: written, not synced": Point(
+        "os:fsync", within="ingest.receiver.intake:Intake._spool"
+    ),
+    "receive: spooled, not answered": Point("ingest.writer:EntryWriter.write", is_before=False),
+    "receive: in Kafka, not noted": Point("ingest.sink:KafkaSink.deliver", is_before=False),
+    "receive: noted, not deleted": Point(f"{SPOOL}.remove"),
+}
+"""Of an agent that receives over HTTP."""
+
 
 class Trap:
     """From its making on, the process dies at the ``count``-th visit of ``point``."""
@@ -114,7 +125,7 @@ def _wrap(where: str, wrapper: Callable[[Callable[[], Any]], Any]) -> None:
 def main() -> None:
     """See the module."""
     name, count, config = sys.argv[1:]
-    Trap(POINTS[name], int(count))
+    Trap({**POINTS, **RECEIVER_POINTS}[name], int(count))
     run(Path(config))
 
 
