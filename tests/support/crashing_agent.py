@@ -34,6 +34,7 @@ class Point:
 SPOOL = "ingest.spool:Spool"
 CHECKPOINT = "ingest.checkpoint:Checkpoint"
 WATCHER = "ingest.watch:Watcher"
+INTAKE = "ingest.receiver.intake:Intake._spool"
 
 POINTS = {
     "read, nothing spooled": Point("ingest.agent:Agent._take", is_before=False),
@@ -63,10 +64,8 @@ POINTS = {
 }
 
 RECEIVER_POINTS = {
-    "receive: taken, not spooled": Point("ingest.receiver.intake:Intake._spool"),
-    "receive: written, not synced": Point(
-        "os:fsync", within="ingest.receiver.intake:Intake._spool"
-    ),
+    "receive: taken, not spooled": Point(INTAKE),
+    "receive: written, not synced": Point("os:fsync", within=INTAKE),
     "receive: spooled, not answered": Point("ingest.writer:EntryWriter.write", is_before=False),
     "receive: in Kafka, not noted": Point("ingest.sink:KafkaSink.deliver", is_before=False),
     "receive: noted, not deleted": Point(f"{SPOOL}.remove"),

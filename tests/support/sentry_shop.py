@@ -16,7 +16,7 @@ class PaymentError(Exception):
 def charge(name: str, number: int) -> None:
     """Fail, for a reason."""
     try:
-        raise KeyError(f"{name}-{number}")
+        dict[str, int]()[f"{name}-{number}"]
     except KeyError as error:
         raise PaymentError(f"{name} {number}") from error
 
