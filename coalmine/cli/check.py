@@ -118,7 +118,7 @@ def kind_of(path: Path) -> Kind:
     words = set(content) if isinstance(content, dict) else set()
     if "endpoints" in words:
         return Kind.ENDPOINTS
-    return Kind.AGENT if words & {"files", "hosts", "agent"} else Kind.POLICY
+    return Kind.AGENT if words & {"files", "hosts", "agent", "receiver"} else Kind.POLICY
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
