@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-from contracts.records import Crash
+from contracts.records import Crash, Frame
 from contracts.results import CrashGroupSighting
 from streams.crashes.group import CrashGroup, group_of
 
@@ -16,6 +19,30 @@ _SAMPLE_FRAMES = 128
 _SAMPLE_MESSAGE = 4_096
 
 _GroupKey = tuple[Any, ...]
+
+CRASH_COLUMNS = ["runtime", "exception_type", "exception_message", "stacktrace", "frames"]
+"""What a crash is grouped by."""
+
+
+def groups_of_batch(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], list[CrashGroup]]:
+    """The crash groups of a batch: for each row (n,) the number of its group, and the groups."""
+    groups: dict[str, tuple[int, CrashGroup]] = {}
+    columns = [batch.column(name).to_pylist() for name in CRASH_COLUMNS]
+    codes = []
+    for runtime, of_type, message, stacktrace, frames in zip(*columns, strict=True):
+        crash = Crash(
+            time=0,
+            service="",
+            release="",
+            runtime=runtime or "",
+            exception_type=of_type or "",
+            exception_message=message or "",
+            stacktrace=stacktrace or "",
+            frames=[Frame(**frame) for frame in frames or []],
+        )
+        group = group_of(crash)
+        codes.append(groups.setdefault(group.fingerprint, (len(groups), group))[0])
+    return np.array(codes, dtype=np.int64), [group for _, group in groups.values()]
 
 
 def sightings(
