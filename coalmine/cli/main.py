@@ -23,6 +23,7 @@ _MODULES = (
     "topics",
     "deadletters",
     "replay",
+    "fingerprint",
     "calibrate",
     "power",
 )

@@ -36,9 +36,7 @@ class Chosen:
 
 def chosen_calls(trace: Trace, types: Iterable[str]) -> Chosen:
     """The in-app calls, all calls where none is; recursion folded, nothing of a chain twice."""
-    pairs = [
-        list(zip(section.frames, section.calls, strict=True)) for section in trace.sections
-    ]
+    pairs = [list(zip(section.frames, section.calls, strict=True)) for section in trace.sections]
     own = _own([pair for part in pairs for pair in part])
     strong = [[c for f, c in part if own(f, c) and not c.is_weak] for part in pairs]
     weak = [[c for f, c in part if own(f, c)] for part in pairs]

@@ -20,8 +20,11 @@ _STEM_RULES = tuple(
         # app.3f9a1c2b.js, main-BqX1cZ9k.js, vendors~main.0a1b2c3d4e.js: the hash of a bundle
         (r"[.\-_~](?=[0-9a-zA-Z_-]*\d)[0-9a-zA-Z_]{7,40}(?=\.|$)", ""),
         # index-DkYtLmWq.js: a hash without a digit is no row of words
-        (r"[.-](?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?!(?:[A-Z]?[a-z]{2,}|[A-Z]+(?![a-z]))+(?:\.|$))"
-         r"[A-Za-z_-]{8}(?=\.|$)", ""),
+        (
+            (r"[.-](?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?!(?:[A-Z]?[a-z]{2,}|[A-Z]+(?![a-z]))+(?:\.|$))"
+            r"[A-Za-z_-]{8}(?=\.|$)"),
+            "",
+        ),
         (r"[-_.]v?\d+(?:\.\d+)+(?=\.|$)", ""),
         (r"_\$\$_(?:jvst|javassist|weld)\w*", ""),
         (r"^(?:[0-9a-f]{16,}|\d+)$", "<chunk>"),
@@ -34,20 +37,25 @@ _VERSION_LIKE = re.compile(
     re.IGNORECASE,
 )
 _CONTAINERS = frozenset(
-    "home users user root srv opt var www usr src app apps code build builds workspace workspaces"
-    " data mnt tmp private local share lib dist out target release releases current shared deploy"
-    " deployments html htdocs public task project projects repo repos git go work dev static"
-    " assets documents desktop source sources vendor bundle application containers"
-    " agent _work github runner buildkite jenkins ci . ..".split()
-)
+    ("home", "users", "user", "root", "srv", "opt", "var", "www", "usr", "src", "app",
+     "apps", "code", "build", "builds", "workspace", "workspaces", "data", "mnt", "tmp",
+     "private", "local", "share", "lib", "dist", "out", "target", "release", "releases",
+     "current", "shared", "deploy", "deployments", "html", "htdocs", "public", "task",
+     "project", "projects", "repo", "repos", "git", "go", "work", "dev", "static", "assets",
+     "documents", "desktop", "source", "sources", "vendor", "bundle", "application",
+     "containers", "agent", "_work", "github", "runner", "buildkite", "jenkins", "ci", ".",
+     "..")
+)  # fmt: skip
 """Directories that say where a program was put, not what it is."""
 
 _COMMON_FILES = frozenset(
-    "__init__ __main__ index mod main lib views view models model tasks task serializers forms"
-    " admin urls routes route router utils util helpers helper handler handlers controller api"
-    " app server client service services middleware page layout types errors base common core"
-    " schema settings config consumers signals commands store actions reducers hooks".split()
-)
+    ("__init__", "__main__", "index", "mod", "main", "lib", "views", "view", "models",
+     "model", "tasks", "task", "serializers", "forms", "admin", "urls", "routes", "route",
+     "router", "utils", "util", "helpers", "helper", "handler", "handlers", "controller",
+     "api", "app", "server", "client", "service", "services", "middleware", "page",
+     "layout", "types", "errors", "base", "common", "core", "schema", "settings", "config",
+     "consumers", "signals", "commands", "store", "actions", "reducers", "hooks")
+)  # fmt: skip
 """Names that a framework asks for: only with their directory do they tell one file from another."""
 
 _HOMES = frozenset(("home", "users"))

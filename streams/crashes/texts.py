@@ -14,7 +14,8 @@ _CRASHED_THREAD = re.compile(
 _FIRST_FRAME = re.compile(r"^\s*#?0+\s|^\s*#0+\s|^\s*\*? ?frame #0:")
 _FAULTHANDLER = re.compile(
     r"(?:^Fatal Python error: (?P<message>[^\n]+)[\s\S]*?)?"
-    r"^(?:Current thread|Thread|Stack)[^\n]*\(most recent call first\):\n(?P<frames>(?:[ \t]+.*\n?)*)",
+    r"^(?:Current thread|Thread|Stack)[^\n]*\(most recent call first\):\n"
+    r"(?P<frames>(?:[ \t]+.*\n?)*)",
     re.MULTILINE,
 )
 _SUPPRESSED = re.compile(r"^\s+Suppressed: ")

@@ -42,9 +42,7 @@ GO = Grammar(
 )
 
 RUST = Grammar(
-    sign=re.compile(
-        r"^thread '.*' (?:\(\d+\) )?panicked at |^stack backtrace:$", re.MULTILINE
-    ),
+    sign=re.compile(r"^thread '.*' (?:\(\d+\) )?panicked at |^stack backtrace:$", re.MULTILINE),
     frames=(
         re.compile(
             r"^\s*\d+:\s+(?:0x[0-9a-f]+ - )?"
@@ -52,9 +50,7 @@ RUST = Grammar(
         ),
         re.compile(r"^\s*\d+:\s+(?:0x[0-9a-f]+ - )?(?P<function>\w+)\s*$"),
     ),
-    exception=re.compile(
-        r"^thread '[^']*' (?:\(\d+\) )?(?P<type>panic)ked at (?P<message>.*)$"
-    ),
+    exception=re.compile(r"^thread '[^']*' (?:\(\d+\) )?(?P<type>panic)ked at (?P<message>.*)$"),
     place=re.compile(r"^\s+at (?P<file>\S.*?):(?P<line>\d+)(?::\d+)?$"),
     foreign_modules=re.compile(
         r"<?(?:std|core|alloc|backtrace|test|tokio|futures\w*|hyper|actix\w*|rayon|axum|tower"

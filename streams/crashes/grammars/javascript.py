@@ -23,7 +23,8 @@ JAVASCRIPT = Grammar(
         re.compile(r"^\s*(?P<function>[^@\n]*)@(?P<file>.*?)(?::(?P<line>\d+))?(?::\d+)?$"),
     ),
     exception=re.compile(
-        r"^\s*(?:\[cause\]: |\[errors\]: |Caused by: |- )?(?:Unc?aught |Unhandled |\(in promise\) )*"
+        r"^\s*(?:\[cause\]: |\[errors\]: |Caused by: |- )?"
+        r"(?:Unc?aught |Unhandled |\(in promise\) )*"
         r"(?:Promise Rejection\w*:? |UnhandledPromiseRejectionWarning: )?"
         r"(?P<type>(?:[\w$]+\.)*(?:[A-Z][\w$]*)?(?:Error|Exception))"
         r"(?: \[\w+\])?(?::\s?(?P<message>.*?))?(?: \{)?$"

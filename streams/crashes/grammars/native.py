@@ -44,7 +44,7 @@ NATIVE = Grammar(
             r"^\d+\s+(?P<module>\S.*?)\s+0x[0-9a-f]{8,}\s+(?P<function>.+?)(?: \+ \d+)?"
             r"(?: \((?P<file>[^()\s]+?)(?::(?P<line>\d+))?\))?$"
         ),
-        # backtrace_symbols(3)
+        # what glibc prints of itself
         re.compile(
             r"^(?:\[[^\]]*\]\s*)?(?P<module>[^\s()]+)\((?P<function>[^()+]*(?:\([^()]*\))?[^()+]*)?"
             r"\+0x[0-9a-f]+\)\s?\[0x[0-9a-f]+\]$"
@@ -52,11 +52,13 @@ NATIVE = Grammar(
         # Visual Studio, minidump_stackwalk
         re.compile(
             r"^\s*(?:\d+\s+)?(?P<module>[\w.+-]+)!(?P<function>.+?)"
-            r"(?: \[(?P<file>[^\]]+?) : (?P<line>\d+).*\]| Line (?P<line2>\d+).*| \+ 0x[0-9a-f]+.*)?$"
+            r"(?: \[(?P<file>[^\]]+?) : (?P<line>\d+).*\]"
+            r"| Line (?P<line2>\d+).*| \+ 0x[0-9a-f]+.*)?$"
         ),
         # the runtime of Swift
         re.compile(
-            r"^\d+ (?:\[[^\]]+\] )*(?:0x[0-9a-f]+ )?(?P<function>.+?) (?:\+ \d+ )?in (?P<module>\S+)"
+            r"^\d+ (?:\[[^\]]+\] )*(?:0x[0-9a-f]+ )?(?P<function>.+?) (?:\+ \d+ )?"
+            r"in (?P<module>\S+)"
             r"(?: at " + _PLACE.format("") + r")?$"
         ),
     ),
@@ -65,7 +67,8 @@ NATIVE = Grammar(
         r"|.*\bsignal (?:\d+ \()?(?P<type2>SIG[A-Z]+)\b.*"
         r"|Exception Type:\s+(?P<type3>\w+).*|Crash reason:\s+(?P<type4>\S+).*"
         r"|terminate called after throwing an instance of '(?P<type5>.+)'"
-        r"|.*?Fatal error: (?P<message2>.*)|\*\*\* (?P<type6>(?:stack smashing|buffer overflow) detected).*"
+        r"|.*?Fatal error: (?P<message2>.*)"
+        r"|\*\*\* (?P<type6>(?:stack smashing|buffer overflow) detected).*"
         r"|(?P<type7>Segmentation fault|Aborted|Bus error|Illegal instruction)\b.*)$"
     ),
     names_stand_alone=True,
@@ -102,12 +105,15 @@ NATIVE = Grammar(
         (r"\(anonymous namespace\)::|`anonymous namespace'::|\?A0x[0-9a-f]+::|\{anonymous\}::", ""),
         (r"::h[0-9a-f]{16}$", ""),
         (r"\{\{?(?:closure|lambda)\}?[^}]*\}?\}?(?:::operator\(\))?", LAMBDA),
-        (r"<lambda_[0-9a-f]+>(?:::operator\(\))?|\$_\d+(?:::operator\(\))?|'lambda\d*'\([^)]*\)", LAMBDA),
+        (r"(?:<lambda_[0-9a-f]+>|\$_\d+)(?:::operator\(\))?|'lambda\d*'\([^)]*\)", LAMBDA),
         # Objective-C's blocks and Swift's closures
         (r"^_*\d*([-+]\[.*\]|\w+?)_block_invoke(?:_?\d+)?$", rf"\1.{LAMBDA}"),
         (r"^(?:implicit )?closure #\d+ (?:\(.*?\) )?in (?:closure #\d+ (?:\(.*?\) )?in )*", ""),
-        (r"^(?:(?:partial apply (?:forwarder )?|reabstraction thunk helper )(?:for |from )"
-         r"|specialized |generic specialization <.*?> of |@objc |merged |thunk for |static )+", ""),
+        (
+            (r"^(?:(?:partial apply (?:forwarder )?|reabstraction thunk helper )(?:for |from )"
+            r"|specialized |generic specialization <.*?> of |@objc |merged |thunk for |static )+"),
+            "",
+        ),
         (r"std::__(?:1|cxx11|ndk1)::", "std::"),
         (r" \[inlined\]$|^\[inlined\] ", ""),
     ),

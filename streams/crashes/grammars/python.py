@@ -16,7 +16,8 @@ PYTHON = Grammar(
         ),
     ),
     exception=re.compile(
-        r"^(?:\s+\| )?(?P<type>(?:[^\W\d]\w*\.)*(?:<locals>\.)?[^\W\d]\w*)(?::(?:\s(?P<message>.*))?)?$"
+        r"^(?:\s+\| )?(?P<type>(?:[^\W\d]\w*\.)*(?:<locals>\.)?[^\W\d]\w*)"
+        r"(?::(?:\s(?P<message>.*))?)?$"
     ),
     is_innermost_first=False,
     frames_come_first=True,

@@ -10,7 +10,8 @@ RUBY = Grammar(
     sign=re.compile(r"\.\w+:\d+:in [`'].*'", re.MULTILINE),
     frames=(
         re.compile(
-            r"^\s*(?:from |\d+: from |at )?(?P<file>(?:[\w-]+ \([\w.]+\) )?(?:[A-Z]:)?[^\s:]+(?:\.\w+)?)"
+            r"^\s*(?:from |\d+: from |at )?"
+            r"(?P<file>(?:[\w-]+ \([\w.]+\) )?(?:[A-Z]:)?[^\s:]+(?:\.\w+)?)"
             r":(?P<line>\d+):in [`'](?P<function>[^']*)'"
             r"(?:: (?P<message>.*) \((?P<type>[A-Z][\w:]*)\)\s*$)?"
         ),
