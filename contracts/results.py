@@ -441,6 +441,8 @@ class CrashGroupSighting(msgspec.Struct, kw_only=True, rename=_ECS):
     runtime: str
     count: int
     sample: dict[str, Any]
+    merged_from: str = ""
+    """Its fingerprint without the user's rule that gave it another; empty where none did."""
 
 
 class DeadLetter(msgspec.Struct, kw_only=True, rename=_ECS):

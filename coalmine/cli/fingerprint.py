@@ -13,8 +13,10 @@ import typer
 from coalmine.cli.output import EXIT_CODES, print_table, say
 from coalmine.cli.progress import counting
 from coalmine.crash_reading import Found, crashes_in
+from contracts.crash_rules import load_crash_rules
 from contracts.records import Frame
 from streams.crashes.group import CrashGroup, analysed
+from streams.crashes.rules import Rules
 
 _TOLD_EACH = 1_000
 _SHOWN_REFUSED = 20
@@ -63,6 +65,9 @@ def fingerprint(
         ),
     ],
     *,
+    rules: Annotated[
+        Path | None, typer.Option(help="Rules of groups; see coalmine schema crash-rules.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each crash.")
     ] = False,
@@ -73,9 +78,10 @@ def fingerprint(
     """
     groups: dict[str, tuple[CrashGroup, int]] = {}
     refused = _Refused()
+    compiled = Rules(load_crash_rules(rules) if rules else None)
     with counting("crashes") as told:
         for number, found in enumerate(_all(files, refused), 1):
-            group, frames = analysed(found.crash)
+            group, frames = analysed(found.crash, compiled)
             if as_json:
                 _print(found, group, frames)
             else:

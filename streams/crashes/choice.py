@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from contracts.records import Frame
@@ -34,10 +34,19 @@ class Chosen:
         return self.calls[-1].name if self.calls else ""
 
 
-def chosen_calls(trace: Trace, types: Iterable[str]) -> Chosen:
-    """The in-app calls, all calls where none is; recursion folded, nothing of a chain twice."""
+Told = Callable[[Written], bool | None]
+
+
+def chosen_calls(trace: Trace, types: Iterable[str], told: Told | None = None) -> Chosen:
+    """The in-app calls, all calls where none is; recursion folded, nothing of a chain twice.
+
+    Args:
+        trace: as read.
+        types: of its exceptions, clean.
+        told: whose code a frame is by a user's rules; None where they do not say.
+    """
     pairs = [list(zip(section.frames, section.calls, strict=True)) for section in trace.sections]
-    own = _own([pair for part in pairs for pair in part])
+    own = _own([pair for part in pairs for pair in part], told)
     strong = [[c for f, c in part if own(f, c) and not c.is_weak] for part in pairs]
     weak = [[c for f, c in part if own(f, c)] for part in pairs]
     is_any = any(map(any, weak))
@@ -63,13 +72,16 @@ def _strong_or_all(sections: list[list[Call]]) -> list[list[Call]]:
 class _own:  # noqa: N801 - used like a function
     """Whether a frame is the user's own: what its reporter says, corrected by what is known."""
 
-    def __init__(self, pairs: Sequence[tuple[Written, Call]]) -> None:
+    def __init__(self, pairs: Sequence[tuple[Written, Call]], told: Told | None) -> None:
+        self._told = told
         marks = {(f.in_app, c.is_in_app) for f, c in pairs}
         # the first of these views under which anything is the user's own
         views = ((True, True), (True, False), (None, True), (False, True))
         self._view = next((view for view in views if view in marks), (True, True))
 
     def __call__(self, frame: Written, call: Call) -> bool:
+        if self._told and (said := self._told(frame)) is not None:
+            return said
         reported, known = self._view
         return frame.in_app is reported and call.is_in_app is known
 

@@ -8,7 +8,7 @@ message.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.records import Crash, Frame
 from streams.crashes.choice import Chosen, chosen_calls
@@ -16,12 +16,15 @@ from streams.crashes.frames import Call, Raised, Trace, read_trace, trace_of_fra
 from streams.crashes.grammars.base import LAMBDA
 from streams.crashes.masks import masked
 from streams.crashes.names import clean_type
+from streams.crashes.rules import Rules, fingerprint_words
 from streams.crashes.runtimes import runtime_of
 
 ALGORITHM = "coalmine-crash.2"
 """Stored with every group: fingerprints of different algorithms are never compared."""
 
 _TITLE_LIMIT = 200
+
+NO_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class CrashGroup:
         culprit: the innermost call of the user's own code.
         runtime: as recognised, for example ``python``.
         frames: the calls that made the fingerprint, outermost first; empty after a fallback.
+        merged_from: the fingerprint it would have had without a user's rule; empty where no rule
+            spoke. Earlier sightings are found by it.
     """
 
     fingerprint: str
@@ -43,9 +48,10 @@ class CrashGroup:
     culprit: str
     runtime: str
     frames: tuple[Call, ...]
+    merged_from: str = ""
 
 
-def group_of(crash: Crash) -> CrashGroup:
+def group_of(crash: Crash, rules: Rules = NO_RULES) -> CrashGroup:
     """The group that a crash belongs to; the same for the same crash on any host and release.
 
     >>> crash = Crash(time=0, service="s", release="1", exception_type="KeyError",
@@ -54,10 +60,10 @@ def group_of(crash: Crash) -> CrashGroup:
     >>> group.title, group.culprit, group.runtime
     ("KeyError: 'a'", 'cart.total', 'python')
     """
-    return analysed(crash)[0]
+    return analysed(crash, rules)[0]
 
 
-def analysed(crash: Crash) -> tuple[CrashGroup, list[Frame]]:
+def analysed(crash: Crash, rules: Rules = NO_RULES) -> tuple[CrashGroup, list[Frame]]:
     """The group, and every frame that was read with ``in_app`` as it was judged."""
     runtime = runtime_of(crash.runtime, crash.stacktrace, crash.frames)
     trace = read_trace(runtime, crash.stacktrace)
@@ -65,7 +71,7 @@ def analysed(crash: Crash) -> tuple[CrashGroup, list[Frame]]:
         trace = trace_of_frames(runtime, crash.frames, crash.stacktrace)
     types = _types(runtime, crash, trace)
     reported = _reported(crash, trace)
-    chosen = chosen_calls(trace, types)
+    chosen = chosen_calls(trace, types, rules.own)
     group = CrashGroup(
         fingerprint=_hash(_identity(runtime, types, chosen, reported)),
         algorithm=ALGORITHM,
@@ -74,7 +80,24 @@ def analysed(crash: Crash) -> tuple[CrashGroup, list[Frame]]:
         runtime=runtime,
         frames=chosen.calls,
     )
-    return group, chosen.frames
+    return _ruled(group, crash, trace, rules), chosen.frames
+
+
+def _ruled(group: CrashGroup, crash: Crash, trace: Trace, rules: Rules) -> CrashGroup:
+    """The group that a user's rule gives it, if one does."""
+    reported = _reported(crash, trace)
+    types = [reported.type, *(raised.type for raised in trace.raised)]
+    names = dict.fromkeys([*types, *(clean_type(group.runtime, name) for name in types)])
+    frames = [frame for section in trace.sections for frame in section.frames]
+    rule = rules.group_of(crash, names, reported.message, frames) if rules.has_groups else None
+    if rule is None:
+        return group
+    return replace(
+        group,
+        fingerprint=_hash(fingerprint_words(rule, group.fingerprint)),
+        title=rule.title or group.title,
+        merged_from=group.fingerprint,
+    )
 
 
 def _identity(runtime: str, types: list[str], chosen: Chosen, reported: Raised) -> list[str]:

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from contracts.records import Crash, Frame
 from contracts.results import CrashGroupSighting
-from streams.crashes.group import CrashGroup, group_of
+from streams.crashes.group import NO_RULES, CrashGroup, group_of
+from streams.crashes.rules import Rules
 
 SAMPLE_STACKTRACE_BYTES = 16 * 1024
 _SAMPLE_FRAMES = 128
@@ -24,15 +25,20 @@ CRASH_COLUMNS = ["runtime", "exception_type", "exception_message", "stacktrace",
 """What a crash is grouped by."""
 
 
-def groups_of_batch(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], list[CrashGroup]]:
+def groups_of_batch(
+    batch: pa.RecordBatch, rules: Rules = NO_RULES
+) -> tuple[npt.NDArray[np.int64], list[CrashGroup]]:
     """The crash groups of a batch: for each row (n,) the number of its group, and the groups."""
     groups: dict[str, tuple[int, CrashGroup]] = {}
+    known: dict[_GroupKey, CrashGroup] = {}
     columns = [batch.column(name).to_pylist() for name in CRASH_COLUMNS]
+    services = batch.column("service").to_pylist() if "service" in batch.schema.names else None
     codes = []
-    for runtime, of_type, message, stacktrace, frames in zip(*columns, strict=True):
+    rows = zip(*columns, services or [""] * batch.num_rows, strict=True)
+    for runtime, of_type, message, stacktrace, frames, service in rows:
         crash = Crash(
             time=0,
-            service="",
+            service=service or "",
             release="",
             runtime=runtime or "",
             exception_type=of_type or "",
@@ -40,13 +46,19 @@ def groups_of_batch(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], list[
             stacktrace=stacktrace or "",
             frames=[Frame(**frame) for frame in frames or []],
         )
-        group = group_of(crash)
+        key = _same_crash(crash)
+        group = known.get(key) or known.setdefault(key, group_of(crash, rules))
         codes.append(groups.setdefault(group.fingerprint, (len(groups), group))[0])
     return np.array(codes, dtype=np.int64), [group for _, group in groups.values()]
 
 
 def sightings(
-    crashes: Iterable[Crash], *, topic: str, partition: int, offset: int
+    crashes: Iterable[Crash],
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    rules: Rules = NO_RULES,
 ) -> list[CrashGroupSighting]:
     """One sighting per service, group and release among the crashes of one Kafka message.
 
@@ -58,6 +70,7 @@ def sightings(
         topic: where the message stands.
         partition: where the message stands.
         offset: where the message stands.
+        rules: a user's, which merge and split groups.
     """
     groups: dict[_GroupKey, CrashGroup] = {}
     seen: dict[tuple[str, str, str], CrashGroupSighting] = {}
@@ -65,7 +78,7 @@ def sightings(
         key = _same_crash(crash)
         group = groups.get(key)
         if group is None:
-            group = groups[key] = group_of(crash)
+            group = groups[key] = group_of(crash, rules)
         identity = (crash.service, group.fingerprint, crash.release)
         sighting = seen.get(identity)
         if sighting is None:
@@ -81,6 +94,7 @@ def sightings(
 def _same_crash(crash: Crash) -> _GroupKey:
     frames = tuple((f.module, f.function, f.file, f.in_app) for f in crash.frames)
     return (
+        crash.service,
         crash.runtime,
         crash.exception_type,
         crash.exception_message,
@@ -102,6 +116,7 @@ def _first_sighting(crash: Crash, group: CrashGroup, origin: str) -> CrashGroupS
         culprit=group.culprit,
         runtime=group.runtime,
         count=1,
+        merged_from=group.merged_from,
         sample=_sample(crash),
     )
 
