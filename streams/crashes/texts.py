@@ -8,6 +8,7 @@ _TRACE_LINES = 2_000
 """Lines of a trace that are read: deeper is a recursion, and its ends tell as much."""
 
 _OTHER_GOROUTINES = re.compile(r"\n\s*\ngoroutine \d+ ")
+_GO_ARGUMENTS = re.compile(r"\((?:0x|\{)[^\n]*\)(?=\n|$)")
 _CRASHED_THREAD = re.compile(
     r"^(?:Thread \d+.*[Cc]rashed.*|backtrace:|.*\(crashed\).*|Exception Backtrace:)$", re.MULTILINE
 )
@@ -47,7 +48,8 @@ def _of_go(text: str) -> list[str]:
     start = text.find("goroutine ")
     if rest := _OTHER_GOROUTINES.search(text, max(start, 0) + 1):
         text = text[: rest.start()]
-    return text.splitlines()
+    # without the arguments, a call's line is the same in every crash
+    return _GO_ARGUMENTS.sub("(...)", text).splitlines()
 
 
 def _of_java(text: str) -> list[str]:
