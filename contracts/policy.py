@@ -212,6 +212,13 @@ class Policies:
             metric.unit for policy in self._by_service.values() for metric in policy.metrics
         )
         """What any policy counts by; nothing else need be counted."""
+        self.severities = frozenset(
+            metric.bad.removeprefix("log.")
+            for policy in self._by_service.values()
+            for metric in policy.metrics
+            if metric.kind is MetricKind.GROUPS and metric.bad.startswith("log.")
+        )
+        """Severities whose lines any policy judges template by template."""
 
     def __getitem__(self, service: str) -> Policy:
         """The policy that this service is judged by."""

@@ -423,9 +423,10 @@ class RolloutCommand(msgspec.Struct, kw_only=True, rename=_ECS):
 
 
 class CrashGroupSighting(msgspec.Struct, kw_only=True, rename=_ECS):
-    """How often one telemetry message showed one crash group in one release, with a sample.
+    """How often one telemetry message showed one crash group in one release and arm.
 
-    Sightings of a group add up: its count is their sum, first seen their earliest ``first``.
+    Sightings of a group add up: its count is their sum, first seen their earliest ``first``, its
+    users the union of theirs.
     """
 
     id: str
@@ -440,9 +441,39 @@ class CrashGroupSighting(msgspec.Struct, kw_only=True, rename=_ECS):
     culprit: str
     runtime: str
     count: int
-    sample: dict[str, Any]
-    merged_from: str = ""
-    """Its fingerprint without the user's rule that gave it another; empty where none did."""
+    arm: str = ""
+    """As the crashes say it, where a feature flag separates canary from baseline."""
+    base: str = ""
+    """The fingerprint before a rule of the user merged or split it; empty where none did."""
+    users: list[int] = []
+    """Hashes of the distinct users, 63 bits each: Elasticsearch makes the sketch of any of them."""
+    is_sampled: bool = False
+    sample: dict[str, Any] = {}
+    """One crash in full but bounded, by its JSON names; not every sighting has one."""
+    calls: list[str] = []
+    """With the sample: the calls that made the fingerprint, outermost first."""
+
+
+class CrashMarkKind(StrEnum):
+    """What a person said of a crash group."""
+
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+    """What was said before is void."""
+
+
+class CrashMark(msgspec.Struct, kw_only=True, rename=_ECS):
+    """What a person said of one crash group of one service; the newest mark counts."""
+
+    id: str
+    time: int
+    service: str
+    fingerprint: str
+    kind: CrashMarkKind
+    release: str = ""
+    """The first release without the crash, where it is resolved."""
+    reason: str = ""
+    requested_by: str = ""
 
 
 class DeadLetter(msgspec.Struct, kw_only=True, rename=_ECS):

@@ -122,7 +122,7 @@ def kind_of(path: Path) -> Kind:
         return Kind.ENDPOINTS
     if words & {"crash_rules", "in_app"}:
         return Kind.CRASH_RULES
-    return Kind.AGENT if words & {"files", "hosts", "agent"} else Kind.POLICY
+    return Kind.AGENT if words & {"files", "hosts", "agent", "receiver"} else Kind.POLICY
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

@@ -158,6 +158,7 @@ def apply_partial(
     state.heard_at = processed_time
     wanted = {event_of(name) for metric in policy.metrics for name in (metric.of, metric.bad)}
     windows = {(w.start, w.release, w.arm): w for w in state.windows}
+    state.groups.name_templates(partial.cells)
     for cell in partial.cells:
         _fold_release(state, cell)
         state.labels.fold(cell, wanted)

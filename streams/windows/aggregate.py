@@ -21,7 +21,6 @@ from contracts import arrow, histogram
 from contracts.policy import Policies, Unit
 from contracts.records import RecordKind
 from contracts.results import Cell, SparseHistogram
-from streams.crashes.sightings import CRASH_COLUMNS, groups_of_batch
 from streams.windows import units
 from streams.windows.ids import Hashes, hashes_of
 
@@ -47,11 +46,25 @@ COLUMNS: dict[RecordKind, list[str]] = {
         *_LABELS, "arm", "name", "route", "status", "ok", "size_bytes", "duration_ms", "user",
         "session",
     ],
-    RecordKind.CRASHES: [*_LABELS, "arm", "user", "session", *CRASH_COLUMNS],
-    RecordKind.LOGS: [*_LABELS, "severity"],
+    RecordKind.CRASHES: arrow.schemas[RecordKind.CRASHES].names,
+    RecordKind.LOGS: [*_LABELS, "severity", "message"],
     RecordKind.HOSTS: [*_LABELS, *_HOST_VALUES],
 }  # fmt: skip
 """What is read of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Bad outcomes among the rows of a batch, by their kind: crash groups, log templates.
+
+    ``rows`` (m,) ascend; ``codes`` (m,) are their kinds, numbers into ``names``, as they stand in a
+    cell's ``groups``, and ``titles``, which are what people call them.
+    """
+
+    rows: Ints
+    codes: Ints
+    names: list[str]
+    titles: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +79,10 @@ class _Groups:
         """Add how many of the chosen rows each group has."""
         self._add(name, np.bincount(self.of_row[rows], minlength=len(self.cells)))
 
-    def add_outcomes(self, outcomes: _Outcomes) -> None:
+    def add_outcomes(self, outcomes: Outcomes) -> None:
         """Add how often each cell has each kind of outcome; each service is told a title once."""
         told = set()
-        for group, code, count in _count_pairs(self.of_row, outcomes.codes).each():
+        for group, code, count in _count_pairs(self.of_row[outcomes.rows], outcomes.codes).each():
             cell, name = self.cells[group], outcomes.names[code]
             cell.groups[name] = count
             if (self.services[group], code) not in told:
@@ -104,15 +117,6 @@ class _Groups:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcomes:
-    """What kind of outcome each row is: ``codes`` (n,) into names and titles."""
-
-    codes: Ints
-    names: list[str]
-    titles: list[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Ids:
     """Ids of one kind of unit: ``hashes`` (n,), and which rows have one (n,) where not all do."""
 
@@ -131,10 +135,11 @@ class _Ids:
         for group, sketch in units.sketches(of_row, self.hashes[chosen]):
             groups.cells[group].units[name] = sketch
 
-    def add_outcomes(self, groups: _Groups, outcomes: _Outcomes) -> None:
+    def add_outcomes(self, groups: _Groups, outcomes: Outcomes) -> None:
         """Add to each cell how many outcomes of each kind have an id, and their units."""
-        chosen = self._known(_EVERY)
-        of_row, codes = groups.of_row[chosen], outcomes.codes[chosen]
+        has_id = slice(None) if self.is_known is None else self.is_known[outcomes.rows]
+        chosen, codes = outcomes.rows[has_id], outcomes.codes[has_id]
+        of_row = groups.of_row[chosen]
         if not len(of_row):
             return
         names = [f"{name}@{self.kind}" for name in outcomes.names]
@@ -154,7 +159,11 @@ class _Ids:
 
 
 def cells_of_batch(
-    kind: RecordKind, batch: pa.RecordBatch, policies: Policies, agents: Coded | None = None
+    kind: RecordKind,
+    batch: pa.RecordBatch,
+    policies: Policies,
+    agents: Coded | None = None,
+    outcomes: Outcomes | None = None,
 ) -> dict[str, list[Cell]]:
     """The cells of each service in one batch.
 
@@ -163,6 +172,7 @@ def cells_of_batch(
         batch: n records in any order.
         policies: tell which services are counted route by route, and by which units.
         agents: who sent each record, where that matters.
+        outcomes: what kind of bad outcome its crashes or log lines are.
 
     Returns:
         Service name to its cells, in order of release, host, agent, arm, route and tick.
@@ -171,6 +181,8 @@ def cells_of_batch(
         return {}
     groups = _group_rows(batch, policies, agents)
     _FILL[kind](groups, batch, policies.units)
+    if outcomes is not None:
+        _add_outcomes(groups, batch, policies.units, outcomes)
     by_service: dict[str, list[Cell]] = defaultdict(list)
     for service, cell in zip(groups.services, groups.cells, strict=True):
         by_service[service].append(cell)
@@ -179,13 +191,13 @@ def cells_of_batch(
 
 def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None) -> _Groups:
     names = [n for n in ("service", "release", "host", "arm") if n in batch.schema.names]
-    coded = {name: _codes(batch.column(name)) for name in names}
+    coded = {name: codes_of(batch.column(name)) for name in names}
     if agents is not None:
         coded["agent"] = agents
     services = coded["service"]
     chosen = np.array([policies.is_stratified(name) for name in services[1]])
     if chosen.any() and "route" in batch.schema.names:
-        routes, known = _codes(batch.column("route"))
+        routes, known = codes_of(batch.column("route"))
         coded["route"] = np.where(chosen[services[0]], routes, len(known)), [*known, ""]
     times = arrow.numbers(batch.column("time"))
     ticks = times // TICK_MS
@@ -230,7 +242,7 @@ def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None)
     return _Groups(of_row, [s or UNKNOWN for s in labels["service"]], cells)
 
 
-def _codes(column: pa.Array, missing: str = "") -> Coded:
+def codes_of(column: pa.Array, missing: str = "") -> Coded:
     """Codes (n,) and their values, each once; ``missing`` stands for null and empty ones."""
     values = [value or missing for value in column.dictionary.to_pylist()]
     codes = arrow.numbers(column.indices, null=len(values)).astype(np.int64)
@@ -243,7 +255,7 @@ def _codes(column: pa.Array, missing: str = "") -> Coded:
 
 
 def _fill_events(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
-    names, values = _codes(batch.column("name"), UNKNOWN)
+    names, values = codes_of(batch.column("name"), UNKNOWN)
     bad = np.flatnonzero(~arrow.numbers(batch.column("ok"), null=True))
     sizes = arrow.numbers(batch.column("size_bytes"), null=0)
     status = arrow.numbers(batch.column("status"), null=0)
@@ -304,22 +316,25 @@ def _or_else(column: pa.Array, other: pa.Array) -> pa.Array:
     return pc.coalesce(column.cast(pa.utf8()), other.cast(pa.utf8()))
 
 
+def _add_outcomes(
+    groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit], outcomes: Outcomes
+) -> None:
+    groups.add_outcomes(outcomes)
+    if "user" in batch.schema.names:
+        for of_kind in _ids_of(batch, wanted):
+            of_kind.add_outcomes(groups, outcomes)
+
+
 def _fill_crashes(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
     groups.add_rows("crash", _EVERY)
-    codes, found = groups_of_batch(batch)
-    outcomes = _Outcomes(
-        codes, [f"crash/{group.fingerprint}" for group in found], [group.title for group in found]
-    )
-    groups.add_outcomes(outcomes)
     for of_kind in _ids_of(batch, wanted):
         of_kind.add(groups, "crash", _EVERY)
-        of_kind.add_outcomes(groups, outcomes)
     _mark_first_bad(groups, batch, _EVERY)
 
 
 def _fill_logs(groups: _Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
     groups.add_rows("log", _EVERY)
-    severities, values = _codes(batch.column("severity"), UNKNOWN)
+    severities, values = codes_of(batch.column("severity"), UNKNOWN)
     for code in np.flatnonzero(np.bincount(severities)).tolist():
         groups.add_rows(f"log.{values[code]}", np.flatnonzero(severities == code))
 
