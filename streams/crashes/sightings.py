@@ -17,7 +17,8 @@ import pyarrow as pa
 from contracts import arrow
 from contracts.records import Crash, RecordKind
 from contracts.results import CrashGroupSighting
-from streams.crashes.group import CrashGroup, group_of
+from streams.crashes.group import NO_RULES, CrashGroup, group_of
+from streams.crashes.rules import Rules
 from streams.windows.ids import hashes_of
 
 SAMPLE_STACKTRACE_BYTES = 16 * 1024
@@ -33,11 +34,12 @@ Grouped = tuple[Ints, list[CrashGroup]]
 _FRAME_IDENTITY = ("module", "function", "file", "in_app")
 
 
-def groups_of_batch(batch: pa.RecordBatch) -> Grouped:
+def groups_of_batch(batch: pa.RecordBatch, rules: Rules = NO_RULES) -> Grouped:
     """The group of each crash; each different crash is fingerprinted once.
 
     Args:
         batch: n crashes, all columns of ``contracts.arrow.schemas``.
+        rules: a user's, which merge and split groups.
 
     Returns:
         The number of each row's group, (n,), and the groups by number, each fingerprint once, in
@@ -49,7 +51,7 @@ def groups_of_batch(batch: pa.RecordBatch) -> Grouped:
     groups: list[CrashGroup] = []
     of_crash = np.zeros(len(first_rows), np.int64)
     for number, crash in enumerate(_crashes(batch, first_rows)):
-        group = group_of(crash)
+        group = group_of(crash, rules)
         if group.fingerprint not in numbers:
             groups.append(group)
         of_crash[number] = numbers.setdefault(group.fingerprint, len(numbers))
@@ -98,6 +100,7 @@ def sightings(batch: pa.RecordBatch, grouped: Grouped, origins: Coded) -> list[C
                 title=group.title,
                 culprit=group.culprit,
                 runtime=group.runtime,
+                base=group.base,
                 count=counts[number],
                 users=users.get(number, []),
             )
@@ -154,6 +157,7 @@ def _same_crash(batch: pa.RecordBatch) -> Ints:
     Numbers ascend from 0 in the order of their first rows.
     """
     columns = [
+        batch.column("service"),
         batch.column("runtime"),
         batch.column("exception_type"),
         batch.column("exception_message"),
