@@ -56,6 +56,7 @@ class Miner:
 
     Args:
         limit: Templates remembered; beyond it the least recently seen are forgotten.
+        forgets: If not, numbers stay valid for good, and what does not fit is ``<*>``.
 
     >>> miner = Miner()
     >>> miner.mine(["took 5 ms", "ready", "took 12 ms"])
@@ -64,8 +65,9 @@ class Miner:
     [('took <*>', 2), ('ready', 1)]
     """
 
-    def __init__(self, limit: int = 2_000) -> None:
+    def __init__(self, limit: int = 2_000, *, forgets: bool = True) -> None:
         self._limit = limit
+        self._forgets = forgets
         self._slots: list[Known] = []
         self._free: list[int] = []
         self._joined: dict[int, int] = {}
@@ -77,11 +79,11 @@ class Miner:
 
     @property
     def templates(self) -> list[Template]:
-        """Template of each number; numbers that became one in this batch share theirs."""
+        """Template of each number; numbers that became one share theirs."""
         return [self._slots[self._root(n)].template for n in range(len(self._slots))]
 
     def mine(self, messages: Sequence[str]) -> list[int]:
-        """Number of each message's template, valid until the next call."""
+        """Number of each message's template, valid until the next call if the miner forgets."""
         numbers: list[int] = self.mine_column(pa.array(messages, pa.string())).tolist()
         return numbers
 
@@ -138,7 +140,11 @@ class Miner:
 
     def _begin_batch(self) -> None:
         self._batch += 1
-        if self._joined or len(self._numbers) > _TEXTS_REMEMBERED:
+        if len(self._numbers) > _TEXTS_REMEMBERED:
+            self._numbers.clear()
+        if not self._forgets:
+            return
+        if self._joined:
             self._free.extend(self._joined)
             self._joined.clear()
             self._numbers.clear()
@@ -171,7 +177,7 @@ class Miner:
         number = self._index.find(form)
         if number is not None:
             return number
-        if len(self._index) >= 2 * self._limit:
+        if len(self._index) >= self._limit * (1 + self._forgets):
             return self._number_of_form(_OVERFLOW) if form != _OVERFLOW else self._add(form)
         return self._merged(self._add(form))
 
