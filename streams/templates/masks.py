@@ -16,8 +16,8 @@ TEXT_LIMIT = 2_000
 _DAYS = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*"
 _MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _UNITS = (
-    "(?i:bytes?|[kmgt]i?b|bits?|[kmg]?hz|[mun]?s|secs?|seconds?|mins?|minutes?|hours?"
-    "|m(?:illi|icro)?seconds?|m(?:illi|icro)?secs?|days?)"
+    "(?:B|(?i:bytes?|[kmgt]i?b|bits?|[kmg]?hz|[mun]?s|secs?|seconds?|mins?|minutes?|hours?"
+    "|m(?:illi|icro)?seconds?|m(?:illi|icro)?secs?|days?))"
 )
 
 _VALUES: tuple[tuple[str, str], ...] = (
@@ -36,10 +36,12 @@ _VALUES: tuple[tuple[str, str], ...] = (
     ("component", r"\b\w+(?:\.\w+){2,}/[\w.$]+"),
     ("host:port, file:line", r"\b\w[\w-]*(?:\.[\w$-]+)+:\d+"),
     ("host", r"\b[\w-]*\d[\w-]*(?:\.[\w-]*[A-Za-z][\w-]*){2,}\b"),
-    ("name_1", r"\b\w+_-?\w*\d\w*\b"),
+    ("name_1", r"\b\w+_-?\w*\d\w*\b|\b[A-Za-z]+\d+_\w+\b"),
+    ("name-1", r"\b[A-Za-z]\w*(?:-\w+)*-\d+\b"),
     ("R1-N2", r"\b\w*\d\w*(?:[-:]\w+)*[-:]\w*\d\w*\b"),
     ("hex", r"\b0[xX][0-9a-fA-F]+\b|\b[0-9a-fA-F]{8,}\b"),
     ("short hex", r"\b[a-f]+\d[0-9a-f]+\b|\b\d+[a-f]+[0-9a-f]*\b"),
+    ("name12", r"\b[A-Za-z]+\d{2,}\b"),
     ("mixed", r"\b\w*\d\w*[A-Za-z]\w*\d\w*\b"),
     ("number", rf"(?:\B[-+<>~])?\d+(?:[.,:/_-]+\d+)*(?:%| ?{_UNITS}\b)?"),
 )

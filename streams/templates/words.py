@@ -11,16 +11,42 @@ from streams.templates.masks import WILDCARD
 Form = tuple[str, ...]
 """A masked line cut at its spaces."""
 
-_PAIR = re.compile(r"(?<=[\w\])]=)[A-Za-z_$][^\s,;|]*?(?=[)\]}>]*(?:[\s,;|]|$))")
+_TOP = (
+    "com|org|net|edu|gov|mil|int|info|biz|io|eu|local|localdomain|localhost|internal|lan|corp|arpa"
+    "|ae|ar|au|br|ca|ch|cl|cn|cz|de|dk|es|fi|fr|gr|hk|hu|il|ir|it|jp|kr|mx|nl|nz|om|ph|pl|pt|ro|ru"
+    "|sa|se|sg|th|tr|tw|ua|uk|us|vn|za"
+)
+_ENDINGS = (
+    "avi|bak|bin|bmp|cfg|conf|crt|csv|dat|db|dll|exe|gif|gz|html?|ini|jar|jpe?g|json|key|lock|log"
+    "|map|mp[34]|out|pdf|pem|pid|png|rrd|rts|sock|sql|svg|tar|te?mp|tgz|toml|txt|wal|xlsx?|xml|ya?ml"
+    "|zip"
+)
+_NAME = (
+    r"(?<![\w.$@>-])(?:"
+    rf"(?:(?:[\w-]|<\*>)+\.)+(?:{_TOP})(?![\w$-]|\.\w|\()"
+    rf"|\.{{0,2}}(?:[\w@~+-]*/)*(?:(?:[\w@+-]|<\*>)+\.)+(?:{_ENDINGS})(?![\w$-]|\.[a-z]|\()"
+    r"|\.{1,2}/[\w./@~+-]*\w)"
+)
+_NAMES = re.compile(rf"{_NAME}(?::(?:<\*>|\d+))?(?:/<\*>)?")
+"""Hosts and files. A class has dots too, and no such ending."""
+_REPEATED = re.compile(r"((?:(?<=\s)|^)\S*<\*>\S*(?: \S+){0,5}?)(?:[,;]? \1)+(?=[\s,;]|$)")
+_RUN = re.compile(r"<\*>(?:[ ,.:;/|#+~-]*(?:<\*>|\(<\*>\)|\[<\*>\]))+")
+_PAIR = re.compile(
+    r"([\w\])]+)=((?:\w+[{(\[][^{}()\[\]]*[)\]}]|[\w$/.:*-]|<\*>)(?:<\*>|[^\s,;|])*?)"
+    r"(?=[)\]}>]*(?:[\s,;|]|$))"
+)
 _FLAGS = frozenset({"true", "false", "yes", "no", "on", "off"})
-_IDENTITY = frozenset({"user", "username", "account"})
+_IDENTITY = frozenset({"user", "username", "account", "class"})
 _NO_NAME = re.compile(
     "an?|and|any|are|as|at|authentication|by|can|did|do|does|for|from|had|has|have|in|is|it|mode|"
     "name|not?|of|on|or|requests?|space|the|to|unknown|was|were|will|with"
 )
-_CODE = re.compile(r"[A-Za-z]+[.,:;!?)\]]*|[A-Z_]+")
+_A_NAME = re.compile(r"[\w!?.$@+-]*\w[$]?")
+_CODE = re.compile(r"[A-Za-z]{3,}|[A-Z_]+|an?|as|at|by|in|is|it|no|of|on|or|to|up|do|ok")
+_END = ".,:;!?)]"
 
 _FULL: Final = 1 - 1e-9
+_MOST_WORDS: Final = 100
 _LEAST_WORDS: Final = 3
 _LEAST_WORDS_IF_FIRST: Final = 6
 
@@ -31,22 +57,30 @@ def form_of(masked: str) -> Form:
     >>> form_of("login of user ann failed, tty=ssh ok=true")
     ('login', 'of', 'user', '<*>', 'failed,', 'tty=<*>', 'ok=true')
     """
-    if "=" in masked:
-        masked = _PAIR.sub(_value, masked)
-    words = masked.strip().split(" ")
+    text = _NAMES.sub(WILDCARD, masked) if "." in masked else masked
+    if "=" in text:
+        text = _PAIR.sub(_value, text)
+    if WILDCARD in text:
+        text = _REPEATED.sub(r"\1", _RUN.sub(WILDCARD, text))
+    words = text.strip().split(" ")
     for place in range(1, len(words)):
         if words[place - 1].lower() in _IDENTITY and _is_name(words[place]):
             words[place] = WILDCARD
-    return tuple(filter(None, words)) or ("",)
+    found = tuple(filter(None, words)) or ("",)
+    return found if len(found) <= _MOST_WORDS else (*found[:_MOST_WORDS], WILDCARD)
 
 
 def _value(found: re.Match[str]) -> str:
-    return found[0] if found[0].lower() in _FLAGS else WILDCARD
+    """Whose it was is kept: few accounts may mean something each, many prove to be a variable."""
+    key, value = found.groups()
+    if value.lower() in _FLAGS or (key.lower() in _IDENTITY and value.isalpha()):
+        return found[0]
+    return f"{key}={WILDCARD}"
 
 
 def _is_name(word: str) -> bool:
     """A name, or nothing at all: two spaces follow each other where a name was empty."""
-    return not word or (word.isalpha() and _NO_NAME.fullmatch(word) is None)
+    return not word or (_A_NAME.fullmatch(word) is not None and _NO_NAME.fullmatch(word) is None)
 
 
 def is_variable(words: Collection[str], before: str, after: str, length: int) -> bool:
@@ -72,6 +106,7 @@ _AFTER_NAMES = frozenset({"from", "by", "on", "at", "to", "in", "via", "port", "
 
 
 def _evidence(word: str, *, is_named: bool) -> float:
+    word = word.rstrip(_END)
     if word == WILDCARD:
         return 1 / 2
     if is_named and word.islower():
