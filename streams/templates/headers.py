@@ -27,19 +27,22 @@ _LEVEL = (
     r"|severe|verbose|[a-z])[\]>)]?(?:[ \t:|,-]+[A-Z]\w* {2,}|[ \t:|,-]+)"
 )
 _BRACKETS = r"\[(?:[^\[\]]|\[[^\]]*\])*\][ \t:|,-]+"
-_LOGGER = r"[\w.$/@*-]+(?:\([^)]*\)|\[[^\]]*\])*(?::[ \t]+| *\|[ \t]*|[ \t]+\[(?:req-[^\]]*|-)\][ \t]+)"
+_LOGGER = (
+    r"[\w$/@*-]+(?:[.$/][\w.$/@*-]*(?:\([^)]*\)|\[[^\]]*\])*|(?:\([^)]*\)|\[[^\]]*\])+)"
+    r"(?::[ \t]+| *\|[ \t]*|[ \t]+\[(?:[^\]]*[ -]-[^\]]*|-)\][ \t]+)"
+)
+"""A plain word before a colon is no logger but the message's own: it says what the line is about."""
 _PROGRAM = r"[\w.$/@*-]+(?: [\w.*-]+){0,2} - +"
 _FIELDS = (
-    rf"(?:(?:[^\s|]+\|){{1,4}}[ \t]*|(?:{_BRACKETS}|{_LEVEL}|\d+[ \t|]+){{0,6}}"
+    rf"(?:(?:[^\s|]+\|){{1,2}}[ \t]*|(?:{_BRACKETS}|{_LEVEL}|\d+[ \t|]+){{0,6}}"
     rf"(?:{_PROGRAM}|{_LOGGER})?)"
 )
 _BEFORE = r"(?:\S+ +){1,4}"
 """A mark, a file or a host may stand before the time where a level follows."""
 _TIMED = (
     rf"^\s*(?:{_SYSLOG}"
-    rf"|(?:{_BEFORE})??{_TIME} (?:\S+ +){{0,4}}?{_LOUD} +{_LOGGER}"
-    rf"|{_BEFORE}{_TIME} (?:\S+ +){{0,4}}?{_LOUD} +"
-    rf"|[\[(]?{_TIME}[\])]?[ \t:|,-]+{_FIELDS})"
+    rf"|[\[(]?{_TIME}[\])]?[ \t:|,-]+{_FIELDS}"
+    rf"|{_BEFORE}{_TIME} (?:\S+ +){{0,4}}?{_LOUD} +(?:{_LOGGER})?)"
 )
 _EPOCH = r"^(?:\S+ ){0,5}?1[0-7]\d{8}(?:\d{3})?(?:\.\d+)? (?:\d+ )*"
 _KINDS = ((_TIMED, 0.3), (_EPOCH, 0.9))

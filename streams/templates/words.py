@@ -98,16 +98,18 @@ def is_variable(words: Collection[str], before: str, after: str, length: int) ->
     if length < (_LEAST_WORDS if before else _LEAST_WORDS_IF_FIRST):
         return False
     is_named = before in _BEFORE_NAMES and after in _AFTER_NAMES
-    return sum(_evidence(word, is_named=is_named) for word in words) >= _FULL
+    beside_values = any(word.rstrip(_END) == WILDCARD for word in words)
+    found = (_evidence(word, is_named=is_named, beside_values=beside_values) for word in words)
+    return sum(found) >= _FULL
 
 
 _BEFORE_NAMES = frozenset({"for", "by", "from", "host", "node"})
 _AFTER_NAMES = frozenset({"from", "by", "on", "at", "to", "in", "via", "port", "with"})
 
 
-def _evidence(word: str, *, is_named: bool) -> float:
+def _evidence(word: str, *, is_named: bool, beside_values: bool) -> float:
     word = word.rstrip(_END)
-    if word == WILDCARD:
+    if word == WILDCARD or (beside_values and word[-1:].isdecimal()):
         return 1 / 2
     if is_named and word.islower():
         return 1 / 3
