@@ -48,6 +48,11 @@ _VALUES: tuple[tuple[str, str], ...] = (
 
 _VALUE = "|".join(f"(?:{pattern})" for _, pattern in _VALUES)
 _REQUEST = r'"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE) [^"]*"'
+_SAID = (
+    r"\"(?:message|msg|log|event|text)\" ?: ?\"((?:[^\"\\]|\\.)*)\""
+    r"|\b(?:message|msg|event)=\"((?:[^\"\\]|\\.)*)\""
+)
+"""What a structured line says is no value, although it stands in quotes."""
 _RUN = r"<\*>(?:[ ,.:;/|#+~-]*(?:<\*>|\(<\*>\)|\[<\*>\])| \(\))+"
 """Several values in a row are one: lists have any length, and a gloss in brackets may lack."""
 
@@ -59,6 +64,7 @@ def masked(messages: pa.StringArray) -> pa.StringArray:
     'cart <*> of <*> at <*> failed after <*>'
     """
     texts = pc.utf8_slice_codeunits(messages, 0, TEXT_LIMIT)
+    texts = pc.replace_substring_regex(texts, _SAID, r"\1\2")
     texts = pc.replace_substring_regex(texts, _REQUEST, r"\1 <*>")
     texts = pc.replace_substring_regex(texts, _VALUE, WILDCARD)
     return pc.replace_substring_regex(texts, _RUN, WILDCARD)

@@ -25,10 +25,11 @@ _NAME = (
     r"(?<![\w.$@>-])(?:"
     rf"(?:(?:[\w-]|<\*>)+\.)+(?:{_TOP})(?![\w$-]|\.\w|\()"
     rf"|\.{{0,2}}(?:[\w@~+-]*/)*(?:(?:[\w@+-]|<\*>)+\.)+(?:{_ENDINGS})(?![\w$-]|\.[a-z]|\()"
-    r"|\.{1,2}/[\w./@~+-]*\w)"
+    r"|\.{1,2}/[\w./@~+-]*\w"
+    r"|(?:com|org|net|io|cn|de)(?:\.[a-z][a-z0-9_-]*)+(?![\w$-]|\.\w|\())"
 )
 _NAMES = re.compile(rf"{_NAME}(?::(?:<\*>|\d+))?(?:/<\*>)?")
-"""Hosts and files. A class has dots too, and no such ending."""
+"""Hosts, files and the names of apps. A class has dots too, and a capital letter at its end."""
 _REPEATED = re.compile(r"((?:(?<=\s)|^)\S*<\*>\S*(?: \S+){0,5}?)(?:[,;]? \1)+(?=[\s,;]|$)")
 _RUN = re.compile(r"<\*>(?:[ ,.:;/|#+~-]*(?:<\*>|\(<\*>\)|\[<\*>\]))+")
 _PAIR = re.compile(
@@ -41,7 +42,8 @@ _NO_NAME = re.compile(
     "an?|and|any|are|as|at|authentication|by|can|did|do|does|for|from|had|has|have|in|is|it|mode|"
     "name|not?|of|on|or|requests?|space|the|to|unknown|was|were|will|with"
 )
-_A_NAME = re.compile(r"[\w!?.$@+-]*\w[$]?")
+_A_NAME = re.compile(r"(?:[\w!?.$@+-]|<\*>)*(?:\w|<\*>)[$]?")
+_NUMBERED = re.compile(r"[A-Za-z]+<\*>")
 _CODE = re.compile(r"[A-Za-z]{3,}|[A-Z_]+|an?|as|at|by|in|is|it|no|of|on|or|to|up|do|ok")
 _END = ".,:;!?)]"
 
@@ -109,7 +111,7 @@ _AFTER_NAMES = frozenset({"from", "by", "on", "at", "to", "in", "via", "port", "
 
 def _evidence(word: str, *, is_named: bool, beside_values: bool) -> float:
     word = word.rstrip(_END)
-    if word == WILDCARD or (beside_values and word[-1:].isdecimal()):
+    if word == WILDCARD or (beside_values and _NUMBERED.fullmatch(word)):
         return 1 / 2
     if is_named and word.islower():
         return 1 / 3
