@@ -16,7 +16,10 @@ _DATE = (
     rf"(?:\d{{4}}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?(?:[-/.]\d{{2,4}})?|\d{{6,8}}"
     rf"|(?:[A-Z][a-z][a-z],? )?{_MONTH} +\d\d?(?: \d{{4}})?|\d\d?[ /-]{_MONTH}[ /-]\d{{2,4}})"
 )
-_TIME = rf"(?:{_DATE}[ T:_-]+(?:{_CLOCK}|\d{{6}}\b)(?: \d{{4}})?|\d{{1,2}}:\d\d:\d\d(?:[.,]\d+)?){_ZONE}"
+_TIME = (
+    rf"(?:{_DATE}[ T:_-]+(?:{_CLOCK}|\d{{6}}\b)(?: \d{{4}})?|\d{{1,2}}:\d\d:\d\d(?:[.,]\d+)?)"
+    rf"{_ZONE}"
+)
 _SYSLOG = (
     rf"(?:<\d+>)?(?:(?:\S+ +){{0,5}})??(?:{_MONTH} +\d\d?|\d{{4}}-\d\d-\d\d[T ]?) ?{_CLOCK}{_ZONE}"
     r" \S+ [^\s:\[][^:\[]{0,48}?(?:\[[^\]]*\](?: ?\([^)]*\))?)?: +"
@@ -31,7 +34,7 @@ _LOGGER = (
     r"[\w$/@*-]+(?:[.$/][\w.$/@*-]*(?:\([^)]*\)|\[[^\]]*\])*|(?:\([^)]*\)|\[[^\]]*\])+)"
     r"(?::[ \t]+| *\|[ \t]*|[ \t]+\[(?:[^\]]*[ -]-[^\]]*|-)\][ \t]+)"
 )
-"""A plain word before a colon is no logger but the message's own: it says what the line is about."""
+"""A plain word before a colon is no logger but the message's own: what it is about."""
 _PROGRAM = r"[\w.$/@*-]+(?: [\w.*-]+){0,2} - +"
 _FIELDS = (
     rf"(?:(?:[^\s|]+\|){{1,2}}[ \t]*|(?:{_BRACKETS}|{_LEVEL}|\d+[ \t|]+){{0,6}}"

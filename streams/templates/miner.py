@@ -119,6 +119,10 @@ class Miner:
         numbers = [self.absorb(text) for text in template_texts]
         return [self._slots[self._root(number)].template.id for number in numbers]
 
+    def to_templates(self) -> list[Template]:
+        """All templates that are known, each once."""
+        return [self._slots[number].template for number in sorted(self._index.numbers())]
+
     def to_state(self) -> MinerState:
         """What :meth:`from_state` needs to go on."""
         live = [self._slots[number] for number in sorted(self._index.numbers())]

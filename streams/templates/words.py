@@ -25,11 +25,12 @@ _NAME = (
     r"(?<![\w.$@>-])(?:"
     rf"(?:(?:[\w-]|<\*>)+\.)+(?:{_TOP})(?![\w$-]|\.\w|\()"
     rf"|\.{{0,2}}(?:[\w@~+-]*/)*(?:(?:[\w@+-]|<\*>)+\.)+(?:{_ENDINGS})(?![\w$-]|\.[a-z]|\()"
-    r"|\.{1,2}/[\w./@~+-]*\w"
     r"|(?:com|org|net|io|cn|de)(?:\.[a-z][a-z0-9_-]*)+(?![\w$-]|\.\w|\())"
 )
 _NAMES = re.compile(rf"{_NAME}(?::(?:<\*>|\d+))?(?:/<\*>)?")
 """Hosts, files and the names of apps. A class has dots too, and a capital letter at its end."""
+_STEM = re.compile(r"-?<\*>\.[a-z]{2,6}(?![\w.])")
+"""A file or host whose name held a value, whatever it ends with."""
 _REPEATED = re.compile(r"((?:(?<=\s)|^)\S*<\*>\S*(?: \S+){0,5}?)(?:[,;]? \1)+(?=[\s,;]|$)")
 _RUN = re.compile(r"<\*>(?:[ ,.:;/|#+~-]*(?:<\*>|\(<\*>\)|\[<\*>\]))+")
 _PAIR = re.compile(
@@ -43,7 +44,7 @@ _NO_NAME = re.compile(
     "name|not?|of|on|or|requests?|space|the|to|unknown|was|were|will|with"
 )
 _A_NAME = re.compile(r"(?:[\w!?.$@+-]|<\*>)*(?:\w|<\*>)[$]?")
-_NUMBERED = re.compile(r"[A-Za-z]+<\*>")
+_NUMBERED = re.compile(r"[A-Za-z][\w-]*:?<\*>")
 _CODE = re.compile(r"[A-Za-z]{3,}|[A-Z_]+|an?|as|at|by|in|is|it|no|of|on|or|to|up|do|ok")
 _END = ".,:;!?)]"
 
@@ -63,7 +64,8 @@ def form_of(masked: str) -> Form:
     if "=" in text:
         text = _PAIR.sub(_value, text)
     if WILDCARD in text:
-        text = _REPEATED.sub(r"\1", _RUN.sub(WILDCARD, text))
+        text = _RUN.sub(WILDCARD, _STEM.sub(WILDCARD, text))
+        text = _REPEATED.sub(r"\1", text)
     words = text.strip().split(" ")
     for place in range(1, len(words)):
         if words[place - 1].lower() in _IDENTITY and _is_name(words[place]):
