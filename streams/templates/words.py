@@ -87,20 +87,26 @@ def _is_name(word: str) -> bool:
     return not word or (_A_NAME.fullmatch(word) is not None and _NO_NAME.fullmatch(word) is None)
 
 
-def is_variable(words: Collection[str], before: str, after: str, length: int) -> bool:
+def can_vary(place: int, length: int) -> bool:
+    """Whether a variable may be found at a place of a line of so many words.
+
+    Short lines say too little of themselves to be told from other short lines, and the first word
+    is seldom a variable.
+    """
+    return length >= (_LEAST_WORDS if place else _LEAST_WORDS_IF_FIRST)
+
+
+def is_variable(words: Collection[str], before: str, after: str) -> bool:
     """Whether a place that held these words, all else equal, is one for a variable.
 
     A word of letters may be a constant of the code, a state or a verb; one with other
-    characters in it is more likely a name that came with the data. The first word is seldom one.
+    characters in it is more likely a name that came with the data.
 
     Args:
         words: Different words seen there.
         before: Word before it, empty for the first place.
         after: Word after it, empty for the last place.
-        length: Words in the line.
     """
-    if length < (_LEAST_WORDS if before else _LEAST_WORDS_IF_FIRST):
-        return False
     is_named = before in _BEFORE_NAMES and after in _AFTER_NAMES
     beside_values = any(word.rstrip(_END) == WILDCARD for word in words)
     found = (_evidence(word, is_named=is_named, beside_values=beside_values) for word in words)
