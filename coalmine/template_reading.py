@@ -120,4 +120,5 @@ def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:
 
 def _lines_of(block: bytes) -> pa.StringArray:
     text = block.decode("utf-8", "replace").removeprefix("\ufeff")
-    return pc.utf8_rtrim(pc.split_pattern(pa.array([text], pa.string()), "\n").flatten(), "\r")
+    lines = pc.split_pattern(pa.array([text], pa.string()), "\n").flatten()
+    return pc.utf8_rtrim(lines, "\r") if "\r" in text else lines

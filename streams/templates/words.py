@@ -31,7 +31,9 @@ _NAMES = re.compile(rf"{_NAME}(?::(?:<\*>|\d+))?(?:/<\*>)?")
 """Hosts, files and the names of apps. A class has dots too, and a capital letter at its end."""
 _STEM = re.compile(r"-?<\*>\.[a-z]{2,6}(?![\w.])")
 """A file or host whose name held a value, whatever it ends with."""
-_REPEATED = re.compile(r"((?:(?<=\s)|^)\S{0,60}?<\*>\S{0,60}(?: \S{1,60}){0,5}?)(?:[,;]? \1)+(?=[\s,;]|$)")
+_REPEATED = re.compile(
+    r"((?:(?<=\s)|^)\S{0,60}?<\*>\S{0,60}(?: \S{1,60}){0,5}?)(?:[,;]? \1)+(?=[\s,;]|$)"
+)
 _RUN = re.compile(r"<\*>(?:[ ,.:;/|#+~-]*(?:<\*>|\(<\*>\)|\[<\*>\]))+")
 _PAIR = re.compile(
     r"([\w\])]+)=((?:\w+[{(\[][^{}()\[\]]*[)\]}]|[\w$/.:*-]|<\*>)(?:<\*>|[^\s,;|])*?)"
