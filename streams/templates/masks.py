@@ -23,7 +23,7 @@ _UNITS = (
 _VALUES: tuple[tuple[str, str], ...] = (
     # the order matters: of two that begin at one place, the first is taken
     ("url", r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>)\],;]+"),
-    ("e-mail", r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"),
+    ("who@where", r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"),
     ("object@hash", r"\b[\w.$/-]+@[0-9a-fA-F]+\b"),
     ("uuid", r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"),
     ("date", rf"\b(?:{_DAYS},? +)?{_MONTHS} +\d{{1,2}}\b"),
