@@ -44,6 +44,18 @@ def _head() -> html.Header:
                 className="brand",
                 title="All rollouts",
             ),
+            html.Nav(
+                [
+                    dcc.Link(word, href=href, className="nav-link")
+                    for word, href in (
+                        ("Rollouts", "/"),
+                        ("Crashes", "/crashes"),
+                        ("Logs", "/logs"),
+                    )
+                ],
+                className="nav",
+                **{"aria-label": "Pages"},
+            ),
             html.Nav(id="crumbs", className="crumbs", **{"aria-label": "Breadcrumb"}),
             html.Div(
                 [
