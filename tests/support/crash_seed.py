@@ -31,9 +31,17 @@ def trace_of(name: str, message: str = "division by zero") -> str:
     )
 
 
-def crash(service: str, release: str, at: int, name: str, number: int = 0, **fields: str) -> Crash:
+def crash(
+    service: str,
+    release: str,
+    at: int,
+    name: str,
+    number: int = 0,
+    *,
+    arm: str = "",
+    message: str = "division by zero",
+) -> Crash:
     """One crash in a call of this name, of one of seven users."""
-    message = fields.pop("message", "division by zero")
     return Crash(
         time=at,
         service=service,
@@ -44,7 +52,8 @@ def crash(service: str, release: str, at: int, name: str, number: int = 0, **fie
         exception_message=message,
         stacktrace=trace_of(name, message),
         user=f"user-{number % 7}",
-        **fields,
+        trace="t-7",
+        arm=arm,
     )
 
 
@@ -82,12 +91,10 @@ def groups(service: str, now_ms: int) -> Documents:
         found: list[CrashGroupSighting] = []
         for number, release in enumerate(releases):
             at = now_ms - starts[release] * HOUR_MS + HOUR_MS
-            arms = [{"arm": "canary"}] * 2 + [{}] * (8 + 10 * place)
+            arms = ["canary"] * 2 + [""] * (8 + 10 * place)
             message = HOSTILE if name == "fresh" else "division by zero"
             crashes = [
-                crash(
-                    service, release, at + 40_000 * n, name, n, message=message, trace="t-7", **arm
-                )
+                crash(service, release, at + 40_000 * n, name, n, message=message, arm=arm)
                 for n, arm in enumerate(arms)
             ]
             found += sightings_of(crashes, 10 * place + number)
