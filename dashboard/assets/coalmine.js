@@ -68,7 +68,7 @@
       },
       age: () => {
         showTimes();
-        if (fresh && fresh.still) return ["", "age", "", true]; // a page that asks once
+        if (fresh && fresh.still) return ["", "age age-still", "", true]; // a page that asks once
         if (!fresh) return ["connecting", "age", "", true];
         const silent = (Date.now() - freshAt) / 1000;
         const age = fresh.as_of ? (fresh.server_now - fresh.as_of) / 1000 + silent : null;

@@ -79,8 +79,8 @@ def group_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
             {
                 "field": "state",
                 "cellRenderer": "Chip",
-                "minWidth": 128,
-                "flex": 1,
+                "minWidth": 152,
+                "flex": 1.1,
                 "comparator": {"function": "byRank"},
             },
             {

@@ -37,7 +37,7 @@ def lines_over_time(
                 "x": local_times(starts, zone),
                 "y": numbers([step[place] for step in steps], 0),
                 "customdata": utc_times(starts),
-                "marker": {"color": color, "pattern": {"shape": pattern}},
+                "marker": {"color": color, "pattern": {"shape": pattern, "fillmode": "overlay"}},
                 "hovertemplate": "%{y:,}  (%{customdata})",
             }
             for name, place, color, pattern in (
