@@ -55,7 +55,9 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One thing that must not get worse.
 
     A ``ratio`` counts ``bad`` outcomes per exposure ``of``; a ``distribution`` compares all values
-    of ``value``. Both name counters or histograms of ``contracts.results.Cell``.
+    of ``value``; ``groups`` judges every group of the ``bad`` outcomes by itself: each crash group
+    of ``crash``, each log template of ``log.error``. All name counters or histograms of
+    ``contracts.results.Cell``.
     """
 
     name: str
@@ -64,7 +66,8 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     bad: str = ""
     value: str = ""
     direction: Direction = Direction.INCREASE
-    """Which way is worse: crashes must not ``increase``, clicks must not ``decrease``."""
+    """Which way is worse: crashes must not ``increase``, clicks must not ``decrease``; of groups
+    only more is worse."""
     tolerance: Harm | None = None
     """Largest relative harm that is accepted; the policy's where not given."""
     negligible_rate: Negligible | None = None
@@ -95,6 +98,8 @@ def _default_metrics() -> list[Metric]:
         Metric(
             name="latency", kind=MetricKind.DISTRIBUTION, value="request.duration_ms", of="request"
         ),
+        Metric(name="crash_groups", kind=MetricKind.GROUPS, bad="crash", weight=0.5),
+        Metric(name="error_logs", kind=MetricKind.GROUPS, bad="log.error", weight=0.5),
     ]
 
 
@@ -163,10 +168,12 @@ def load_policy(path: Path) -> Policy:
     policy = load(path, Policy)
     for number, metric in enumerate(policy.metrics):
         field = f"metrics[{number}]"
-        if metric.kind is MetricKind.RATIO and not metric.bad:
+        if metric.kind is not MetricKind.DISTRIBUTION and not metric.bad:
             raise ConfigError(
-                str(path), "a ratio needs bad: the counter of bad outcomes", field=field
+                str(path), f"a {metric.kind} metric needs bad: what it counts", field=field
             )
+        if metric.kind is MetricKind.GROUPS and metric.direction is Direction.DECREASE:
+            raise ConfigError(str(path), "of groups only more is worse", field=field)
         if metric.kind is MetricKind.DISTRIBUTION and not metric.value:
             raise ConfigError(str(path), "a distribution needs value: its histogram", field=field)
         if metric.kind is MetricKind.DISTRIBUTION and metric.reports_within:
@@ -175,8 +182,12 @@ def load_policy(path: Path) -> Policy:
             raise ConfigError(
                 str(path), "harm must be above tolerance", field=field, value=policy.harm
             )
-    if not any(metric.critical for metric in policy.metrics):
-        raise ConfigError(str(path), "at least one must be critical", field="metrics")
+    if not any(m.critical and m.kind is not MetricKind.GROUPS for m in policy.metrics):
+        raise ConfigError(
+            str(path),
+            "at least one ratio or distribution must be critical",
+            field="metrics",
+        )
     for field, names in (
         ("metrics", [m.name for m in policy.metrics]),
         ("phases", [p.name for p in policy.phases]),

@@ -21,6 +21,7 @@ from contracts import arrow, histogram
 from contracts.policy import Policies, Unit
 from contracts.records import RecordKind
 from contracts.results import Cell, SparseHistogram
+from streams.crashes.sightings import CRASH_COLUMNS, groups_of_batch
 from streams.windows import units
 from streams.windows.ids import Hashes, hashes_of
 
@@ -46,7 +47,7 @@ COLUMNS: dict[RecordKind, list[str]] = {
         *_LABELS, "arm", "name", "route", "status", "ok", "size_bytes", "duration_ms", "user",
         "session",
     ],
-    RecordKind.CRASHES: [*_LABELS, "arm", "user", "session"],
+    RecordKind.CRASHES: [*_LABELS, "arm", "user", "session", *CRASH_COLUMNS],
     RecordKind.LOGS: [*_LABELS, "severity"],
     RecordKind.HOSTS: [*_LABELS, *_HOST_VALUES],
 }  # fmt: skip
@@ -64,6 +65,16 @@ class _Groups:
     def add_rows(self, name: str, rows: Rows) -> None:
         """Add how many of the chosen rows each group has."""
         self._add(name, np.bincount(self.of_row[rows], minlength=len(self.cells)))
+
+    def add_outcomes(self, outcomes: _Outcomes) -> None:
+        """Add how often each cell has each kind of outcome; each service is told a title once."""
+        told = set()
+        for group, code, count in _count_pairs(self.of_row, outcomes.codes).each():
+            cell, name = self.cells[group], outcomes.names[code]
+            cell.groups[name] = count
+            if (self.services[group], code) not in told:
+                told.add((self.services[group], code))
+                cell.titles[name] = outcomes.titles[code]
 
     def add_sums(self, name: str, rows: Rows, values: Ints) -> None:
         """Add the sum of the values (n,) of the chosen rows to each group."""
@@ -93,6 +104,15 @@ class _Groups:
 
 
 @dataclass(frozen=True, slots=True)
+class _Outcomes:
+    """What kind of outcome each row is: ``codes`` (n,) into names and titles."""
+
+    codes: Ints
+    names: list[str]
+    titles: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Ids:
     """Ids of one kind of unit: ``hashes`` (n,), and which rows have one (n,) where not all do."""
 
@@ -110,6 +130,20 @@ class _Ids:
         groups.add_rows(name, chosen)
         for group, sketch in units.sketches(of_row, self.hashes[chosen]):
             groups.cells[group].units[name] = sketch
+
+    def add_outcomes(self, groups: _Groups, outcomes: _Outcomes) -> None:
+        """Add to each cell how many outcomes of each kind have an id, and their units."""
+        chosen = self._known(_EVERY)
+        of_row, codes = groups.of_row[chosen], outcomes.codes[chosen]
+        if not len(of_row):
+            return
+        names = [f"{name}@{self.kind}" for name in outcomes.names]
+        for group, code, count in _count_pairs(of_row, codes).each():
+            groups.cells[group].groups[names[code]] = count
+        of_both = of_row * len(names) + codes
+        for both, sketch in units.sketches(of_both, self.hashes[chosen]):
+            group, code = divmod(both, len(names))
+            groups.cells[group].units[names[code]] = sketch
 
     def _known(self, rows: Rows) -> Rows:
         if self.is_known is None:
@@ -179,6 +213,8 @@ def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None)
             counts={},
             histograms={},
             units={},
+            groups={},
+            titles={},
         )
         for tick, release, host, agent, arm, route, end in zip(
             ticks[first_rows],
@@ -237,9 +273,7 @@ def _add_status(groups: _Groups, name: str, of_row: Ints, status: npt.NDArray[np
     numbers = np.zeros(600, np.int64)
     numbers[used] = np.arange(len(used))
     pairs = _count_pairs(of_row, numbers[slots])
-    for group, number, count in zip(
-        pairs.groups.tolist(), pairs.found.tolist(), pairs.counts.tolist(), strict=True
-    ):
+    for group, number, count in pairs.each():
         if used[number]:
             counts = groups.cells[group].counts
             counts[words[number]] = counts.get(words[number], 0) + count
@@ -272,8 +306,14 @@ def _or_else(column: pa.Array, other: pa.Array) -> pa.Array:
 
 def _fill_crashes(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
     groups.add_rows("crash", _EVERY)
+    codes, found = groups_of_batch(batch)
+    outcomes = _Outcomes(
+        codes, [f"crash/{group.fingerprint}" for group in found], [group.title for group in found]
+    )
+    groups.add_outcomes(outcomes)
     for of_kind in _ids_of(batch, wanted):
         of_kind.add(groups, "crash", _EVERY)
+        of_kind.add_outcomes(groups, outcomes)
     _mark_first_bad(groups, batch, _EVERY)
 
 
@@ -313,6 +353,10 @@ class _Pairs:
     groups: Ints
     found: Ints
     counts: Ints
+
+    def each(self) -> Iterator[tuple[int, int, int]]:
+        """Each pair with its count."""
+        return zip(self.groups.tolist(), self.found.tolist(), self.counts.tolist(), strict=True)
 
     def parts(self) -> Iterator[tuple[int, slice]]:
         """Each group with the slice of its pairs."""

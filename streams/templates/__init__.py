@@ -1,0 +1,1 @@
+"""Log templates: what the lines of a log have in common, mined online."""
