@@ -210,11 +210,14 @@ def _frames(stacktrace: Fields) -> list[Frame]:
 def _frame(fields: Fields) -> Frame:
     in_app = fields.get("in_app")
     image = _text(fields.get("package"))
+    address = _text(fields.get("abs_path"))
+    name = _text(fields.get("filename"))
     return Frame(
         # native frames have no module but the image that they were loaded from
         module=_text(fields.get("module")) or re.split(r"[/\\]", image)[-1],
         function=_text(fields.get("function")) or _text(fields.get("symbol")),
-        file=_text(fields.get("filename")) or _text(fields.get("abs_path")),
+        # an address says whether the file is a script's or a page's
+        file=address if "://" in address or not name else name,
         line=_line(fields.get("lineno")),
         in_app=in_app if isinstance(in_app, bool) else None,
     )

@@ -24,6 +24,7 @@ _MODULES = (
     "topics",
     "deadletters",
     "replay",
+    "fingerprint",
     "calibrate",
     "power",
 )

@@ -18,7 +18,8 @@ import pyarrow as pa
 from contracts import arrow
 from contracts.records import Crash, Frame, RecordKind
 from contracts.results import CrashGroupSighting
-from streams.crashes.group import CrashGroup, group_of
+from streams.crashes.group import NO_RULES, CrashGroup, group_of
+from streams.crashes.rules import Rules
 from streams.windows.ids import hashes_of
 
 SAMPLE_STACKTRACE_BYTES = 16 * 1024
@@ -31,16 +32,20 @@ Coded = tuple[Ints, list[str]]
 Grouped = tuple[Ints, list[CrashGroup]]
 """The number of each crash's group, (n,), and the groups by number."""
 
-CRASH_COLUMNS = ["runtime", "exception_type", "exception_message", "stacktrace", "frames"]
-"""What a crash is grouped by."""
+CRASH_COLUMNS = [
+    *("service", "runtime", "exception_type", "exception_message", "stacktrace"),
+    "frames",
+]
+"""What a crash is grouped by; the service, because a rule may be one service's."""
 _FRAME_IDENTITY = ("module", "function", "file", "in_app")
 
 
-def groups_of_batch(batch: pa.RecordBatch) -> Grouped:
+def groups_of_batch(batch: pa.RecordBatch, rules: Rules = NO_RULES) -> Grouped:
     """The group of each crash; each different crash is fingerprinted once.
 
     Args:
         batch: n crashes, at least the columns ``CRASH_COLUMNS``.
+        rules: a user's, which merge and split groups.
 
     Returns:
         The number of each row's group, (n,), and the groups by number, each fingerprint once, in
@@ -52,7 +57,7 @@ def groups_of_batch(batch: pa.RecordBatch) -> Grouped:
     groups: list[CrashGroup] = []
     of_crash = np.zeros(len(first_rows), np.int64)
     for number, crash in enumerate(_nameless(batch, first_rows)):
-        group = group_of(crash)
+        group = group_of(crash, rules)
         if group.fingerprint not in numbers:
             groups.append(group)
         of_crash[number] = numbers.setdefault(group.fingerprint, len(numbers))
@@ -98,6 +103,7 @@ def sightings(batch: pa.RecordBatch, grouped: Grouped, origins: Coded) -> list[C
                 arm=arm,
                 fingerprint=group.fingerprint,
                 algorithm=group.algorithm,
+                base=group.merged_from,
                 title=group.title,
                 culprit=group.culprit,
                 runtime=group.runtime,
@@ -192,13 +198,13 @@ def _first_rows(numbers: Ints) -> Ints:
 
 
 def _nameless(batch: pa.RecordBatch, rows: Ints) -> Iterator[Crash]:
-    """What tells the groups of some rows, which ascend: crashes of no service and no time."""
+    """What tells the groups of some rows, which ascend: crashes of no release and no time."""
     some = _chosen(batch.select(CRASH_COLUMNS), rows)
     columns = [some.column(name).to_pylist() for name in CRASH_COLUMNS]
-    for runtime, of_type, message, stacktrace, frames in zip(*columns, strict=True):
+    for service, runtime, of_type, message, stacktrace, frames in zip(*columns, strict=True):
         yield Crash(
             time=0,
-            service="",
+            service=service or "",
             release="",
             runtime=runtime or "",
             exception_type=of_type or "",
