@@ -46,13 +46,14 @@ def batches_of(path: Path, set_aside: SetAside) -> Iterator[Recorded]:
     """
     try:
         with path.open("rb") as stream:
-            yield from _batches(path, _decompressed(stream), set_aside)
+            yield from _batches(path, decompressed(stream), set_aside)
     except _UNREADABLE as error:
         cause = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise ConfigError(str(path), f"cannot be read: {cause or 'it is damaged'}") from error
 
 
-def _decompressed(stream: io.BufferedReader) -> io.BufferedReader:
+def decompressed(stream: io.BufferedReader) -> io.BufferedReader:
+    """The stream itself, or what it holds if its first bytes are those of a compressed file."""
     head = stream.peek(8)
     for magic, codec in _CODECS.items():
         if head.startswith(magic):
