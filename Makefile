@@ -11,7 +11,7 @@ BENCH_STAMP := .venv-bench/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
 
-.PHONY: help setup check format test test-faults demo screenshots bench bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-ingest-parts bench-replay bench-real-data bench-latency bench-scale lock pins browser clean
+.PHONY: help setup check format test test-faults demo screenshots bench bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-ingest-parts bench-replay bench-real-data bench-understanding bench-latency bench-scale lock pins browser clean
 
 # Real logs that are no part of this repository: access/ and kafka/ below it
 DATA ?= ../shared/data
@@ -92,6 +92,9 @@ bench-replay: $(STAMP)  ## Events per second that `coalmine replay` judges
 
 bench-real-data: $(STAMP)  ## Real logs through the whole loop, counted against awk, grep and wc
 	@$(BIN)/python benchmarks/real_data.py $(DATA)
+
+bench-understanding: $(STAMP)  ## Traces joined, crash groups, log templates, on labelled data: ARGS="joining"
+	@$(BIN)/python -m benchmarks.understanding $(ARGS)
 
 bench-latency: $(STAMP)  ## Line to verdict to webhook with everything running: ARGS="--events-per-s 20000"
 	@$(BIN)/python -m benchmarks.system latency $(ARGS)

@@ -17,6 +17,7 @@ import typer
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
+from evidence_groups import many_groups, one_new_crash  # noqa: E402 - the path comes first
 from evidence_latency import latency_delays, latency_errors  # noqa: E402 - the path comes first
 from evidence_peers import peers, peers_small_share  # noqa: E402 - the path comes first
 from evidence_reality import bursts as bursts_of_sessions  # noqa: E402 - the path comes first
@@ -313,6 +314,19 @@ TABLES: list[tuple[str, list[str], Callable[[float], Iterable[list[str]]]]] = [
         "Latency: median delay / information bound, α = 1 %",
         ["slowdown", "share 50 %", "share 10 %"],
         latency_delays,
+    ),
+    (
+        "Many groups, A/A at r = 1 + tolerance, α = 1 %, 100 looks: rolled back by any of them",
+        ["groups", "canary share", "rollouts", "by themselves", "in the default policy"],
+        many_groups,
+    ),
+    (
+        "One new crash, in 0.05 % of the canary's requests, among 50 known ones, α = 1 %",
+        [
+            *("canary share", "bound, crashes", "median crashes, alone", "/ bound"),
+            *("in the default policy", "/ bound", "named"),
+        ],
+        one_new_crash,
     ),
     (
         "Peers: 120 minutes, arms equal in size; share found, median minutes",

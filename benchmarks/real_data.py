@@ -127,7 +127,7 @@ def _counted_by_coalmine(data: Path, directory: Path) -> Table:
     config = directory / "agent.yaml"
     config.write_text(AGENT.format(state=directory, data=data), encoding="utf-8")
     with LocalStack(directory / "stack") as stack:
-        environment = stack.environment()
+        environment = {**stack.environment(), "COALMINE_LOGS_SHARE": "1"}
         ensure_topics(kafka_settings(environment))
         options = elasticsearch_settings(environment).client_options()
         parts = parts_of(directory, agents=[config], dashboard_port=0)

@@ -173,10 +173,28 @@ CRASH_GROUPS = Index(
         "culprit": _KEYWORD,
         "runtime": _KEYWORD,
         "count": _LONG,
+        "arm": _KEYWORD,
+        "base": _KEYWORD,
+        "users": {"type": "long", "index": False},
+        "is_sampled": _BOOL,
         "sample": _STORED,
+        "calls": _STORED,
     },
     retention_days=90,
 )
+CRASH_MARKS = Index(
+    "crash-marks",
+    {
+        **_IDENTITY,
+        "id": _KEYWORD,
+        "fingerprint": _KEYWORD,
+        "kind": _KEYWORD,
+        "reason": _TEXT,
+        "requested_by": _KEYWORD,
+    },
+    retention_days=365,
+)
+"""What people said of crash groups; the newest mark of a group counts."""
 LOGS = Index(
     "logs",
     {
@@ -188,6 +206,7 @@ LOGS = Index(
         "agent": _KEYWORD,
         "seq": _LONG,
         "row": _LONG,
+        "weight": {"type": "double", "index": False},
     },
     retention_days=7,
 )
@@ -215,6 +234,7 @@ ALL: tuple[Index, ...] = (
     DECISIONS,
     DELIVERIES,
     CRASH_GROUPS,
+    CRASH_MARKS,
     LOGS,
     DEADLETTERS,
 )

@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 
 from contracts.config import Seconds, load
+from contracts.crash_rules import NO_CRASH_RULES, CrashRules, load_crash_rules
 from contracts.errors import ConfigError
 from contracts.results import MetricKind
 
@@ -23,6 +24,10 @@ Harm = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Negligible = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Weight = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+CRASH_RULES_STEM = "crash-rules"
+"""Name of the file with rules of crash groups, beside the policies."""
 
 
 class Direction(StrEnum):
@@ -55,7 +60,9 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One thing that must not get worse.
 
     A ``ratio`` counts ``bad`` outcomes per exposure ``of``; a ``distribution`` compares all values
-    of ``value``. Both name counters or histograms of ``contracts.results.Cell``.
+    of ``value``; ``groups`` judges every group of the ``bad`` outcomes by itself: each crash group
+    of ``crash``, each log template of ``log.error``. All name counters or histograms of
+    ``contracts.results.Cell``.
     """
 
     name: str
@@ -64,7 +71,8 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     bad: str = ""
     value: str = ""
     direction: Direction = Direction.INCREASE
-    """Which way is worse: crashes must not ``increase``, clicks must not ``decrease``."""
+    """Which way is worse: crashes must not ``increase``, clicks must not ``decrease``; of groups
+    only more is worse."""
     tolerance: Harm | None = None
     """Largest relative harm that is accepted; the policy's where not given."""
     negligible_rate: Negligible | None = None
@@ -95,6 +103,8 @@ def _default_metrics() -> list[Metric]:
         Metric(
             name="latency", kind=MetricKind.DISTRIBUTION, value="request.duration_ms", of="request"
         ),
+        Metric(name="crash_groups", kind=MetricKind.GROUPS, bad="crash", weight=0.5),
+        Metric(name="error_logs", kind=MetricKind.GROUPS, bad="log.error", weight=0.5),
     ]
 
 
@@ -163,10 +173,12 @@ def load_policy(path: Path) -> Policy:
     policy = load(path, Policy)
     for number, metric in enumerate(policy.metrics):
         field = f"metrics[{number}]"
-        if metric.kind is MetricKind.RATIO and not metric.bad:
+        if metric.kind is not MetricKind.DISTRIBUTION and not metric.bad:
             raise ConfigError(
-                str(path), "a ratio needs bad: the counter of bad outcomes", field=field
+                str(path), f"a {metric.kind} metric needs bad: what it counts", field=field
             )
+        if metric.kind is MetricKind.GROUPS and metric.direction is Direction.DECREASE:
+            raise ConfigError(str(path), "of groups only more is worse", field=field)
         if metric.kind is MetricKind.DISTRIBUTION and not metric.value:
             raise ConfigError(str(path), "a distribution needs value: its histogram", field=field)
         if metric.kind is MetricKind.DISTRIBUTION and metric.reports_within:
@@ -175,8 +187,12 @@ def load_policy(path: Path) -> Policy:
             raise ConfigError(
                 str(path), "harm must be above tolerance", field=field, value=policy.harm
             )
-    if not any(metric.critical for metric in policy.metrics):
-        raise ConfigError(str(path), "at least one must be critical", field="metrics")
+    if not any(m.critical and m.kind is not MetricKind.GROUPS for m in policy.metrics):
+        raise ConfigError(
+            str(path),
+            "at least one ratio or distribution must be critical",
+            field="metrics",
+        )
     for field, names in (
         ("metrics", [m.name for m in policy.metrics]),
         ("phases", [p.name for p in policy.phases]),
@@ -195,12 +211,24 @@ class Policies:
     '*'
     """
 
-    def __init__(self, by_service: Mapping[str, Policy] | None = None) -> None:
+    def __init__(
+        self,
+        by_service: Mapping[str, Policy] | None = None,
+        crash_rules: CrashRules = NO_CRASH_RULES,
+    ) -> None:
         self._by_service = {"*": Policy(), **(by_service or {})}
+        self.crash_rules = crash_rules
         self.units = frozenset(
             metric.unit for policy in self._by_service.values() for metric in policy.metrics
         )
         """What any policy counts by; nothing else need be counted."""
+        self.severities = frozenset(
+            metric.bad.removeprefix("log.")
+            for policy in self._by_service.values()
+            for metric in policy.metrics
+            if metric.kind is MetricKind.GROUPS and metric.bad.startswith("log.")
+        )
+        """Severities whose lines any policy judges template by template."""
 
     def __getitem__(self, service: str) -> Policy:
         """The policy that this service is judged by."""
@@ -216,17 +244,21 @@ class Policies:
 
 
 def load_policies(directory: Path) -> Policies:
-    """Every ``*.yaml`` of a directory, by service.
+    """Every ``*.yaml`` of a directory, by service; ``crash-rules.yaml`` has rules of crash groups.
 
     Raises:
         ConfigError: a file is wrong, or two files speak for one service.
     """
     policies: dict[str, Policy] = {}
+    rules = NO_CRASH_RULES
     for path in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
+        if path.stem == CRASH_RULES_STEM:
+            rules = load_crash_rules(path)
+            continue
         policy = load_policy(path)
         if policy.service in policies:
             raise ConfigError(
                 str(path), "another policy has this service", field="service", value=policy.service
             )
         policies[policy.service] = policy
-    return Policies(policies)
+    return Policies(policies, rules)

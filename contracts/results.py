@@ -66,6 +66,8 @@ class MetricKind(StrEnum):
 
     RATIO = "ratio"
     DISTRIBUTION = "distribution"
+    GROUPS = "groups"
+    """Bad outcomes per exposure of every crash group, or log template, by itself."""
 
 
 # --- partials: what one telemetry message says about one service -----------------------------
@@ -105,6 +107,14 @@ class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
 
     The counter of the same name says how many of the events had such an id.
     """
+    groups: dict[str, int] = {}
+    """Counts of crash groups and log templates: ``crash/<id>``, ``log.error/<id>``.
+
+    As in ``counts``, ``crash/<id>@session`` says how many of them had an id; its sketch is in
+    ``units``.
+    """
+    titles: dict[str, str] = {}
+    """What people call these groups: of each one at least once in a partial."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -207,10 +217,12 @@ class MetricWindow(msgspec.Struct, kw_only=True, omit_defaults=True):
     baseline_exposures: float = 0.0
     canary_values: SparseHistogram | None = None
     baseline_values: SparseHistogram | None = None
+    groups: dict[str, tuple[float, float]] = {}
+    """Outcomes of canary and baseline by group, for a metric of groups."""
 
 
-class Contributor(msgspec.Struct, kw_only=True):
-    """A part of a metric's difference: a stratum, or the values above a limit.
+class Contributor(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A part of a metric's difference: a stratum, the values above a limit, or a group.
 
     ``canary`` and ``baseline`` are rates: bad outcomes per exposure, or the share of values above.
     """
@@ -218,6 +230,12 @@ class Contributor(msgspec.Struct, kw_only=True):
     name: str
     canary: float
     baseline: float
+    group: str = ""
+    """``crash/<fingerprint>`` or ``log.error/<template>``."""
+    evidence_log10: float = 0.0
+    """Of a group by itself."""
+    is_new: bool = False
+    """Whether a group was never seen before this rollout."""
 
 
 class Placebo(msgspec.Struct, kw_only=True):
@@ -253,6 +271,10 @@ class MetricVerdict(msgspec.Struct, kw_only=True):
     needed: Needed | None = None
     windows: list[MetricWindow] = []
     """What this look added to the evidence; empty where nothing new was complete."""
+    known_groups: int = 0
+    """How many groups the service had before the rollout: what a group weighs depends on it."""
+    new_groups: list[str] = []
+    """Groups in ``windows`` that it did not have."""
 
 
 class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
@@ -283,6 +305,8 @@ class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
     sample_ratio_log10: float | None = None
     """Evidence that the arms do not get the configured shares; ``None`` where none is set."""
     guilty_metric: str | None = None
+    guilty_group: Contributor | None = None
+    """The crash group, or log template, that speaks most for harm."""
     metrics: list[MetricVerdict] = []
     needed: Needed | None = None
     first_bad_event_at: int | None = None
@@ -328,6 +352,7 @@ class Decision(msgspec.Struct, kw_only=True, rename=_ECS):
     outcome: Outcome
     reason: str
     guilty_metric: str | None = None
+    guilty_group: Contributor | None = None
     relative_risk: RelativeRisk
     evidence_log10: float
     policy_hash: str = ""
@@ -398,9 +423,10 @@ class RolloutCommand(msgspec.Struct, kw_only=True, rename=_ECS):
 
 
 class CrashGroupSighting(msgspec.Struct, kw_only=True, rename=_ECS):
-    """How often one telemetry message showed one crash group in one release, with a sample.
+    """How often one telemetry message showed one crash group in one release and arm.
 
-    Sightings of a group add up: its count is their sum, first seen their earliest ``first``.
+    Sightings of a group add up: its count is their sum, first seen their earliest ``first``, its
+    users the union of theirs.
     """
 
     id: str
@@ -415,7 +441,39 @@ class CrashGroupSighting(msgspec.Struct, kw_only=True, rename=_ECS):
     culprit: str
     runtime: str
     count: int
-    sample: dict[str, Any]
+    arm: str = ""
+    """As the crashes say it, where a feature flag separates canary from baseline."""
+    base: str = ""
+    """The fingerprint before a rule of the user merged or split it; empty where none did."""
+    users: list[int] = []
+    """Hashes of the distinct users, 63 bits each: Elasticsearch makes the sketch of any of them."""
+    is_sampled: bool = False
+    sample: dict[str, Any] = {}
+    """One crash in full but bounded, by its JSON names; not every sighting has one."""
+    calls: list[str] = []
+    """With the sample: the calls that made the fingerprint, outermost first."""
+
+
+class CrashMarkKind(StrEnum):
+    """What a person said of a crash group."""
+
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+    """What was said before is void."""
+
+
+class CrashMark(msgspec.Struct, kw_only=True, rename=_ECS):
+    """What a person said of one crash group of one service; the newest mark counts."""
+
+    id: str
+    time: int
+    service: str
+    fingerprint: str
+    kind: CrashMarkKind
+    release: str = ""
+    """The first release without the crash, where it is resolved."""
+    reason: str = ""
+    requested_by: str = ""
 
 
 class DeadLetter(msgspec.Struct, kw_only=True, rename=_ECS):

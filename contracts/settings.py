@@ -90,6 +90,20 @@ class ElasticsearchSettings:
         return options
 
 
+@dataclass(frozen=True, slots=True)
+class LogStorage:
+    """Which log lines Elasticsearch keeps, and for how long; they are counted all the same.
+
+    ``COALMINE_LOGS_SHARE``, ``COALMINE_LOGS_DAYS``, ``COALMINE_LOGS_GIGABYTES``.
+    """
+
+    share: float = 0.1
+    """Of the lines below the severity of an error; errors are kept all."""
+    days: int = 7
+    most_bytes: int = 20_000_000_000
+    """Of all days together: beyond it the oldest day is deleted; 0 for no limit."""
+
+
 def kafka_settings(environment: Mapping[str, str] | None = None) -> KafkaSettings:
     """The Kafka that the environment names.
 
@@ -169,6 +183,33 @@ def dead_letter_limit(environment: Mapping[str, str] | None = None) -> DeadLette
         of_last=int(_number(env, "COALMINE_DEADLETTERS_OF_LAST", default.of_last, least=1)),
         consecutive=int(_number(env, "COALMINE_DEADLETTERS_CONSECUTIVE", default.consecutive)),
     )
+
+
+def log_storage(environment: Mapping[str, str] | None = None) -> LogStorage:
+    """What the indexer keeps of the log lines.
+
+    Raises:
+        ConfigError: not a number, a share above 1, less than one day.
+    """
+    env = os.environ if environment is None else environment
+    default = LogStorage()
+    gigabytes = _number(env, "COALMINE_LOGS_GIGABYTES", default.most_bytes / 1e9)
+    return LogStorage(
+        share=_number(env, "COALMINE_LOGS_SHARE", default.share, most=1.0),
+        days=int(_number(env, "COALMINE_LOGS_DAYS", default.days, least=1, most=3650)),
+        most_bytes=int(gigabytes * 1e9),
+    )
+
+
+def absent_releases(environment: Mapping[str, str] | None = None) -> int:
+    """How many releases without a crash make its return a regression:
+    ``COALMINE_CRASHES_ABSENT_RELEASES``, by default one.
+
+    Raises:
+        ConfigError: not a number from 1 to 100.
+    """
+    env = os.environ if environment is None else environment
+    return int(_number(env, "COALMINE_CRASHES_ABSENT_RELEASES", 1, least=1, most=100))
 
 
 def _number(

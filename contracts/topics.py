@@ -34,6 +34,7 @@ VERDICTS = Topic("coalmine.verdicts", "Verdict", "service", 7 * _DAY_MS)
 DECISIONS = Topic("coalmine.decisions", "Decision", "service", 30 * _DAY_MS)
 DELIVERIES = Topic("coalmine.deliveries", "Delivery", "decision", 30 * _DAY_MS)
 CRASH_GROUPS = Topic("coalmine.crash-groups", "CrashGroupSighting", "service", 7 * _DAY_MS)
+CRASH_MARKS = Topic("coalmine.crash-marks", "CrashMark", "service", 30 * _DAY_MS)
 DEADLETTERS = Topic("coalmine.deadletters", "DeadLetter", "origin", 30 * _DAY_MS)
 
 TELEMETRY: dict[RecordKind, Topic] = {
@@ -55,5 +56,6 @@ ALL: tuple[Topic, ...] = (
     DECISIONS,
     DELIVERIES,
     CRASH_GROUPS,
+    CRASH_MARKS,
     DEADLETTERS,
 )

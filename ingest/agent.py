@@ -3,51 +3,32 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 
-from contracts.arrow import Record
 from contracts.clock import Clock
 from contracts.errors import Backpressure
 from contracts.records import HostSample, RecordKind
 from ingest import metrics
-from ingest.batch import Batch, build_entry, bytes_of, kind_of
-from ingest.checkpoint import Checkpoint, take_over
-from ingest.dead_letters import dead_letter
+from ingest.batch import Batch
+from ingest.checkpoint import KEYS_BYTES, Checkpoint, take_over
 from ingest.hosts import HostSampler
 from ingest.key_blocks import KeyBlocks
 from ingest.parsers.base import without_last_word
-from ingest.redact import Quoted, Redactor, redactor_of
+from ingest.receiver.inbox import Inbox
+from ingest.receiver.intake import Intake, Seen
+from ingest.receiver.received import KEY_BYTES
+from ingest.redact import Redactor, redactor_of
 from ingest.rows import Rows
 from ingest.settings import AgentConfig, BatchSettings
 from ingest.source import Source
-from ingest.spool import Message, Spool
+from ingest.spool import Spool
 from ingest.tail import Block, TailedFile
 from ingest.watch import Reading, Watcher
+from ingest.writer import EntryWriter, first_seq
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Counters:
-    """What this process did so far."""
-
-    lines: int = 0
-    bytes_read: int = 0
-    records: int = 0
-    dead_letters: int = 0
-    ignored: int = 0
-    """Lines in sources of crashes that show no failure."""
-    entries: int = 0
-    pauses: int = 0
-    """Times at which reading began to wait because the spool or its disk was full."""
-    possible_losses: int = 0
-    """Files whose end was perhaps not read: cut with no copy left, or gone during a stop."""
-    redacted: Counter[str] = field(default_factory=Counter)
-    """Secrets that were replaced, by rule."""
 
 
 class Agent:
@@ -63,23 +44,31 @@ class Agent:
         sampler: HostSampler | None,
         clock: Clock,
         redactor: Redactor | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
-        self._agent = config.agent_id
-        self._redactor = redactor or redactor_of(config.redaction, secrets.token_bytes(32))
-        self._key_blocks = KeyBlocks() if self._redactor.has("private_key") else None
+        redactor = redactor or redactor_of(config.redaction, secrets.token_bytes(32))
+        self._key_blocks = KeyBlocks() if redactor.has("private_key") else None
         self._limits: BatchSettings = config.batch
-        self._spool = spool
         self._checkpoint = checkpoint
         self._sampler = sampler
         self._clock = clock
         self._batch = Batch()
         self._is_waiting = False
         self._is_unsaved = False
-        self.counters = Counters()
         positions = {p.key: p for p in checkpoint.positions}
+        received = checkpoint.received
         for leftover in spool.recover():
             take_over(positions, leftover.positions)
-        self._next_seq = first_seq(checkpoint, spool, clock)
+            received += leftover.received
+        self._writer = EntryWriter(
+            config.agent_id, redactor, spool, first_seq(checkpoint, spool, clock), clock
+        )
+        self.counters = self._writer.counters
+        self._intake = None
+        if inbox is not None:
+            seen = Seen(received, KEYS_BYTES // KEY_BYTES)
+            limits = config.batch.max_records, config.dead_letters.limit
+            self._intake = Intake(inbox, self._writer, seen, *limits)
         self._watcher = Watcher(
             [Source(source, host, config.dead_letters.limit) for source in config.files],
             positions.values(),
@@ -99,21 +88,23 @@ class Agent:
         return self._watcher.stopped_sources
 
     def step(self) -> bool:
-        """One round over all files; True when there was something to read.
+        """One round over all files and what was received; True when there was something.
 
-        Never raises for what stands in files. While the spool is full nothing is read.
+        Never raises for what stands there. While the spool is full nothing is read.
         """
+        has_received = self._receive()
         can_read = self._look()
         self._follow_moves()
         if not can_read or ((self._is_full() or self._is_waiting) and not self._flush()):
             self._watcher.keep_copies()
             self._follow_moves()
-            return False
-        found = False
+            return has_received
+        found = has_received
         for reading in self._watcher.read():
             found = True
             self._follow_moves()
             self._take(reading)
+            self._receive()  # whoever sent it waits for an answer, however many files there are
             if self._is_waiting:
                 break
         self._follow_moves()
@@ -125,11 +116,16 @@ class Agent:
 
     def finish(self) -> None:
         """Before a stop: what was read goes to the spool, if there is room."""
+        if self._intake is not None:
+            self._intake.finish()
         for reading in self._watcher.drain():
             self._take(reading)
         if not self._batch.is_empty and not self._flush():
             log.warning("batch_left_unread", records=self._batch.count)
         self._watcher.close()
+
+    def _receive(self) -> bool:
+        return self._intake is not None and self._intake.step()
 
     def _look(self) -> bool:
         """Find files; False when it cannot be noted where reading begins in them."""
@@ -172,7 +168,7 @@ class Agent:
 
     def _cut_by_bytes(self, block: Block, at: int, until: int) -> int:
         room = self._limits.max_bytes - self._batch.bytes_read
-        if block.ends[until - 1] - block.start_of(at) <= room:
+        if not block.spans and block.ends[until - 1] - block.start_of(at) <= room:
             return until  # even with newlines and what was passed over
         for index in range(at, until):
             room -= len(block.lines[index])
@@ -194,23 +190,21 @@ class Agent:
         metrics.RECORDS.labels(RecordKind.CRASHES).inc(len(crashes))
         metrics.IGNORED.inc(parsed.ignored)
         for index, reason, detail in parsed.rejected:
-            metrics.DEAD_LETTERS.labels(metrics.reason_label(reason)).inc()
             start = block.start_of(at + index)
             self._batch.dead_letters.append(
-                dead_letter(
-                    agent=self._agent,
+                self._writer.letter(
+                    lines[index],
                     identity=f"{file.key[0]}:{file.key[1]}:{file.generation}:{start}",
                     origin=f"{file.path}:{start}",
                     reason=reason,
-                    time=self._clock.now_ms(),
+                    detail=detail,
                     service=source.labels(file.listed).service,
                     full_length=cut.get(index),
-                    **self._rejected(detail, lines[index]),
                 )
             )
         size = sum(map(len, lines))
         self._batch.count += len(parsed.rejected)
-        self._batch.cover(file.position(block.ends[until - 1]), size, self._clock.monotonic_s())
+        self._batch.cover(file.position(*block.reached(until - 1)), size, self._clock.monotonic_s())
         self._count(len(lines), size, len(parsed.rows) + len(crashes), len(parsed.rejected))
         self.counters.ignored += parsed.ignored
         source.count(len(lines), parsed.rejected)
@@ -259,27 +253,14 @@ class Agent:
 
     def _flush(self) -> bool:
         """Write the batch as one entry; False when the spool is full and the batch stays."""
-        if self._batch.is_empty:
-            self._go_on()
-            return True
-        redacted: Counter[str] = Counter()
-        entry = build_entry(
-            self._batch,
-            self._agent,
-            self._next_seq,
-            self._refuse,
-            lambda batch: self._redactor.batch(batch, redacted),
-        )
-        try:
-            self._spool.append(entry)
-        except Backpressure as full:
-            self._wait(str(full))
-            return False
+        if not self._batch.is_empty:
+            try:
+                self._writer.write(self._batch)
+            except Backpressure as full:
+                self._wait(str(full))
+                return False
+            self._batch = Batch()
         self._go_on()
-        self._next_seq = entry.last_seq + 1
-        self.counters.entries += 1
-        self._note_redacted(redacted)
-        self._batch = Batch()
         return True
 
     def _wait(self, reason: str) -> None:
@@ -293,38 +274,3 @@ class Agent:
         if self._is_waiting:
             log.info("reading_goes_on")
         self._is_waiting = False
-
-    def _refuse(self, record: Record, detail: str) -> Message:
-        line = bytes_of(record)
-        kind = kind_of(record)
-        metrics.DEAD_LETTERS.labels("value does not fit its column").inc()
-        return dead_letter(
-            agent=self._agent,
-            identity=f"{kind}:{record.time}:{line[:200]!r}",
-            origin=f"{self._agent}:{kind}",
-            reason="value does not fit its column",
-            time=self._clock.now_ms(),
-            service=self._redactor.text(record.service, Counter()),
-            **self._rejected(detail, line),
-        )
-
-    def _rejected(self, detail: str, line: bytes) -> Quoted:
-        found: Counter[str] = Counter()
-        quoted = self._redactor.rejected(detail, line, found)
-        self._note_redacted(found)
-        return quoted
-
-    def _note_redacted(self, found: Counter[str]) -> None:
-        self.counters.redacted += found
-        for rule, count in found.items():
-            metrics.REDACTED.labels(rule).inc(count)
-
-
-def first_seq(checkpoint: Checkpoint, spool: Spool, clock: Clock) -> int:
-    """The next sequence number: above every one that was ever used under this agent's name.
-
-    Without a checkpoint the wall clock gives it (microseconds), so that an agent whose state was
-    deleted does not start below what the fences have seen: they would drop everything it sends.
-    """
-    used = max(checkpoint.last_seq, spool.highest_seq())
-    return used + 1 if used else clock.now_ms() * 1000

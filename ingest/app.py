@@ -8,15 +8,16 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from contracts import journal
 from contracts.clock import SystemClock
-from contracts.config import resolve_secret
+from contracts.config import Secret, resolve_secret
 from contracts.errors import ConfigError, Fatal
 from contracts.records import RecordKind
 from contracts.settings import kafka_settings
@@ -28,12 +29,16 @@ from ingest.agent import Agent
 from ingest.checkpoint import Checkpoint
 from ingest.files import write_durably
 from ingest.hosts import HostSampler
+from ingest.receiver.inbox import Inbox
 from ingest.redact import redactor_of
 from ingest.rows import Rows
 from ingest.settings import AgentConfig, load_agent_config
 from ingest.ship import Shipper
 from ingest.sink import KafkaSink
 from ingest.spool import Spool
+
+if TYPE_CHECKING:
+    from ingest.receiver.server import Receiver
 
 _STOP_S = 3.0
 _REPORT_EVERY_S = 30.0
@@ -57,9 +62,10 @@ def run(config: Path, health: Address | None = None) -> None:
     journal.configure()
     settings = load_agent_config(config)
     kafka = kafka_settings()
-    stopping = threading.Event()
+    keys = _receiver_keys(settings, config)
+    stopping = _Stopping()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, stopping.begin)
     clock = SystemClock()
     vitals = Vitals(clock)
     with _only_agent_in(settings.state_dir), serve(health, vitals, metrics.REGISTRY):
@@ -69,6 +75,7 @@ def run(config: Path, health: Address | None = None) -> None:
         sampler = None
         if settings.hosts is not None:
             sampler = HostSampler(settings.hosts, host, clock, settings.state_dir)
+        inbox = None if settings.receiver is None else Inbox(stopping.wake)
         agent = Agent(
             settings,
             host=host,
@@ -77,6 +84,7 @@ def run(config: Path, health: Address | None = None) -> None:
             sampler=sampler,
             clock=clock,
             redactor=redactor_of(settings.redaction, _redaction_key(settings, config)),
+            inbox=inbox,
         )
         sink = KafkaSink(kafka, f"coalmine-agent-{settings.agent_id}")
         shipper = Shipper(spool, checkpoint, sink, clock, vitals)
@@ -84,7 +92,38 @@ def run(config: Path, health: Address | None = None) -> None:
         shipper.start()
         _warm_up()
         log.info("agent_started", agent=settings.agent_id, kafka=kafka.bootstrap)
-        _loop(settings, agent, shipper, spool, stopping, vitals)
+        with _receiving(settings, keys, inbox, host) as receiver:
+            _loop(settings, agent, shipper, receiver, spool, stopping, vitals)
+            agent.finish()  # whoever sent something last gets an answer before the receiver ends
+        shipper.stop(_STOP_S)
+        _report("agent_stopped", agent, shipper, spool)
+
+
+class _Stopping:
+    """Whether the process is to end; ``wake`` ends the wait between two rounds."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self.wake = threading.Event()
+
+    def begin(self, *_: object) -> None:
+        """Handle a signal."""
+        self.is_asked = True
+        self.wake.set()
+
+
+@contextmanager
+def _receiving(
+    settings: AgentConfig, keys: Sequence[Secret], inbox: Inbox | None, host: str
+) -> Iterator[Receiver | None]:
+    if settings.receiver is None or inbox is None:
+        yield None
+        return
+    # most of a second of CPU that no agent without a receiver shall spend
+    from ingest.receiver.server import receiving  # noqa: PLC0415
+
+    with receiving(settings.receiver, keys, inbox, host, SystemClock()) as receiver:
+        yield receiver
 
 
 def _warm_up() -> None:
@@ -96,26 +135,27 @@ def _loop(
     settings: AgentConfig,
     agent: Agent,
     shipper: Shipper,
+    receiver: Receiver | None,
     spool: Spool,
-    stopping: threading.Event,
+    stopping: _Stopping,
     vitals: Vitals,
 ) -> None:
     clock = SystemClock()
     pulse = vitals.pulse("reading", _READING_LIMIT_S)
     report_s = clock.monotonic_s() + _REPORT_EVERY_S
-    while not stopping.is_set():
+    while not stopping.is_asked:
         pulse.beat()
         if not shipper.is_alive():
             raise Fatal(f"the shipping thread ended: {shipper.failure!r}")
+        if receiver is not None and not receiver.is_alive():
+            raise Fatal(f"the receiver's thread ended: {receiver.failure!r}")
         if not agent.step():
-            stopping.wait(float(settings.poll_interval))
+            stopping.wake.wait(float(settings.poll_interval))
+            stopping.wake.clear()
         if clock.monotonic_s() >= report_s:
             _report("agent_progress", agent, shipper, spool)
             report_s = clock.monotonic_s() + _REPORT_EVERY_S
     pulse.rest()
-    agent.finish()
-    shipper.stop(_STOP_S)
-    _report("agent_stopped", agent, shipper, spool)
 
 
 def _report(event: str, agent: Agent, shipper: Shipper, spool: Spool) -> None:
@@ -130,6 +170,14 @@ def _report(event: str, agent: Agent, shipper: Shipper, spool: Spool) -> None:
         quarantined=spool.quarantined,
         redacted=dict(counters.redacted),
     )
+
+
+def _receiver_keys(settings: AgentConfig, source: Path) -> list[Secret]:
+    references = () if settings.receiver is None else settings.receiver.keys
+    return [
+        resolve_secret(reference, source=str(source), field=f"receiver.keys[{index}]")
+        for index, reference in enumerate(references)
+    ]
 
 
 def _redaction_key(settings: AgentConfig, source: Path) -> bytes:

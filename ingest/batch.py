@@ -49,6 +49,8 @@ class Batch:
     rows: dict[RecordKind, Rows] = field(default_factory=dict)
     dead_letters: list[Message] = field(default_factory=list)
     positions: dict[FileKey, FilePosition] = field(default_factory=dict)
+    received: bytes = b""
+    """Keys of what came over HTTP, one after the other."""
     count: int = 0
     bytes_read: int = 0
     started_s: float | None = None
@@ -94,6 +96,7 @@ def build_entry(batch: Batch, agent: str, first_seq: int, refuse: Refuse, redact
         positions=list(batch.positions.values()),
         messages=[*messages, *letters],
         records=batch.count,
+        received=batch.received,
     )
 
 

@@ -12,6 +12,9 @@ from contracts.clock import Clock
 from contracts.errors import ConfigError
 from ingest.files import FileKey, FilePosition, write_durably
 
+KEYS_BYTES = 128 * 1024
+"""So much of the keys of what came over HTTP is kept: 16,384 of them."""
+
 
 class Snapshot(msgspec.Struct, kw_only=True):
     """The checkpoint's file."""
@@ -22,6 +25,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     seen_at: int
     """Epoch milliseconds at which the agent last looked at its files."""
     files: list[FilePosition] = []
+    received: bytes = b""
+    """Keys of what came over HTTP last, oldest first."""
 
 
 def take_over(known: dict[FileKey, FilePosition], later: Iterable[FilePosition]) -> None:
@@ -43,6 +48,7 @@ class Checkpoint:
         snapshot = self._load()
         self.last_seq = snapshot.last_seq
         self.seen_at = snapshot.seen_at
+        self.received = snapshot.received
         self._files: dict[FileKey, FilePosition] = {p.key: p for p in snapshot.files}
 
     @property
@@ -51,9 +57,13 @@ class Checkpoint:
         with self._lock:
             return list(self._files.values())
 
-    def advance(self, positions: Iterable[FilePosition], last_seq: int) -> None:
+    def advance(
+        self, positions: Iterable[FilePosition], last_seq: int, received: bytes = b""
+    ) -> None:
         """Take over what one acknowledged entry covers (not yet saved)."""
         with self._lock:
+            if received:
+                self.received = (self.received + received)[-KEYS_BYTES:]
             take_over(self._files, positions)
             self.last_seq = max(self.last_seq, last_seq)
 
@@ -76,7 +86,10 @@ class Checkpoint:
         with self._lock:
             self.seen_at = self._clock.now_ms()
             snapshot = Snapshot(
-                last_seq=self.last_seq, seen_at=self.seen_at, files=list(self._files.values())
+                last_seq=self.last_seq,
+                seen_at=self.seen_at,
+                files=list(self._files.values()),
+                received=self.received,
             )
         write_durably(self._path, msgspec.json.encode(snapshot))
         self.is_new = False

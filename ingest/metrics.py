@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 from health.metrics import Bounded, new_registry
 
@@ -88,7 +88,36 @@ SEND_FAILURES = Counter(
     "coalmine_ingest_send_failures", "Attempts that Kafka did not acknowledge.", registry=REGISTRY
 )
 
+REQUESTS = Counter(
+    "coalmine_ingest_received_requests",
+    "Requests to the receiver, by what they spoke and how they were answered.",
+    ["protocol", "status"],
+    registry=REGISTRY,
+)
+REQUEST_SECONDS = Histogram(
+    "coalmine_ingest_received_seconds",
+    "From the whole body of a request to its answer: until its records are safe on disk.",
+    registry=REGISTRY,
+)
+PASSED_OVER = Counter(
+    "coalmine_ingest_received_ignored",
+    "Parts of requests that nobody asked for, by what they are.",
+    ["item"],
+    registry=REGISTRY,
+)
+REPEATED = Counter(
+    "coalmine_ingest_received_repeated",
+    "Groups of records that a sender sent again although they were safe.",
+    registry=REGISTRY,
+)
+UNKEPT = Counter(
+    "coalmine_ingest_received_unkept",
+    "Parts that are no record and got no dead letter: too many in a row.",
+    registry=REGISTRY,
+)
+
 reason_label = Bounded()
+item_label = Bounded()
 
 
 def watch(vitals: Vitals, agent: Agent, spool: Spool, shipper: Shipper, limit_bytes: int) -> None:

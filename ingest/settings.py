@@ -15,6 +15,7 @@ from contracts.config import Seconds, json_schema, load
 from contracts.dead_letter_limit import DeadLetterLimit
 from contracts.errors import ConfigError
 from contracts.records import RecordKind
+from ingest.receiver.settings import ReceiverSettings, check_receiver
 from ingest.redaction_rules import NAMES, own_rules
 
 _RULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -190,6 +191,7 @@ class AgentConfig(_Section, frozen=True):
     """A file that was renamed or deleted is closed after so long without growth."""
     files: list[FileSource] = []
     hosts: HostSettings | None = None
+    receiver: ReceiverSettings | None = None
     redaction: RedactionSettings = RedactionSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
 
@@ -208,6 +210,8 @@ def load_agent_config(path: Path) -> AgentConfig:
     config = load(path, AgentConfig)
     _check_limits(config, str(path))
     _check_redaction(config.redaction, str(path))
+    if config.receiver is not None:
+        check_receiver(config.receiver, str(path))
     for index, source in enumerate(config.files):
         _check_source(source, str(path), f"files[{index}]")
     return config
@@ -234,7 +238,7 @@ def _check_limits(config: AgentConfig, path: str) -> None:
         # a file that was closed sooner would be taken for a new one at the next rotation
         expected = f"expected at least {SHORTEST_ROTATE_WAIT_S:g} seconds"
         raise ConfigError(path, expected, field="rotate_wait", value=float(config.rotate_wait))
-    if not config.files and config.hosts is None:
+    if not config.files and config.hosts is None and config.receiver is None:
         raise ConfigError(path, "expected at least one source", field="files")
 
 

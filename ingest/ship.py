@@ -127,7 +127,7 @@ class Shipper(threading.Thread):
                 backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
             except InvalidRecord as error:
                 # its lines are set aside with it, not read again
-                self._checkpoint.advance(entry.positions, entry.last_seq)
+                self._checkpoint.advance(entry.positions, entry.last_seq, entry.received)
                 self._spool.quarantine(entry.seq, str(error))
                 self._sending_since_s = None
                 return
@@ -143,7 +143,7 @@ class Shipper(threading.Thread):
         metrics.SENT_ENTRIES.inc()
         for message in entry.messages:
             metrics.SENT_BATCHES.labels(message.topic).inc()
-        self._checkpoint.advance(entry.positions, entry.last_seq)
+        self._checkpoint.advance(entry.positions, entry.last_seq, entry.received)
         self._acknowledge(entry)
         self.shipped_entries += 1
         self.shipped_records += entry.records
@@ -151,7 +151,7 @@ class Shipper(threading.Thread):
             self._save()
 
     def _acknowledge(self, entry: Entry) -> None:
-        self._acknowledged.append(Leftover(entry.seq, entry.last_seq, entry.positions))
+        self._acknowledged.append(Leftover.of(entry))
 
     def _save(self) -> None:
         """Positions first, then the entries go: a crash in between sends them once more."""
@@ -193,7 +193,7 @@ def superseded(acknowledged: Sequence[Leftover]) -> list[int]:
     outdated = []
     for done in reversed(acknowledged):
         keys = {position.key for position in done.positions}
-        if covered and keys <= covered:
+        if done is not acknowledged[-1] and keys <= covered:
             outdated.append(done.seq)
         covered |= keys
     return outdated

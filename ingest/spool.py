@@ -45,6 +45,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     positions: list[FilePosition]
     messages: list[Message]
     records: int = 0
+    received: bytes = b""
+    """Keys of what came over HTTP, see ``ingest.receiver.received``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,12 @@ class Leftover:
     seq: int
     last_seq: int
     positions: list[FilePosition]
+    received: bytes = b""
+
+    @classmethod
+    def of(cls, entry: Entry) -> Leftover:
+        """What to remember of an entry."""
+        return cls(entry.seq, entry.last_seq, entry.positions, entry.received)
 
 
 _decoder = msgspec.msgpack.Decoder(Entry)
@@ -137,7 +145,7 @@ class Spool:
             except (InvalidRecord, OSError) as error:
                 self._set_aside(path, str(error))
                 continue
-            leftovers.append(Leftover(entry.seq, entry.last_seq, entry.positions))
+            leftovers.append(Leftover.of(entry))
             self._add(entry.seq, path, len(data))
         return leftovers
 

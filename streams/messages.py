@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -16,10 +16,11 @@ from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord
 from contracts.json_columns import MAX_AHEAD_MS, decode_all, from_the_future
 from contracts.policy import Policies
-from contracts.records import Crash, RecordKind
+from contracts.records import RecordKind
 from contracts.results import CrashGroupSighting, DeadLetter, Partial, Source
-from streams.crashes.sightings import sightings
-from streams.windows.aggregate import COLUMNS, cells_of_batch
+from streams.crashes.sightings import Grouped, sightings
+from streams.outcomes import grouped, of_groups, outcomes_of
+from streams.windows.aggregate import COLUMNS, Coded, cells_of_batch
 
 log = structlog.get_logger()
 
@@ -178,12 +179,13 @@ def aggregate(
         if arrow.SCHEMA_HEADER in message.headers:
             read.add_arrow(message)
     read.add_json([one for one in messages if arrow.SCHEMA_HEADER not in one.headers])
-    agents, batches = read.batches()
+    batches = read.batches()
     if not batches:
-        return Aggregated([], read.sightings, read.dead_letters, 0)
-    numbers = {agent: number for number, agent in enumerate(dict.fromkeys(agents))}
-    codes = np.repeat([numbers[agent] for agent in agents], [b.num_rows for b in batches])
-    batch = arrow.joined(batches, COLUMNS[kind])
+        return Aggregated([], [], read.dead_letters, 0)
+    agents = coded([one.agent for one in batches], [one.batch.num_rows for one in batches])
+    batch = arrow.joined([one.batch for one in batches], COLUMNS[kind])
+    groups = grouped(batch, policies) if kind is RecordKind.CRASHES else None
+    outcomes = of_groups(groups) if groups else outcomes_of(kind, batch, policies)
     first, last = messages[0], messages[-1]
     source = Source(
         topic=last.topic,
@@ -194,9 +196,18 @@ def aggregate(
     )
     partials = [
         Partial(service=service, source=source, sent_at=last.timestamp, cells=cells)
-        for service, cells in cells_of_batch(kind, batch, policies, (codes, list(numbers))).items()
+        for service, cells in cells_of_batch(kind, batch, policies, agents, outcomes).items()
     ]
-    return Aggregated(partials, read.sightings, read.dead_letters, batch.num_rows)
+    seen = _sightings(batch, groups, batches) if groups else []
+    return Aggregated(partials, seen, read.dead_letters, batch.num_rows)
+
+
+def _sightings(
+    batch: pa.RecordBatch, groups: Grouped, parts: Sequence[_Part]
+) -> list[CrashGroupSighting]:
+    origins = [origin for part in parts for origin in part.origins]
+    rows = [count for part in parts for count in part.rows_of_origins()]
+    return sightings(batch, groups, coded(origins, rows))
 
 
 def refused(message: Message, error: InvalidRecord) -> Aggregated:
@@ -204,13 +215,24 @@ def refused(message: Message, error: InvalidRecord) -> Aggregated:
     return Aggregated([], [], [_dead_letter(error, message, message.value)], 0)
 
 
+class _Part(NamedTuple):
+    """Records of one sender: a message in Arrow, or many in JSON with a record each."""
+
+    agent: str
+    batch: pa.RecordBatch
+    origins: list[str]
+
+    def rows_of_origins(self) -> list[int]:
+        """How many records each message has."""
+        return [self.batch.num_rows // len(self.origins)] * len(self.origins)
+
+
 class _Read:
     """The records of messages, Arrow or JSON, as they are read; what is unusable is set aside."""
 
     def __init__(self, kind: RecordKind) -> None:
         self._kind = kind
-        self._batches: list[tuple[str, pa.RecordBatch]] = []
-        self.sightings: list[CrashGroupSighting] = []
+        self._parts: list[_Part] = []
         self.dead_letters: list[DeadLetter] = []
 
     def add_arrow(self, message: Message) -> None:
@@ -221,9 +243,7 @@ class _Read:
         except InvalidRecord as error:
             self.dead_letters.append(_dead_letter(error, message, message.value))
             return
-        self._batches.append((agent, batch))
-        if self._kind is RecordKind.CRASHES:
-            self._see(arrow.records_from_batch(self._kind, batch), message)
+        self._parts.append(_Part(agent, batch, [message.origin]))
 
     def add_json(self, messages: Sequence[Message]) -> None:
         """Read the messages of other shippers."""
@@ -232,20 +252,15 @@ class _Read:
         values = [message.value for message in messages]
         arrivals_ms = [message.timestamp for message in messages]
         batch, refused = decode_all(self._kind, values, arrivals_ms)
-        self._batches.append((messages[0].place, batch))
+        used = [message.origin for number, message in enumerate(messages) if number not in refused]
+        self._parts.append(_Part(messages[0].place, batch, used))
         for number, error in refused.items():
             message = messages[number]
             self.dead_letters.append(_dead_letter(error, message, message.value))
-        if self._kind is RecordKind.CRASHES:
-            used = [message for number, message in enumerate(messages) if number not in refused]
-            records = arrow.records_from_batch(self._kind, batch)
-            for record, message in zip(records, used, strict=True):
-                self._see([record], message)
 
-    def batches(self) -> tuple[list[str], list[pa.RecordBatch]]:
-        """What was read: batches that are not empty, and who sent each."""
-        some = [(agent, batch) for agent, batch in self._batches if batch.num_rows]
-        return [agent for agent, _ in some], [batch for _, batch in some]
+    def batches(self) -> list[_Part]:
+        """What was read and is not empty."""
+        return [part for part in self._parts if part.batch.num_rows]
 
     def _without_early(self, batch: pa.RecordBatch, message: Message) -> pa.RecordBatch:
         """Without the records from the future, which are set aside."""
@@ -260,15 +275,11 @@ class _Read:
             self.dead_letters.append(letter)
         return arrow.where(batch, pa.array(~is_early))
 
-    def _see(self, records: Iterable[arrow.Record], message: Message) -> None:
-        crashes = [record for record in records if isinstance(record, Crash)]
-        if crashes:
-            self.sightings += sightings(
-                crashes,
-                topic=message.topic,
-                partition=message.partition,
-                offset=message.offset,
-            )
+
+def coded(labels: Sequence[str], counts: Sequence[int]) -> Coded:
+    """Labels that hold for so many rows each, as codes of the rows into the distinct labels."""
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    return np.repeat([numbers[label] for label in labels], counts), list(numbers)
 
 
 def _dead_letter(

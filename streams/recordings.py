@@ -53,7 +53,7 @@ def batches_of(path: Path, set_aside: SetAside) -> Iterator[Recorded]:
 
 
 def decompressed(stream: io.BufferedReader) -> io.BufferedReader:
-    """The stream itself, or what it holds if its first bytes are those of a compressed file."""
+    """The plain bytes of a file, whatever its first bytes say that it is compressed with."""
     head = stream.peek(8)
     for magic, codec in _CODECS.items():
         if head.startswith(magic):

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from contracts.errors import ConfigError
 from contracts.policy import Policies, Policy
+from contracts.records import RecordKind
 from contracts.results import (
     Action,
     Cell,
@@ -28,6 +30,7 @@ from contracts.results import (
     Verdict,
 )
 from streams.judge.service import Output, ServiceState, apply_command, apply_partial
+from streams.outcomes import outcomes_of
 from streams.recordings import batches_of
 from streams.set_aside import SetAside
 from streams.windows.aggregate import TICK_MS, cells_of_batch
@@ -94,7 +97,7 @@ def replay(
     with _cells_are_no_garbage():
         for path in paths:
             for kind, batch in batches_of(path, set_aside):
-                for name, cells in cells_of_batch(kind, batch, policies).items():
+                for name, cells in _cells(kind, batch, policies).items():
                     of_service = by_service[name]
                     for cell in cells if name == (service or name) else ():
                         of_service[cell.tick].append(cell)
@@ -124,6 +127,10 @@ def replay(
         set_aside=dict(set_aside.counts),
         first_set_aside=set_aside.first,
     )
+
+
+def _cells(kind: RecordKind, batch: pa.RecordBatch, policies: Policies) -> dict[str, list[Cell]]:
+    return cells_of_batch(kind, batch, policies, None, outcomes_of(kind, batch, policies))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import yaml
 
 from coalmine.cli.output import EXIT_CODES, Exit, print_json, say
 from contracts.config import json_schema
+from contracts.crash_rules import CrashRules, load_crash_rules
 from contracts.errors import ConfigError
 from contracts.policy import Policy, load_policy
 
@@ -26,6 +27,7 @@ class Kind(StrEnum):
     POLICY = "policy"
     ENDPOINTS = "endpoints"
     AGENT = "agent"
+    CRASH_RULES = "crash-rules"
 
 
 class Level(StrEnum):
@@ -62,7 +64,7 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check configuration files: policies, endpoints, agents.
+    """Check configuration files: policies, endpoints, agents, rules of crash groups.
 
     Secrets that are not set here are a warning, so that CI can check without them.
 
@@ -118,7 +120,9 @@ def kind_of(path: Path) -> Kind:
     words = set(content) if isinstance(content, dict) else set()
     if "endpoints" in words:
         return Kind.ENDPOINTS
-    return Kind.AGENT if words & {"files", "hosts", "agent"} else Kind.POLICY
+    if words & {"crash_rules", "in_app"}:
+        return Kind.CRASH_RULES
+    return Kind.AGENT if words & {"files", "hosts", "agent", "receiver"} else Kind.POLICY
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -160,6 +164,8 @@ def _loader(kind: Kind) -> Callable[[Path], object]:
         from alerting.settings import load_endpoints  # noqa: PLC0415 - only for this kind
 
         return load_endpoints
+    if kind is Kind.CRASH_RULES:
+        return load_crash_rules
     return load_policy
 
 
@@ -172,6 +178,8 @@ def _schema_of(kind: Kind) -> dict[str, Any]:
         from alerting.settings import AlertingConfig  # noqa: PLC0415 - only for this kind
 
         return json_schema(AlertingConfig)
+    if kind is Kind.CRASH_RULES:
+        return json_schema(CrashRules)
     return json_schema(Policy)
 
 

@@ -19,10 +19,12 @@ _MODULES = (
     "rooms",
     "dashboard",
     "rollout",
+    "crashes",
     "check",
     "topics",
     "deadletters",
     "replay",
+    "fingerprint",
     "calibrate",
     "power",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +11,14 @@ import msgspec
 import typer
 
 from coalmine.cli.output import EXIT_CODES, Exit, print_json, print_table, say
+from coalmine.cli.sending import send
 from coalmine.cli.state import StateDirectory, servers
-from coalmine.stack.preflight import check_kafka
 from contracts import indices, topics
 from contracts.clock import SystemClock
 from contracts.errors import ConfigError, Fatal, Recoverable
 from contracts.policy import Policy, load_policy
 from contracts.results import RolloutCommand, RolloutCommandAction, RolloutStatus, Verdict
-from contracts.settings import ElasticsearchSettings, KafkaSettings
+from contracts.settings import ElasticsearchSettings
 
 _TIMEOUT_S = 15
 
@@ -61,7 +60,7 @@ def start(
     command = _command(
         service, RolloutCommandAction.START, canary=canary, baseline=baseline, reason=reason
     )
-    _send(command, servers(state)[0])
+    send(topics.ROLLOUTS, service, command, servers(state)[0])
     _confirm(command, f"Asked to watch {canary} of {service}.", as_json=as_json)
 
 
@@ -70,7 +69,7 @@ def abort(
 ) -> None:
     """Ask to end the open rollout of a service without a verdict."""
     command = _command(service, RolloutCommandAction.ABORT, reason=reason)
-    _send(command, servers(state)[0])
+    send(topics.ROLLOUTS, service, command, servers(state)[0])
     _confirm(command, f"Asked to end the open rollout of {service}.", as_json=as_json)
 
 
@@ -158,26 +157,6 @@ def _command(service: str, action: RolloutCommandAction, **fields: str) -> Rollo
         requested_by="cli",
         **fields,
     )
-
-
-def _send(command: RolloutCommand, settings: KafkaSettings) -> None:
-    from kafka import KafkaProducer  # noqa: PLC0415 - slow to import
-    from kafka.errors import KafkaError  # noqa: PLC0415 - see above
-
-    try:
-        with closing(
-            KafkaProducer(
-                **settings.client_options(),
-                max_block_ms=_TIMEOUT_S * 1000,
-                bootstrap_timeout_ms=_TIMEOUT_S * 1000,
-            )
-        ) as producer:
-            value = msgspec.json.encode(command)
-            sent = producer.send(topics.ROLLOUTS.name, value, key=command.service.encode())
-            sent.get(timeout=_TIMEOUT_S)
-    except KafkaError as error:
-        check_kafka(settings)
-        raise Recoverable(f"Kafka at {settings.bootstrap} did not take it: {error}") from error
 
 
 def _confirm(command: RolloutCommand, sentence: str, *, as_json: bool) -> None:

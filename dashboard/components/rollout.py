@@ -134,6 +134,9 @@ def crash_sample(sighting: dict[str, Any]) -> list[Any]:
         ("Fingerprint", sighting.get("fingerprint")),
     ]
     trace = str(sample.get("exception.stacktrace") or "").strip()
+    href = words.crash_path(
+        str(sighting.get("service.name", "")), str(sighting.get("fingerprint", ""))
+    )
     return [
         html.H2(str(sighting.get("title", "")), className="sample-title"),
         html.Dl(
@@ -145,6 +148,7 @@ def crash_sample(sighting: dict[str, Any]) -> list[Any]:
             ],
             className="sample-facts",
         ),
+        html.P(dcc.Link("All releases, samples and log lines of this crash", href=href)),
         html.Pre(
             trace or "No stack trace came with this crash.", className="stacktrace", tabIndex=0
         ),

@@ -8,7 +8,7 @@ import pandas as pd
 from elasticsearch import Elasticsearch
 
 from contracts.indices import CRASH_GROUPS
-from dashboard.queries.elastic import Source, all_of, between, newest_first, search, sources
+from dashboard.queries.elastic import Query, Source, all_of, between, newest_first, search, sources
 
 MOST_GROUPS = 100
 
@@ -111,7 +111,11 @@ def fetch_sample(
     Raises:
         Unavailable: Elasticsearch did not answer.
     """
-    conditions = [{"term": {"service.name": service}}, {"term": {"fingerprint": fingerprint}}]
+    conditions: list[Query] = [
+        {"term": {"service.name": service}},
+        {"term": {"fingerprint": fingerprint}},
+        {"term": {"is_sampled": True}},
+    ]
     if release:
         conditions.append({"term": {"service.version": release}})
     answer = search(client, CRASH_GROUPS, query=all_of(*conditions), size=1, sort=newest_first())

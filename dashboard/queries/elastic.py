@@ -29,6 +29,7 @@ def search(
     sort: list[Query] | None = None,
     aggs: Query | None = None,
     fields: list[str] | None = None,
+    collapse: str | None = None,
 ) -> dict[str, Any]:
     """One search over all days of a kind of document; an index that is not there yet is empty.
 
@@ -40,6 +41,7 @@ def search(
         sort: order of the hits.
         aggs: aggregations.
         fields: top-level source fields to return; all if left out.
+        collapse: field of which only the first hit of each value is returned.
 
     Raises:
         Unavailable: no answer in time, or an error answer.
@@ -53,6 +55,7 @@ def search(
                 sort=sort,
                 aggs=aggs,
                 source={"includes": fields} if fields else None,
+                collapse={"field": collapse} if collapse else None,
                 ignore_unavailable=True,
                 allow_no_indices=True,
                 # what a red shard would leave out must not look as if it were not there

@@ -1,28 +1,30 @@
 """Fingerprint: which crashes are the same crash.
 
-Identity is the runtime, the types of the exceptions and the in-app calls that led there, all
-cleaned of what a build, a host or a run changes. A trace without usable calls falls back to the
-type and the masked message.
+Identity is the types of the exceptions and the in-app calls that led there, all cleaned of what a
+build, a host or a run changes. A trace without usable calls falls back to the types and the masked
+message.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from contracts.records import Crash
-from streams.crashes.frames import Call, Raised, Trace, calls_of, read_trace
+from contracts.records import Crash, Frame
+from streams.crashes.choice import Chosen, chosen_calls
+from streams.crashes.frames import Call, Raised, Trace, read_trace, trace_of_frames
+from streams.crashes.grammars.base import LAMBDA
 from streams.crashes.masks import masked
 from streams.crashes.names import clean_type
+from streams.crashes.rules import Rules, fingerprint_words
 from streams.crashes.runtimes import runtime_of
 
-ALGORITHM = "coalmine-crash.1"
+ALGORITHM = "coalmine-crash.2"
 """Stored with every group: fingerprints of different algorithms are never compared."""
 
-_CALLS_LIMIT = 64
-_CYCLE_LIMIT = 4
 _TITLE_LIMIT = 200
+
+NO_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class CrashGroup:
         culprit: the innermost call of the user's own code.
         runtime: as recognised, for example ``python``.
         frames: the calls that made the fingerprint, outermost first; empty after a fallback.
+        merged_from: the fingerprint it would have had without a user's rule; empty where no rule
+            spoke. Earlier sightings are found by it.
     """
 
     fingerprint: str
@@ -44,9 +48,10 @@ class CrashGroup:
     culprit: str
     runtime: str
     frames: tuple[Call, ...]
+    merged_from: str = ""
 
 
-def group_of(crash: Crash) -> CrashGroup:
+def group_of(crash: Crash, rules: Rules = NO_RULES) -> CrashGroup:
     """The group that a crash belongs to; the same for the same crash on any host and release.
 
     >>> crash = Crash(time=0, service="s", release="1", exception_type="KeyError",
@@ -55,65 +60,79 @@ def group_of(crash: Crash) -> CrashGroup:
     >>> group.title, group.culprit, group.runtime
     ("KeyError: 'a'", 'cart.total', 'python')
     """
-    runtime = runtime_of(crash.runtime, crash.stacktrace)
+    return analysed(crash, rules)[0]
+
+
+def analysed(crash: Crash, rules: Rules = NO_RULES) -> tuple[CrashGroup, list[Frame]]:
+    """The group, and every frame that was read with ``in_app`` as it was judged."""
+    runtime = runtime_of(crash.runtime, crash.stacktrace, crash.frames)
     trace = read_trace(runtime, crash.stacktrace)
-    calls = calls_of(runtime, crash.frames) or trace.calls
+    if not trace.calls:
+        trace = trace_of_frames(runtime, crash.frames, crash.stacktrace)
     types = _types(runtime, crash, trace)
-    reported = _reported(crash, trace, runtime)
-    frames = _frames_that_matter(calls)
-    identity = [runtime, *types, "frames", *(f"{c.module}\x1f{c.function}" for c in frames)]
-    if not frames:
-        identity = [runtime, *types, "message", masked(reported.message)]
-    return CrashGroup(
-        fingerprint=hashlib.blake2b("\x1e".join(identity).encode(), digest_size=16).hexdigest(),
+    reported = _reported(crash, trace)
+    chosen = chosen_calls(trace, types, rules.own)
+    group = CrashGroup(
+        fingerprint=_hash(_identity(runtime, types, chosen, reported)),
         algorithm=ALGORITHM,
         title=_title(reported),
-        culprit=frames[-1].name if frames else "",
+        culprit=chosen.culprit,
         runtime=runtime,
-        frames=frames,
+        frames=chosen.calls,
     )
+    return _ruled(group, crash, trace, rules), chosen.frames
+
+
+def _ruled(group: CrashGroup, crash: Crash, trace: Trace, rules: Rules) -> CrashGroup:
+    """The group that a user's rule gives it, if one does."""
+    reported = _reported(crash, trace)
+    types = [reported.type, *(raised.type for raised in trace.raised)]
+    names = dict.fromkeys([*types, *(clean_type(group.runtime, name) for name in types)])
+    frames = [frame for section in trace.sections for frame in section.frames]
+    rule = rules.group_of(crash, names, reported.message, frames) if rules.has_groups else None
+    if rule is None:
+        return group
+    return replace(
+        group,
+        fingerprint=_hash(fingerprint_words(rule, group.fingerprint)),
+        title=rule.title or group.title,
+        merged_from=group.fingerprint,
+    )
+
+
+def _identity(runtime: str, types: list[str], chosen: Chosen, reported: Raised) -> list[str]:
+    calls = [f"{c.module}\x1f{c.extension}\x1f{c.function}" for c in chosen.calls if c.name]
+    if chosen.calls and not chosen.is_weak:
+        return [*types, "frames", *calls]
+    message = masked(reported.message)
+    if runtime != "javascript":
+        return [*types, "message", message, *calls]
+    # which nameless calls there are differs from browser to browser, and files from build to build
+    names = [] if message else [c.function for c in chosen.calls if c.function not in ("", LAMBDA)]
+    return [*types, "message", message, *names]
+
+
+def _hash(identity: list[str]) -> str:
+    text = "\x1e".join(identity)
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def _types(runtime: str, crash: Crash, trace: Trace) -> list[str]:
-    """Types of the chain, each once and sorted: where the text puts causes does not matter."""
-    names = [crash.exception_type] if crash.exception_type else []
-    names += [raised.type for raised in trace.raised]
-    cleaned = {clean_type(runtime, name) for name in names if name}
-    # java.lang.RuntimeException and RuntimeException in one report are one type
-    return sorted(
-        name for name in cleaned if not any(o != name and o.endswith(f".{name}") for o in cleaned)
-    )
+    """Types of the chain, sorted: where the text puts causes does not matter."""
+    names = [raised.type for raised in trace.raised] or [crash.exception_type]
+    types = sorted(clean_type(runtime, name) for name in names if name)
+    # how many tasks of an exception group failed is chance
+    return sorted(set(types)) if any(name.endswith("Group") for name in types) else types
 
 
-def _reported(crash: Crash, trace: Trace, runtime: str) -> Raised:
+def _reported(crash: Crash, trace: Trace) -> Raised:
     if crash.exception_type or crash.exception_message:
         return Raised(crash.exception_type, crash.exception_message)
     if trace.raised:
-        return trace.raised[-1 if runtime == "python" else 0]
-    first = next((line.strip() for line in crash.stacktrace.splitlines() if line.strip()), "")
+        return trace.raised[0]
+    lines = crash.stacktrace.splitlines()
+    first = next((ln.strip() for ln in lines if ln.strip() and not ln.startswith("    in ")), "")
     return Raised("", first)
-
-
-def _frames_that_matter(calls: Sequence[Call]) -> tuple[Call, ...]:
-    chosen = [call for call in calls if call.is_in_app] or list(calls)
-    return tuple(_without_recursion(chosen)[-_CALLS_LIMIT:])
-
-
-def _without_recursion(calls: Sequence[Call]) -> list[Call]:
-    """Repeats of up to four calls in a row are one round, however deep the recursion went.
-
-    >>> f, g = Call("m", "f", True), Call("m", "g", True)
-    >>> [call.function for call in _without_recursion([f, g, f, g, f, g, g])]
-    ['f', 'g']
-    """
-    kept: list[Call] = []
-    for call in calls:
-        kept.append(call)
-        for size in range(1, _CYCLE_LIMIT + 1):
-            if kept[-size:] == kept[-2 * size : -size]:
-                del kept[-size:]
-                break
-    return kept
 
 
 def _title(reported: Raised) -> str:

@@ -20,6 +20,9 @@ _MASKS: tuple[tuple[str, str], ...] = (
 
 _ANY = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _MASKS))
 
+_ROW = re.compile(r"(<\w+>)(?:[,;]?\s*\1)+")
+"""A list of things is masked like one thing: its length varies too."""
+
 _MESSAGE_LIMIT = 1_000
 """Characters: beyond it a message is data, and its masking would cost more than it tells."""
 
@@ -32,4 +35,5 @@ def masked(message: str) -> str:
     >>> masked("user ann@example.org got 0x7f3a from https://example.org/a?b=1")
     'user <email> got <hex> from <url>'
     """
-    return _ANY.sub(lambda m: f"<{m.lastgroup}>", message[:_MESSAGE_LIMIT]).strip()
+    text = _ANY.sub(lambda m: f"<{m.lastgroup}>", message[:_MESSAGE_LIMIT]).strip()
+    return _ROW.sub(r"\1", text)

@@ -5,107 +5,20 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-LAMBDA = "<lambda>"
-"""How every nameless function is called here, whatever its runtime calls it."""
+from streams.crashes.grammars.base import NameRules, name_rules
+from streams.crashes.runtimes import GRAMMARS
 
-_Rules = tuple[tuple[re.Pattern[str], str], ...]
+_NAMES_LIMIT = 512
+"""Letters of a name: a longer one is generated, and its rules would cost more than it tells."""
 
-
-def _rules(*pairs: tuple[str, str]) -> _Rules:
-    return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
-
-
-_ADDRESS: _Rules = _rules((r"\b0x[0-9a-fA-F]+\b", ""))
-
-_MODULE_RULES: dict[str, _Rules] = {
-    "java": _rules(
-        (r"\$\$Lambda.*", "$<lambda>"),
-        (r"\$\$(?:EnhancerBy|FastClassBy)\w*(?:\$\$[0-9a-fA-F]+)?.*", ""),
-        (r"\$\$SpringCGLIB\$\$\d+.*", ""),
-        (r"_\$\$_(?:jvst|javassist|Weld)\w*.*", ""),
-        (r"\$(?:HibernateProxy|ByteBuddy|MockitoMock|Proxy)\$?\w*", ""),
-        (r"_\$\$_\w+$|\$\$[0-9a-fA-F]{6,}", ""),
-        (r"\bGenerated(?:Method|Constructor|SerializationConstructor)Accessor\d+", "<accessor>"),
-        (r"\$\$?anon(?:fun)?\$\w+(?:\$\d+)*", "$<lambda>"),
-        (r"\$(?:fn|eval|reify)__\d+", "$<lambda>"),
-        (r"\$\d+(?=\$|$)", "$<anonymous>"),
-    ),
-    "csharp": _rules(
-        (r"\.<(\w+)>d__\d+(?:`\d+)?$", r".\1"),
-        (r"[.+]<>c(?:__DisplayClass[\w]*)?(?:`\d+)?(?=$|\.)", ""),
-        (r"`\d+(?:\[.*\])?", ""),
-        (r"\[.*\]$", ""),
-    ),
-    "rust": _rules(
-        (r"::h[0-9a-f]{16}$", ""),
-        (r"(?:::)?\{\{?closure(?:#\d+)?\}?\}", "::<lambda>"),
-        (r"^<(.+?) as .+>$", r"\1"),
-        (r"<[^<>]*>", ""),
-    ),
-    "go": _rules((r"^main\d+$", "main"), (r"@v[\w.+-]+", ""), (r"/v\d+$", "")),
-    "php": _rules((r"class@anonymous.*", "<anonymous>")),
-}
-
-_FUNCTION_RULES: dict[str, _Rules] = {
-    "java": _rules(
-        (r"^lambda\$(\w+?)\$\d+$", rf"\1.{LAMBDA}"),
-        (r"^\$?\$?anonfun\$(\w+?)\$\d+$", rf"\1.{LAMBDA}"),
-        (r"^lambda\$\d+$", LAMBDA),
-        (r"^(access)\$\d+$", r"\1"),
-        (r"^CGLIB\$(\w+?)\$\d+$", r"\1"),
-        (r"__\d+$", ""),
-    ),
-    "csharp": _rules(
-        (r"^<(\w+)>b__[\w]+$", rf"\1.{LAMBDA}"),
-        (r"^<(\w+)>g__(\w+)\|[\w]+$", r"\1.\2"),
-        (r"^<(\w+)>d__\d+$", r"\1"),
-        (r"^MoveNext$", ""),
-        (r"`\d+|\[.*\]$", ""),
-    ),
-    "javascript": _rules(
-        (r"\(eval at .*", "eval"),
-        (r" \[as [^\]]*\]", ""),
-        (r"^(?:async |new |get |set )+", ""),
-        (r"^.*/<+$|^<anonymous>$|^anonymous$|^\?$", LAMBDA),
-        (r"^.*\.(?:<anonymous>|<fn>)$", LAMBDA),
-        (r"^(?:global|eval|module) code$|^\{\{?main\}?\}$", ""),
-        (r"^.*[./]([\w$#]+)$", r"\1"),
-    ),
-    "go": _rules(
-        (r"(?:\.func\d+)(?:\.\d+|\.func\d+|\.gowrap\d+)*$", f".{LAMBDA}"),
-        (r"\[\.\.\.\]", ""),
-        (r"[-·]fm$", ""),
-        (r"\.gowrap\d+$|\.deferwrap\d+$", ""),
-    ),
-    "ruby": _rules(
-        (r"^(?:block|rescue|ensure)(?: \(\d+ levels\))? in ", ""),
-        (r"^(?:\w+(?:::\w+)*[#.])", ""),
-        (r"(_+\w*erb)_+\d+(?:_\d+)?$", r"\1"),
-        (r"__\d+(?:_\d+)?$", ""),
-    ),
-    "php": _rules((r"^.*\{closure.*\}$", LAMBDA), (r"^.*\\", "")),
-    "dart": _rules((r"<(?:anonymous closure|fn)>", LAMBDA), (r"(?:\.<lambda>)+", f".{LAMBDA}")),
-    "rust": _rules((r"::h[0-9a-f]{16}$", ""), (r"\{\{?closure(?:#\d+)?\}?\}", LAMBDA)),
-    "python": _rules((r"<(?:listcomp|dictcomp|setcomp|genexpr)>$", "<comprehension>")),
-}
-
-_STEM_RULES = _rules(
-    (r"[?#].*$", ""),
-    (r"\.(?:min|bundle|chunk|prod)\b", ""),
-    # app.3f9a1c2b.js, main-BqX1cZ9k.js, vendors~main.0a1b2c3d4e.js: the hash of a bundle
-    (r"[.\-_~](?=[0-9a-zA-Z]*\d)[0-9a-zA-Z]{7,40}(?=\.|$)", ""),
-    (r"[-_.]v?\d+(?:\.\d+)+(?=\.|$)", ""),
-    (r"\(copy\)", ""),
-    (r"\.[A-Za-z]\w{0,5}$", ""),
-)
-
-_NAMELESS_FILES = frozenset({"__init__", "__main__", "index", "mod"})
-_VERSION_LIKE = re.compile(
-    r"v?\d[\w.+-]*|[0-9a-f]{7,}|current|releases?|app|src|build|dist|lib", re.IGNORECASE
-)
+_ADDRESS = name_rules((r"\b0x[0-9a-fA-F]+\b", ""))
+_ANGLES = re.compile(r"[<>()]")
+_KEPT = "<lambda>"
+_OPERATOR = re.compile(r"operator\s?(?:<=>|<<=?|>>=?|->\*?|<=?|>=?|\(\))")
+_RETURN_TYPE = re.compile(r"^(?:[\w:*&]+ )+(?=[\w:~*&]+(?:$|::))")
 
 
-def _apply(rules: _Rules, text: str) -> str:
+def _apply(rules: NameRules, text: str) -> str:
     for pattern, replacement in rules:
         text = pattern.sub(replacement, text)
     return text
@@ -117,8 +30,15 @@ def clean_function(runtime: str, function: str) -> str:
 
     >>> clean_function("java", "lambda$checkout$7"), clean_function("javascript", "Object.aha")
     ('checkout.<lambda>', 'aha')
+    >>> clean_function("native", "void shop::Cart<int>::total(std::vector<int> const&) const")
+    'shop::Cart::total'
     """
-    return _apply(_FUNCTION_RULES.get(runtime, ()), _apply(_ADDRESS, function.strip()))
+    grammar = GRAMMARS.get(runtime)
+    name = _apply(_ADDRESS, function[:_NAMES_LIMIT].strip())
+    if grammar is None:
+        return name
+    name = _apply(grammar.function_rules, name)
+    return _without_types(name) if grammar.names_stand_alone else name
 
 
 @lru_cache(maxsize=65_536)
@@ -128,31 +48,51 @@ def clean_module(runtime: str, module: str) -> str:
     >>> clean_module("java", "shop.Cart$$EnhancerBySpringCGLIB$$3f9a1c2b")
     'shop.Cart'
     """
-    return _apply(_MODULE_RULES.get(runtime, ()), _apply(_ADDRESS, module.strip()))
+    grammar = GRAMMARS.get(runtime)
+    return _apply(
+        grammar.module_rules if grammar else (), _apply(_ADDRESS, module[:_NAMES_LIMIT].strip())
+    )
 
 
 @lru_cache(maxsize=65_536)
-def module_of_file(file: str) -> str:
-    """A name for a file that no host, release directory or bundler changes: its bare name.
-
-    >>> module_of_file("/srv/checkout/1.5.0/shop/cart.py"), module_of_file("/a/app.3f9a1c2b.js?v=1")
-    ('cart', 'app')
-    >>> module_of_file("/srv/1.5.0/shop/__init__.py")
-    'shop/__init__'
-    """
-    parts = [part for part in re.split(r"[/\\]", re.sub(r"[?#].*$", "", file)) if part]
-    if not parts:
-        return ""
-    stem = _apply(_STEM_RULES, parts[-1]).lower()
-    if stem in _NAMELESS_FILES and len(parts) > 1 and not _VERSION_LIKE.fullmatch(parts[-2]):
-        return f"{parts[-2].lower()}/{stem}"
-    return stem
-
-
 def clean_type(runtime: str, exception_type: str) -> str:
-    """The exception's type without generic arguments, addresses and generated parts.
+    """The exception's own name: no namespace, generic argument, address or generated part.
+
+    Two reporters of one crash may differ in how much of the namespace they tell.
 
     >>> clean_type("csharp", "Shop.CartError`1[System.Int32]")
-    'Shop.CartError'
+    'CartError'
+    >>> clean_type("native", "EXC_BAD_ACCESS / KERN_INVALID_ADDRESS at 0x0000000000000010.")
+    'EXC_BAD_ACCESS / KERN_INVALID_ADDRESS at'
     """
-    return clean_module(runtime, exception_type.replace(".<locals>", ""))
+    name = clean_module(runtime, exception_type.replace("<locals>.", "")).rstrip(". ")
+    return re.split(r"[.\\]|::", name)[-1] if " " not in name else name
+
+
+def _without_types(name: str) -> str:
+    """A C++ name without parameters, template arguments and return type.
+
+    >>> _without_types("std::function<void (int)>::operator()(int) const")
+    'std::function::operator()'
+    >>> _without_types("-[Cart total:]")
+    '-[Cart total:]'
+    """
+    if name.startswith(("-[", "+[")) or not _ANGLES.search(name):
+        return name
+    operator = _OPERATOR.search(name)
+    head, tail = (name[: operator.start()], operator[0]) if operator else (name, "")
+    lambdas = head.split(_KEPT)
+    plain = _KEPT.join(_outside_brackets(part) for part in lambdas) + tail
+    return _RETURN_TYPE.sub("", re.sub(r" const\b.*$|(?<=\w) +$", "", plain).strip())
+
+
+def _outside_brackets(text: str) -> str:
+    kept, depth, last = [], 0, 0
+    for found in _ANGLES.finditer(text):
+        opens = found[0] in "<("
+        if opens and depth == 0:
+            kept.append(text[last : found.start()])
+        depth = depth + 1 if opens else max(depth - 1, 0)
+        if depth == 0:
+            last = found.end()
+    return "".join([*kept, text[last:] if depth == 0 else ""])

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from elasticsearch import AsyncElasticsearch
 
-from contracts import arrow, topics
+from contracts import arrow, indices, topics
 from contracts.dead_letter_limit import DeadLetterCount, DeadLetterLimit
 from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord
@@ -24,8 +24,10 @@ from contracts.results import DeadLetter
 from contracts.settings import (
     ElasticsearchSettings,
     KafkaSettings,
+    LogStorage,
     dead_letter_limit,
     elasticsearch_settings,
+    log_storage,
 )
 from health.address import Address
 from streams.app import run_app
@@ -33,7 +35,7 @@ from streams.consuming import batches
 from streams.durable import DurableApp, new_app
 from streams.index import metrics
 from streams.index.documents import TOPICS, Document, documents_of
-from streams.index.writer import Writer, delete_expired, ensure_templates
+from streams.index.writer import Writer, delete_beyond, delete_expired, ensure_templates
 from streams.messages import Message, failures_are_invalid
 from streams.outlet import raw_topic
 
@@ -45,7 +47,7 @@ STAGE = "streams.index"
 REFUSED = "refused by elasticsearch"
 BATCH_STRETCHES = 8
 BATCH_WITHIN_S = 0.1
-RETENTION_EVERY_S = 3600.0
+RETENTION_EVERY_S = 600.0
 INDEXING_LIMIT_S = 120.0
 """Several bulk requests of 30 s; each wait for an Elasticsearch that is away begins it anew."""
 
@@ -54,9 +56,14 @@ class Indexer:
     """One stream agent over every topic that is stored."""
 
     def __init__(
-        self, app: DurableApp, elasticsearch: ElasticsearchSettings, limit: DeadLetterLimit
+        self,
+        app: DurableApp,
+        elasticsearch: ElasticsearchSettings,
+        limit: DeadLetterLimit,
+        logs: LogStorage,
     ) -> None:
         self.app = app
+        self.logs = logs
         self.count = DeadLetterCount(STAGE, limit)
         self.client = AsyncElasticsearch(
             **elasticsearch.client_options(), request_timeout=30, max_retries=0
@@ -79,7 +86,8 @@ class Indexer:
 
     async def _expire(self) -> None:
         try:
-            deleted = await delete_expired(self.client, time.time_ns() // 1_000_000)
+            deleted = await delete_expired(self.client, time.time_ns() // 1_000_000, self.logs)
+            deleted += await delete_beyond(self.client, indices.LOGS, self.logs.most_bytes)
         except (elastic_transport.TransportError, elasticsearch.ApiError) as error:
             log.warning("elasticsearch_away", waiting_for="retention", error=str(error))
             return  # the next round deletes it
@@ -103,7 +111,7 @@ class Indexer:
         for message in messages:
             try:
                 with failures_are_invalid(message):
-                    documents += documents_of(message)
+                    documents += documents_of(message, self.logs.share)
             except InvalidRecord as error:
                 schema = message.headers.get(arrow.SCHEMA_HEADER, b"").decode("utf-8", "replace")
                 await self._set_aside(_letter(error, message.origin, message.value, schema=schema))
@@ -153,9 +161,9 @@ def run(state_dir: Path, health: Address | None = None) -> None:
         TooManyDeadLetters: too much cannot be stored.
         Fatal: it cannot go on; its log says why.
     """
-    limit = dead_letter_limit()
+    limit, logs = dead_letter_limit(), log_storage()
 
     def build(kafka: KafkaSettings) -> DurableApp:
-        return Indexer(new_app(APP_NAME, kafka), elasticsearch_settings(), limit).app
+        return Indexer(new_app(APP_NAME, kafka), elasticsearch_settings(), limit, logs).app
 
     run_app(build, state_dir, health, metrics.REGISTRY, metrics.LAG)

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-from contracts import indices, topics
-from contracts.arrow import records_from_batch
+from contracts import arrow, indices, topics
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import LogLine, RecordKind
 from contracts.results import (
     CrashGroupSighting,
+    CrashMark,
     DeadLetter,
     Decision,
     Delivery,
@@ -26,9 +29,14 @@ from contracts.results import (
     Window,
 )
 from streams.messages import Message, decode_batch, sender_of
+from streams.windows.ids import mixed
 
 MAX_ID_BYTES = 512
 """Elasticsearch refuses a whole request for one longer id."""
+ERRORS = frozenset(
+    "error err critical crit fatal alert emergency emerg panic severe".split()  # noqa: SIM905
+)
+"""Severities whose lines are kept all, ours and those that other shippers use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +50,18 @@ class Document:
     origin: str
 
 
-def documents_of(message: Message) -> list[Document]:
+def documents_of(message: Message, log_share: float = 1.0) -> list[Document]:
     """Every document that one message gives.
+
+    Args:
+        message: of one of ``TOPICS``.
+        log_share: of the log lines that are no errors, which ones are kept.
 
     Raises:
         InvalidRecord: the message is not what its topic carries.
     """
     if message.topic == topics.LOGS.name:
-        return _log_documents(message)
+        return _log_documents(message, log_share)
     decode = _DECODERS.get(message.topic)
     if decode is None:
         raise InvalidRecord("topic is not indexed", message.topic)
@@ -67,15 +79,21 @@ def documents_of(message: Message) -> list[Document]:
     ]
 
 
-def _log_documents(message: Message) -> list[Document]:
+def _log_documents(message: Message, share: float) -> list[Document]:
     sender = sender_of(message)
     batch = decode_batch(RecordKind.LOGS, message)
+    weights = weights_of(batch, f"{sender.agent}:{sender.seq}", share)
+    rows = np.flatnonzero(weights).tolist()
     documents = []
-    for row, line in enumerate(records_from_batch(RecordKind.LOGS, batch)):
-        assert isinstance(line, LogLine)
+    for row, line in zip(rows, _lines(batch, weights), strict=True):
         body = msgspec.to_builtins(line)
         body["@timestamp"] = body.pop("time")
-        body |= {"agent": sender.agent, "seq": sender.seq, "row": row}
+        body |= {
+            "agent": sender.agent,
+            "seq": sender.seq,
+            "row": row,
+            "weight": float(weights[row]),
+        }
         documents.append(
             Document(
                 index=indices.LOGS.for_time(line.time),
@@ -86,6 +104,33 @@ def _log_documents(message: Message) -> list[Document]:
             )
         )
     return documents
+
+
+def weights_of(batch: pa.RecordBatch, batch_id: str, share: float) -> npt.NDArray[np.float64]:
+    """For how many lines each line of a batch is kept, (n,); 0 for those that are not.
+
+    Errors are kept all. Of the rest a hash chooses, so that a batch that is read again gives the
+    same documents; each stands for ``1/share`` lines.
+
+    Args:
+        batch: n log lines.
+        batch_id: names the batch for ever.
+        share: of the lines that are no errors, 0 to 1.
+    """
+    seed = hashlib.blake2b(batch_id.encode("utf-8", "replace"), digest_size=8).digest()
+    rows = np.arange(batch.num_rows, dtype=np.uint64)
+    drawn = mixed(rows ^ np.uint64(int.from_bytes(seed))) / 2.0**64
+    rest = np.where(drawn < share, 1 / max(share, 1e-9), 0.0)
+    column = batch.column("severity")
+    is_error = [str(name).lower() in ERRORS for name in column.dictionary.to_pylist()]
+    codes = arrow.numbers(column.indices, null=len(is_error)).astype(np.int64)
+    return np.where(np.array([*is_error, False])[codes], 1.0, rest)
+
+
+def _lines(batch: pa.RecordBatch, weights: npt.NDArray[np.float64]) -> list[LogLine]:
+    chosen = arrow.where(batch, pa.array(weights > 0))
+    records = arrow.records_from_batch(RecordKind.LOGS, chosen)
+    return [record for record in records if isinstance(record, LogLine)]
 
 
 def bounded_id(text: str) -> str:
@@ -128,6 +173,10 @@ def _sighting_places(sighting: CrashGroupSighting) -> Places:
     return [(indices.CRASH_GROUPS.for_time(sighting.time), sighting.id)]
 
 
+def _mark_places(mark: CrashMark) -> Places:
+    return [(indices.CRASH_MARKS.for_time(mark.time), mark.id)]
+
+
 def _dead_letter_places(letter: DeadLetter) -> Places:
     return [(indices.DEADLETTERS.for_time(letter.time), letter.id)]
 
@@ -138,6 +187,7 @@ _DECODERS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], Places]]] = {
     topics.DECISIONS.name: (Decision, _decision_places),
     topics.DELIVERIES.name: (Delivery, _delivery_places),
     topics.CRASH_GROUPS.name: (CrashGroupSighting, _sighting_places),
+    topics.CRASH_MARKS.name: (CrashMark, _mark_places),
     topics.DEADLETTERS.name: (DeadLetter, _dead_letter_places),
 }
 

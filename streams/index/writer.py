@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import structlog
 from elasticsearch import AsyncElasticsearch
 
 from contracts import indices
+from contracts.settings import LogStorage
 from streams.index.documents import Document
 
 log = structlog.get_logger()
@@ -172,16 +173,20 @@ async def ensure_templates(client: AsyncElasticsearch, sleep: Sleep = asyncio.sl
                 await sleep(1.0)
 
 
-async def delete_expired(client: AsyncElasticsearch, now_ms: int) -> list[str]:
+async def delete_expired(
+    client: AsyncElasticsearch, now_ms: int, logs: LogStorage | None = None
+) -> list[str]:
     """Delete the indices whose day, and whose creation, are both past the retention of their kind.
 
     Returns:
         The names of the indices that were deleted.
     """
     deleted = []
+    logs = logs or LogStorage()
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
     for index in indices.ALL:
-        before = now - timedelta(days=index.retention_days + 1)
+        days = logs.days if index is indices.LOGS else index.retention_days
+        before = now - timedelta(days=days + 1)
         found = await client.indices.get_settings(
             index=index.pattern, name="index.creation_date", ignore_unavailable=True
         )
@@ -193,3 +198,42 @@ async def delete_expired(client: AsyncElasticsearch, now_ms: int) -> list[str]:
                 await client.indices.delete(index=name)
                 deleted.append(name)
     return deleted
+
+
+async def delete_beyond(
+    client: AsyncElasticsearch, index: indices.Index, most_bytes: int
+) -> list[str]:
+    """Delete the oldest days of a kind until the rest takes at most so many bytes.
+
+    The newest day stays, however large it is: it is being written.
+
+    Returns:
+        The names of the indices that were deleted.
+    """
+    if not most_bytes:
+        return []
+    found = await client.indices.stats(index=index.pattern, metric="store")
+    sizes = {n: s["total"]["store"]["size_in_bytes"] for n, s in found["indices"].items()}
+    deleted = beyond(sizes, most_bytes)
+    for name in deleted:
+        await client.indices.delete(index=name, ignore_unavailable=True)
+    return deleted
+
+
+def beyond(sizes: Mapping[str, int], most_bytes: int) -> list[str]:
+    """The oldest days that must go for the rest to take at most so many bytes.
+
+    Args:
+        sizes: bytes of each index, whose name ends with its day.
+        most_bytes: of those that stay; the newest stays in any case.
+
+    >>> beyond({"logs-2026.11.23": 5, "logs-2026.11.24": 5, "logs-2026.11.25": 5}, 11)
+    ['logs-2026.11.23']
+    """
+    kept = 0
+    newest_first = sorted(sizes, key=lambda name: name[-10:], reverse=True)
+    for number, name in enumerate(newest_first):
+        kept += sizes[name]
+        if kept > most_bytes and number:
+            return newest_first[number:][::-1]
+    return []

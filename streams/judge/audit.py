@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from contracts.policy import Policy
-from contracts.results import MetricKind, Verdict
-from streams.judge import combine, distribution, ratio
+from contracts.policy import Metric, Policy
+from contracts.results import MetricKind, MetricVerdict, Verdict
+from streams.judge import combine, distribution, groups, ratio
 from streams.judge.metric import MetricState, apply
 
 _LN10 = math.log(10)
@@ -50,7 +50,9 @@ def audit(policy: Policy, verdicts: Sequence[Verdict]) -> list[Audited]:
     last = verdicts[-1]
     rows, weights, evidence = [], [], []
     for number, metric in enumerate(policy.metrics):
-        state = MetricState.new(metric, policy)
+        state = MetricState.new(
+            metric, policy, _known(metric, [v.metrics[number] for v in verdicts])
+        )
         count = 0
         for verdict in verdicts:
             windows = verdict.metrics[number].windows
@@ -80,9 +82,20 @@ def audit(policy: Policy, verdicts: Sequence[Verdict]) -> list[Audited]:
     return rows
 
 
+def _known(metric: Metric, looks: Sequence[MetricVerdict]) -> list[str]:
+    """The groups that were known before the rollout; those that never came have any name."""
+    new = {name for look in looks for name in look.new_groups}
+    seen = {name for look in looks for window in look.windows for name in window.groups}
+    known = sorted(seen - new)
+    silent = looks[-1].known_groups - len(known)
+    return known + [f"{metric.bad}/silent/{n}" for n in range(silent)]
+
+
 def _log_evidence(state: MetricState, kind: MetricKind, tolerance: float) -> float:
     if kind is MetricKind.RATIO:
         assert state.ratio is not None
         return ratio.look(state.ratio, alpha=0.05, tolerance=tolerance).log_evidence
+    if state.groups is not None:
+        return groups.look(state.groups, tolerance=tolerance).log_evidence
     assert state.distribution is not None
     return distribution.look(state.distribution, alpha=0.05, tolerance=tolerance).log_evidence

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -20,15 +22,17 @@ from contracts.results import (
     RelativeRisk,
     SparseHistogram,
 )
-from streams.judge import distribution, negligible, placebo, ratio
+from streams.judge import distribution, groups, negligible, placebo, ratio
 from streams.judge.distribution import DistributionState
 from streams.judge.forecast import Traffic, until_seen
+from streams.judge.groups import GroupsState
 from streams.judge.metric import MetricState
 from streams.judge.ratio import RatioState
 
 INTERVAL_ALPHA = 0.05
 """Intervals are shown at 95 %, as people expect; they decide nothing."""
 MAX_CONTRIBUTORS = 5
+NO_TITLES: Mapping[str, str] = MappingProxyType({})
 
 _LN10 = math.log(10)
 
@@ -42,18 +46,36 @@ class _Found(NamedTuple):
 
 
 def look_at(
-    metric: Metric, state: MetricState, policy: Policy, *, lasted_s: float
+    metric: Metric,
+    state: MetricState,
+    policy: Policy,
+    *,
+    lasted_s: float,
+    titles: Mapping[str, str] = NO_TITLES,
 ) -> MetricVerdict:
-    """What one metric says after ``lasted_s`` seconds of the rollout."""
+    """What one metric says after ``lasted_s`` seconds of the rollout.
+
+    Args:
+        metric: what is measured.
+        state: its evidence so far.
+        policy: of the rollout.
+        lasted_s: seconds since the rollout was opened, above 0.
+        titles: what people call crash groups and log templates.
+    """
     hosts = placebo_of(metric, state, policy)
     tolerance = max(policy.tolerance_of(metric), hosts.tolerance if hosts else 0.0)
     if state.ratio is not None:
         found = _of_ratio(state.ratio, tolerance, policy.negligible_rate_of(metric))
+    elif state.groups is not None:
+        found = _of_groups(state.groups, tolerance)
     else:
         assert state.distribution is not None
         found = _of_values(state.distribution, tolerance)
     needed = needed_for(metric, state, policy, found, tolerance=tolerance, lasted_s=lasted_s)
-    contributors = contributors_of(state)
+    if state.groups is not None:
+        contributors = _guilty_groups(state.groups, tolerance, titles)
+    else:
+        contributors = contributors_of(state)
     if metric.direction is Direction.DECREASE:
         found = found._replace(
             exposures=_swapped(found.exposures),
@@ -75,6 +97,8 @@ def look_at(
         contributors=contributors,
         needed=needed,
         windows=state.added,
+        known_groups=groups.known_count(state.groups) if state.groups else 0,
+        new_groups=_new_groups(state),
     )
 
 
@@ -116,6 +140,47 @@ def _of_values(state: DistributionState, tolerance: float) -> _Found:
         ArmCounts(canary=found.median_canary or 0, baseline=found.median_baseline or 0),
         RelativeRisk(estimate=found.estimate, lower=found.lower, upper=found.upper),
     )
+
+
+def _of_groups(state: GroupsState, tolerance: float) -> _Found:
+    """The evidence of all groups, and the figures of the one that has most of it."""
+    found = groups.look(state, tolerance=tolerance)
+    bad = state.groups[found.guilty].bad if found.guilty else [0.0, 0.0]
+    return _Found(
+        found.log_evidence,
+        0.0,
+        ArmCounts(canary=state.canary_exposures, baseline=state.baseline_exposures),
+        ArmCounts(canary=bad[0], baseline=bad[1]),
+        RelativeRisk(estimate=groups.estimate(state, found.guilty) if found.guilty else None),
+    )
+
+
+def _new_groups(state: MetricState) -> list[str]:
+    of = state.groups
+    names = {name for window in state.added for name in window.groups} if of else set()
+    return sorted(name for name in names if of and not groups.is_known(of, name))
+
+
+def _guilty_groups(
+    state: GroupsState, tolerance: float, titles: Mapping[str, str]
+) -> list[Contributor]:
+    """The groups that speak for harm, those with most of the evidence first."""
+    found = groups.look(state, tolerance=tolerance)
+    weighted = {
+        name: log + math.log(found.weights[name]) for name, log in found.logs.items() if log > 0
+    }
+    return [
+        Contributor(
+            name=titles.get(name, name),
+            canary=of.bad[0] / max(state.canary_exposures, 1.0),
+            baseline=of.bad[1] / max(state.baseline_exposures, 1.0),
+            group=name,
+            evidence_log10=found.logs[name] / _LN10,
+            is_new=of.number > 0,
+        )
+        for name in sorted(weighted, key=lambda one: -weighted[one])[:MAX_CONTRIBUTORS]
+        for of in [state.groups[name]]
+    ]
 
 
 def _corrected_estimate(seen: RatioState, lower: float | None) -> float | None:

@@ -7,6 +7,7 @@ did before or after tells nothing twice. Events without an id count by themselve
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from contracts.policy import Metric, StratifyBy, Unit
@@ -18,6 +19,8 @@ from streams.windows.tally import Arm, HostTally, Tally
 Failed = tuple[bytes, bytes]
 """Sketches of the canary's and the baseline's units that have had the metric's bad outcome."""
 NONE_FAILED: Failed = (units.NOTHING, units.NOTHING)
+Bursts = dict[str, tuple[int, int]]
+"""Group to its outcomes so far, and the sum of their squares host by host and tick by tick."""
 
 
 class Exposed(NamedTuple):
@@ -68,6 +71,66 @@ def measure(
     return windows, failed
 
 
+def measure_groups(
+    metric: Metric, canary: Arm, baseline: Arm, failed: Failed, bursts: Bursts
+) -> tuple[MetricWindow, Failed]:
+    """One window with the outcomes of every group that has any.
+
+    Args:
+        metric: of groups.
+        canary: what the canary did in the stretch.
+        baseline: what the baseline did in the same stretch.
+        failed: units that have failed before it, by whatever group.
+        bursts: changed in place.
+
+    Returns:
+        The window, and the units that have failed by now.
+    """
+    arms = canary.total(), baseline.total()
+    names = sorted({name for arm in arms for name in arm.groups if _is_group(metric, name)})
+    for name in names:
+        before = bursts.get(name, (0, 0))
+        bursts[name] = (
+            before[0] + sum(arm.groups.get(name, 0) for arm in arms),
+            before[1] + sum(arm.squares.get(name, 0) for arm in arms),
+        )
+    by_arm = [
+        {name: _outcomes(metric, arm, name, already, bursts[name]) for name in names}
+        for arm, already in zip(arms, failed, strict=True)
+    ]
+    window = MetricWindow(
+        canary_exposures=arms[0].counts.get(metric.of, 0),
+        baseline_exposures=arms[1].counts.get(metric.of, 0),
+        groups={name: (by_arm[0][name], by_arm[1][name]) for name in names},
+    )
+    now = [_units_of_groups(metric, arm, names) for arm in arms]
+    return window, (units.union(failed[0], now[0]), units.union(failed[1], now[1]))
+
+
+def _is_group(metric: Metric, name: str) -> bool:
+    return name.startswith(f"{metric.bad}/") and "@" not in name
+
+
+def _outcomes(
+    metric: Metric, arm: Tally, name: str, failed: bytes, burst: tuple[int, int]
+) -> float:
+    """Units that fail by a group for the first time; outcomes without a unit, burst by burst."""
+    by_unit = f"{name}@{metric.unit}"
+    sketch = units.NOTHING
+    if metric.unit is not Unit.EVENT:
+        sketch = arm.units.get(by_unit, units.NOTHING)
+    single = arm.groups.get(name, 0) - (arm.groups.get(by_unit, 0) if sketch else 0)
+    events, squares = burst
+    return units.count(units.minus(sketch, failed)) + single * events / max(squares, 1)
+
+
+def _units_of_groups(metric: Metric, arm: Tally, names: Iterable[str]) -> bytes:
+    failed = units.NOTHING
+    for name in names if metric.unit is not Unit.EVENT else ():
+        failed = units.union(failed, arm.units.get(f"{name}@{metric.unit}", units.NOTHING))
+    return failed
+
+
 def exposed(metric: Metric, tally: Tally, failed: bytes) -> Exposed:
     """Exposures and bad outcomes of one arm in one stratum."""
     seen, bad = tally.counts.get(metric.of, 0), tally.counts.get(metric.bad, 0)
@@ -88,7 +151,8 @@ def is_empty(window: MetricWindow) -> bool:
     of_values = (window.canary_values, window.baseline_values)
     counts = (window.canary_bad, window.baseline_bad)
     exposures = (window.canary_exposures, window.baseline_exposures)
-    return not any(counts) and not any(exposures) and not any(v and v.bins for v in of_values)
+    has_values = any(v and v.bins for v in of_values)
+    return not (any(counts) or any(exposures) or has_values or window.groups)
 
 
 def has_both_arms(window: MetricWindow) -> bool:
@@ -108,6 +172,7 @@ def plus(one: MetricWindow, other: MetricWindow) -> MetricWindow:
         baseline_exposures=one.baseline_exposures + other.baseline_exposures,
         canary_values=_plus(one.canary_values, other.canary_values),
         baseline_values=_plus(one.baseline_values, other.baseline_values),
+        groups=_plus_groups(one.groups, other.groups),
     )
 
 
@@ -130,6 +195,17 @@ def _strata(
         (name, canary.strata.get(name, nothing), baseline.strata.get(name, nothing))
         for name in names
     ]
+
+
+_Groups = dict[str, tuple[float, float]]
+
+
+def _plus_groups(one: _Groups, other: _Groups) -> _Groups:
+    both = dict(one)
+    for name, (canary, baseline) in other.items():
+        before = both.get(name, (0.0, 0.0))
+        both[name] = (before[0] + canary, before[1] + baseline)
+    return both
 
 
 def _plus(one: SparseHistogram | None, other: SparseHistogram | None) -> SparseHistogram | None:

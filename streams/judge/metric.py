@@ -9,8 +9,9 @@ import msgspec
 
 from contracts.policy import Direction, Metric, Policy
 from contracts.results import MetricKind, MetricWindow
-from streams.judge import distribution, measure, ratio
+from streams.judge import distribution, groups, measure, ratio
 from streams.judge.distribution import DistributionState
+from streams.judge.groups import GroupsState
 from streams.judge.ratio import RatioState
 from streams.windows.tally import Arm
 
@@ -24,15 +25,17 @@ COHORTS = 48
 
 
 class MetricState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Evidence of one metric so far: exactly one of ``ratio`` and ``distribution`` is set."""
+    """Evidence of one metric so far: exactly one of the first three is set."""
 
     ratio: RatioState | None = None
     distribution: DistributionState | None = None
+    groups: GroupsState | None = None
     pending: dict[str, MetricWindow] = {}
     """By stratum: the stretch since both arms last were exposed in it."""
     strata: dict[str, list[float]] = {}
     """By stratum: bad outcomes and exposures so far, in the order of ``MetricWindow``."""
     failed: tuple[bytes, bytes] = measure.NONE_FAILED
+    bursts: measure.Bursts = {}
     cohorts: dict[int, list[MetricWindow]] = {}
     """Start of a stretch to what is known of it, while its late reports may still come."""
     cohorts_from: int = 0
@@ -43,9 +46,12 @@ class MetricState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What the last tick added to the evidence."""
 
     @staticmethod
-    def new(metric: Metric, policy: Policy) -> MetricState:
-        """State before the first tick."""
+    def new(metric: Metric, policy: Policy, known: Iterable[str] = ()) -> MetricState:
+        """State before the first tick; ``known`` are the groups that the service had before."""
         tolerance, harm = policy.tolerance_of(metric), policy.harm
+        if metric.kind is MetricKind.GROUPS:
+            of_metric = (name for name in known if name.startswith(f"{metric.bad}/"))
+            return MetricState(groups=groups.new(tolerance=tolerance, known=of_metric))
         if metric.kind is MetricKind.RATIO:
             return MetricState(ratio=ratio.new(tolerance=tolerance, harm=harm))
         return MetricState(distribution=distribution.new(tolerance=tolerance, harm=harm))
@@ -97,6 +103,11 @@ class MetricState(msgspec.Struct, kw_only=True, omit_defaults=True):
         self, metric: Metric, policy: Policy, canary: Arm, baseline: Arm
     ) -> list[MetricWindow]:
         self._note_hosts(metric, canary, baseline)
+        if metric.kind is MetricKind.GROUPS:
+            window, self.failed = measure.measure_groups(
+                metric, canary, baseline, self.failed, self.bursts
+            )
+            return [] if measure.is_empty(window) else [window]
         windows, self.failed = measure.measure(
             metric, canary, baseline, self.failed, policy.stratify_by
         )
@@ -141,6 +152,14 @@ def apply(state: MetricState, metric: Metric, windows: Iterable[MetricWindow]) -
     """
     is_swapped = metric.direction is Direction.DECREASE
     for window in windows:
+        if state.groups is not None:
+            groups.add(
+                state.groups,
+                window.groups,
+                canary_exposures=window.canary_exposures,
+                baseline_exposures=window.baseline_exposures,
+            )
+            continue
         canary = (window.canary_bad, window.canary_exposures, window.canary_values)
         baseline = (window.baseline_bad, window.baseline_exposures, window.baseline_values)
         suspect, other = (baseline, canary) if is_swapped else (canary, baseline)

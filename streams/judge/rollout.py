@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,8 +16,10 @@ import msgspec
 from contracts.policy import Phase, Policy
 from contracts.results import (
     Action,
+    Contributor,
     Decision,
     DecisionAction,
+    MetricKind,
     MetricVerdict,
     Needed,
     Outcome,
@@ -27,12 +29,14 @@ from contracts.results import (
     decision_id,
 )
 from streams.judge import combine, shares
-from streams.judge.explain import look_at
+from streams.judge.explain import NO_TITLES, look_at
 from streams.judge.metric import MetricState
 from streams.judge.shares import SharesState
 from streams.windows.tally import Arm
 
 _LN10 = math.log(10)
+GUILTY_AT_LOG10 = 1.0
+"""Evidence of a group by itself from which it is named."""
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._+-]")
 
 
@@ -74,6 +78,7 @@ class RolloutState(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str = ""
     """Why it ended, where a person or a decision ended it."""
     guilty_metric: str | None = None
+    guilty_group: Contributor | None = None
 
     @property
     def has_late_reports(self) -> bool:
@@ -88,6 +93,7 @@ class Look(msgspec.Struct, frozen=True):
     log_evidence: float
     log_promotion: float
     guilty_metric: str | None
+    guilty_group: Contributor | None
     log_sample_ratio: float | None
 
 
@@ -103,9 +109,24 @@ def rollout_id(service: str, canary: str, opened_at: int) -> str:
 
 
 def open_rollout(
-    policy: Policy, *, service: str, canary: str, baseline: str, opened_at: int
+    policy: Policy,
+    *,
+    service: str,
+    canary: str,
+    baseline: str,
+    opened_at: int,
+    known: Collection[str] = (),
 ) -> RolloutState:
-    """A new rollout in its first phase, with no evidence yet."""
+    """A new rollout in its first phase, with no evidence yet.
+
+    Args:
+        policy: that it is judged by, to its end.
+        service: whose releases these are.
+        canary: release under test.
+        baseline: release beside it.
+        opened_at: epoch milliseconds of event time.
+        known: the crash groups and log templates that the service had before.
+    """
     return RolloutState(
         id=rollout_id(service, canary, opened_at),
         service=service,
@@ -115,7 +136,7 @@ def open_rollout(
         opened_at=opened_at,
         phase_started_at=opened_at,
         matched_to=opened_at,
-        metrics=[MetricState.new(metric, policy) for metric in policy.metrics],
+        metrics=[MetricState.new(metric, policy, known) for metric in policy.metrics],
     )
 
 
@@ -181,15 +202,16 @@ def _end_of_evidence(rollout: RolloutState) -> None:
         state.added = []
 
 
-def look(rollout: RolloutState) -> Look:
+def look(rollout: RolloutState, titles: Mapping[str, str] = NO_TITLES) -> Look:
     """The evidence of all metrics as it stands.
 
-    Only critical metrics are evidence for a rollback, and needed for a promotion.
+    Only critical metrics are evidence for a rollback, and needed for a promotion; groups show no
+    health, which the metrics that count them all together do.
     """
     policy = rollout.policy
     lasted_s = max(1.0, (rollout.judged_to - rollout.opened_at) / 1000)
     found = [
-        look_at(metric, state, policy, lasted_s=lasted_s)
+        look_at(metric, state, policy, lasted_s=lasted_s, titles=titles)
         for metric, state in zip(policy.metrics, rollout.metrics, strict=True)
     ]
     critical = [f for f in found if f.is_critical]
@@ -199,10 +221,28 @@ def look(rollout: RolloutState) -> Look:
     return Look(
         metrics=found,
         log_evidence=combine.log_average(evidence, weights),
-        log_promotion=combine.log_minimum([f.promotion_log10 * _LN10 for f in critical]),
+        log_promotion=combine.log_minimum(
+            [f.promotion_log10 * _LN10 for f in critical if f.kind is not MetricKind.GROUPS]
+        ),
         guilty_metric=critical[guilty].name if guilty is not None else None,
+        guilty_group=_guilty_group(policy, critical, guilty),
         log_sample_ratio=shares.log_evidence(rollout.shares),
     )
+
+
+def _guilty_group(
+    policy: Policy, critical: list[MetricVerdict], guilty: int | None
+) -> Contributor | None:
+    """The group with most evidence, if that is enough or the guilty metric counts it as well."""
+    counts = {metric.name: metric.bad for metric in policy.metrics}
+    guilty_of = counts[critical[guilty].name] if guilty is not None else None
+    firsts = [
+        m.contributors[0]
+        for m in critical
+        if m.kind is MetricKind.GROUPS and m.contributors
+        if counts[m.name] == guilty_of or m.contributors[0].evidence_log10 >= GUILTY_AT_LOG10
+    ]
+    return max(firsts, key=lambda group: group.evidence_log10, default=None)
 
 
 def decide(
@@ -222,6 +262,7 @@ def decide(
         rollout.status = RolloutStatus.ROLLING_BACK
         rollout.decided_at = rollout.judged_to
         rollout.guilty_metric = found.guilty_metric
+        rollout.guilty_group = found.guilty_group
         rollout.reason = _reason(rollout, found, outcome)
     elif action is Action.HOLD:
         told = None if rollout.held else told
@@ -265,7 +306,11 @@ def _watched(found: Look) -> MetricVerdict | None:
 
 
 def last_words(
-    rollout: RolloutState, *, reason: str, processed_time: int
+    rollout: RolloutState,
+    *,
+    reason: str,
+    processed_time: int,
+    titles: Mapping[str, str] = NO_TITLES,
 ) -> tuple[Verdict, Decision]:
     """End a rollout from outside (abort, or superseded): its final verdict, and word of it.
 
@@ -273,7 +318,7 @@ def last_words(
     """
     rollout.status = RolloutStatus.ABORTED
     rollout.reason = reason
-    found = look(rollout)
+    found = look(rollout, titles)
     outcome = _outcome(rollout, found)
     return (
         _verdict(rollout, found, outcome, Action.HOLD, processed_time),
@@ -380,6 +425,7 @@ def _verdict(
         share=rollout.share,
         sample_ratio_log10=_log10(found.log_sample_ratio),
         guilty_metric=rollout.guilty_metric,
+        guilty_group=rollout.guilty_group,
         metrics=found.metrics,
         needed=_needed(found, outcome),
         first_bad_event_at=rollout.first_bad_event_at,
@@ -413,6 +459,7 @@ def _decision(
         outcome=outcome,
         reason=_said(rollout, found, outcome),
         guilty_metric=guilty,
+        guilty_group=rollout.guilty_group,
         relative_risk=next(
             (m.relative_risk for m in found.metrics if m.name == guilty), RelativeRisk()
         ),
@@ -450,10 +497,15 @@ def _reason(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
         return _mismatch(rollout)
     if outcome is Outcome.REGRESSED:
         guilty = next(m for m in found.metrics if m.name == found.guilty_metric)
+        enough = f"evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback."
+        if guilty.kind is MetricKind.GROUPS:
+            group = guilty.contributors[0]
+            return f"{_group_said(rollout, group, guilty.relative_risk)}; {enough}"
+        mostly = f" Most of all: {found.guilty_group.name}." if found.guilty_group else ""
         return (
             f"{guilty.name} of {rollout.canary} is {_times(guilty.relative_risk)} "
             f"that of {rollout.baseline}, more than the {guilty.tolerance or 0:.0%} "
-            f"tolerated; evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback."
+            f"tolerated; {enough}{mostly}"
         )
     if outcome is Outcome.HEALTHY:
         watched = _watched(found)
@@ -467,6 +519,15 @@ def _reason(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
         f"No decision yet: evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback, "
         f"after {rollout.canary_exposures:,} exposures of {rollout.canary}."
         f"{_still_needed(_needed(found, outcome), found)}"
+    )
+
+
+def _group_said(rollout: RolloutState, group: Contributor, risk: RelativeRisk) -> str:
+    if not group.baseline:
+        what = "is new in" if group.is_new else "comes only with"
+        return f"{group.name} {what} {rollout.canary}, at {group.canary:.2%} of its exposures"
+    return (
+        f"{group.name} is {_times(risk)} as frequent in {rollout.canary} as in {rollout.baseline}"
     )
 
 

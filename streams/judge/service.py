@@ -25,6 +25,7 @@ from contracts.results import (
     Window,
 )
 from streams.judge import rollout as rollouts
+from streams.judge.known_groups import KnownGroups
 from streams.judge.rollout import RolloutState
 from streams.windows.labels import MAX_RELEASES, OTHER, Labels, event_of, events_in, forget_idle
 from streams.windows.tally import Arm, Tally
@@ -94,6 +95,7 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     rollout: RolloutState | None = None
     commands: list[str] = []
     labels: Labels = msgspec.field(default_factory=Labels)
+    groups: KnownGroups = msgspec.field(default_factory=KnownGroups)
 
     @property
     def high_watermark(self) -> int:
@@ -156,9 +158,11 @@ def apply_partial(
     state.heard_at = processed_time
     wanted = {event_of(name) for metric in policy.metrics for name in (metric.of, metric.bad)}
     windows = {(w.start, w.release, w.arm): w for w in state.windows}
+    state.groups.name_templates(partial.cells)
     for cell in partial.cells:
         _fold_release(state, cell)
         state.labels.fold(cell, wanted)
+        state.groups.note(cell, state.labels)
         _add_cell(state, cell, policy)
         _window_of(state, windows, cell, partial).tally.add_counts(cell)
     _forget_silent_agents(state)
@@ -188,7 +192,12 @@ def apply_command(
             return []
         reason = command.reason or ("Aborted." if is_abort else f"Replaced by {command.canary}.")
         outputs.extend(
-            rollouts.last_words(state.rollout, reason=reason, processed_time=processed_time)
+            rollouts.last_words(
+                state.rollout,
+                reason=reason,
+                processed_time=processed_time,
+                titles=state.groups.titles(),
+            )
         )
     if command.action is RolloutCommandAction.START:
         baseline = command.baseline or _busiest_release(state, policy, besides=command.canary)
@@ -407,7 +416,7 @@ def _look(state: ServiceState, processed_time: int) -> Iterator[Output]:
     rollout = state.rollout
     if rollout is None:
         return
-    found = rollouts.look(rollout)
+    found = rollouts.look(rollout, state.groups.titles())
     yield from rollouts.decide(rollout, found, processed_time=processed_time)
 
 
@@ -464,7 +473,12 @@ def _open(
     state: ServiceState, policy: Policy, *, canary: str, baseline: str, opened_at: int
 ) -> None:
     state.rollout = rollouts.open_rollout(
-        policy, service=state.service, canary=canary, baseline=baseline, opened_at=opened_at
+        policy,
+        service=state.service,
+        canary=canary,
+        baseline=baseline,
+        opened_at=opened_at,
+        known=list(state.groups.before(opened_at - opened_at % TICK_MS)),
     )
     for tick, arms in state.ticks.items():
         _add_to_cohorts(state.rollout, tick, arms)

@@ -114,6 +114,12 @@ class Miner:
         known.last_batch = self._batch
         return number
 
+    def absorb_all(self, template_texts: Sequence[str]) -> list[str]:
+        """Id of what each template of another miner is, or becomes, here."""
+        self._begin_batch()
+        numbers = [self.absorb(text) for text in template_texts]
+        return [self._slots[self._root(number)].template.id for number in numbers]
+
     def to_state(self) -> MinerState:
         """What :meth:`from_state` needs to go on."""
         live = [self._slots[number] for number in sorted(self._index.numbers())]

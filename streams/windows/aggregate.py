@@ -46,11 +46,25 @@ COLUMNS: dict[RecordKind, list[str]] = {
         *_LABELS, "arm", "name", "route", "status", "ok", "size_bytes", "duration_ms", "user",
         "session",
     ],
-    RecordKind.CRASHES: [*_LABELS, "arm", "user", "session"],
-    RecordKind.LOGS: [*_LABELS, "severity"],
+    RecordKind.CRASHES: arrow.schemas[RecordKind.CRASHES].names,
+    RecordKind.LOGS: [*_LABELS, "severity", "message"],
     RecordKind.HOSTS: [*_LABELS, *_HOST_VALUES],
 }  # fmt: skip
 """What is read of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Bad outcomes among the rows of a batch, by their kind: crash groups, log templates.
+
+    ``rows`` (m,) ascend; ``codes`` (m,) are their kinds, numbers into ``names``, as they stand in a
+    cell's ``groups``, and ``titles``, which are what people call them.
+    """
+
+    rows: Ints
+    codes: Ints
+    names: list[str]
+    titles: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,16 @@ class _Groups:
     def add_rows(self, name: str, rows: Rows) -> None:
         """Add how many of the chosen rows each group has."""
         self._add(name, np.bincount(self.of_row[rows], minlength=len(self.cells)))
+
+    def add_outcomes(self, outcomes: Outcomes) -> None:
+        """Add how often each cell has each kind of outcome; each service is told a title once."""
+        told = set()
+        for group, code, count in _count_pairs(self.of_row[outcomes.rows], outcomes.codes).each():
+            cell, name = self.cells[group], outcomes.names[code]
+            cell.groups[name] = count
+            if (self.services[group], code) not in told:
+                told.add((self.services[group], code))
+                cell.titles[name] = outcomes.titles[code]
 
     def add_sums(self, name: str, rows: Rows, values: Ints) -> None:
         """Add the sum of the values (n,) of the chosen rows to each group."""
@@ -111,6 +135,21 @@ class _Ids:
         for group, sketch in units.sketches(of_row, self.hashes[chosen]):
             groups.cells[group].units[name] = sketch
 
+    def add_outcomes(self, groups: _Groups, outcomes: Outcomes) -> None:
+        """Add to each cell how many outcomes of each kind have an id, and their units."""
+        has_id = slice(None) if self.is_known is None else self.is_known[outcomes.rows]
+        chosen, codes = outcomes.rows[has_id], outcomes.codes[has_id]
+        of_row = groups.of_row[chosen]
+        if not len(of_row):
+            return
+        names = [f"{name}@{self.kind}" for name in outcomes.names]
+        for group, code, count in _count_pairs(of_row, codes).each():
+            groups.cells[group].groups[names[code]] = count
+        of_both = of_row * len(names) + codes
+        for both, sketch in units.sketches(of_both, self.hashes[chosen]):
+            group, code = divmod(both, len(names))
+            groups.cells[group].units[names[code]] = sketch
+
     def _known(self, rows: Rows) -> Rows:
         if self.is_known is None:
             return rows
@@ -120,7 +159,11 @@ class _Ids:
 
 
 def cells_of_batch(
-    kind: RecordKind, batch: pa.RecordBatch, policies: Policies, agents: Coded | None = None
+    kind: RecordKind,
+    batch: pa.RecordBatch,
+    policies: Policies,
+    agents: Coded | None = None,
+    outcomes: Outcomes | None = None,
 ) -> dict[str, list[Cell]]:
     """The cells of each service in one batch.
 
@@ -129,6 +172,7 @@ def cells_of_batch(
         batch: n records in any order.
         policies: tell which services are counted route by route, and by which units.
         agents: who sent each record, where that matters.
+        outcomes: what kind of bad outcome its crashes or log lines are.
 
     Returns:
         Service name to its cells, in order of release, host, agent, arm, route and tick.
@@ -137,6 +181,8 @@ def cells_of_batch(
         return {}
     groups = _group_rows(batch, policies, agents)
     _FILL[kind](groups, batch, policies.units)
+    if outcomes is not None:
+        _add_outcomes(groups, batch, policies.units, outcomes)
     by_service: dict[str, list[Cell]] = defaultdict(list)
     for service, cell in zip(groups.services, groups.cells, strict=True):
         by_service[service].append(cell)
@@ -145,13 +191,13 @@ def cells_of_batch(
 
 def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None) -> _Groups:
     names = [n for n in ("service", "release", "host", "arm") if n in batch.schema.names]
-    coded = {name: _codes(batch.column(name)) for name in names}
+    coded = {name: codes_of(batch.column(name)) for name in names}
     if agents is not None:
         coded["agent"] = agents
     services = coded["service"]
     chosen = np.array([policies.is_stratified(name) for name in services[1]])
     if chosen.any() and "route" in batch.schema.names:
-        routes, known = _codes(batch.column("route"))
+        routes, known = codes_of(batch.column("route"))
         coded["route"] = np.where(chosen[services[0]], routes, len(known)), [*known, ""]
     times = arrow.numbers(batch.column("time"))
     ticks = times // TICK_MS
@@ -179,6 +225,8 @@ def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None)
             counts={},
             histograms={},
             units={},
+            groups={},
+            titles={},
         )
         for tick, release, host, agent, arm, route, end in zip(
             ticks[first_rows],
@@ -194,7 +242,7 @@ def _group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None)
     return _Groups(of_row, [s or UNKNOWN for s in labels["service"]], cells)
 
 
-def _codes(column: pa.Array, missing: str = "") -> Coded:
+def codes_of(column: pa.Array, missing: str = "") -> Coded:
     """Codes (n,) and their values, each once; ``missing`` stands for null and empty ones."""
     values = [value or missing for value in column.dictionary.to_pylist()]
     codes = arrow.numbers(column.indices, null=len(values)).astype(np.int64)
@@ -207,7 +255,7 @@ def _codes(column: pa.Array, missing: str = "") -> Coded:
 
 
 def _fill_events(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
-    names, values = _codes(batch.column("name"), UNKNOWN)
+    names, values = codes_of(batch.column("name"), UNKNOWN)
     bad = np.flatnonzero(~arrow.numbers(batch.column("ok"), null=True))
     sizes = arrow.numbers(batch.column("size_bytes"), null=0)
     status = arrow.numbers(batch.column("status"), null=0)
@@ -237,9 +285,7 @@ def _add_status(groups: _Groups, name: str, of_row: Ints, status: npt.NDArray[np
     numbers = np.zeros(600, np.int64)
     numbers[used] = np.arange(len(used))
     pairs = _count_pairs(of_row, numbers[slots])
-    for group, number, count in zip(
-        pairs.groups.tolist(), pairs.found.tolist(), pairs.counts.tolist(), strict=True
-    ):
+    for group, number, count in pairs.each():
         if used[number]:
             counts = groups.cells[group].counts
             counts[words[number]] = counts.get(words[number], 0) + count
@@ -270,6 +316,15 @@ def _or_else(column: pa.Array, other: pa.Array) -> pa.Array:
     return pc.coalesce(column.cast(pa.utf8()), other.cast(pa.utf8()))
 
 
+def _add_outcomes(
+    groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit], outcomes: Outcomes
+) -> None:
+    groups.add_outcomes(outcomes)
+    if "user" in batch.schema.names:
+        for of_kind in _ids_of(batch, wanted):
+            of_kind.add_outcomes(groups, outcomes)
+
+
 def _fill_crashes(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
     groups.add_rows("crash", _EVERY)
     for of_kind in _ids_of(batch, wanted):
@@ -279,7 +334,7 @@ def _fill_crashes(groups: _Groups, batch: pa.RecordBatch, wanted: frozenset[Unit
 
 def _fill_logs(groups: _Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
     groups.add_rows("log", _EVERY)
-    severities, values = _codes(batch.column("severity"), UNKNOWN)
+    severities, values = codes_of(batch.column("severity"), UNKNOWN)
     for code in np.flatnonzero(np.bincount(severities)).tolist():
         groups.add_rows(f"log.{values[code]}", np.flatnonzero(severities == code))
 
@@ -313,6 +368,10 @@ class _Pairs:
     groups: Ints
     found: Ints
     counts: Ints
+
+    def each(self) -> Iterator[tuple[int, int, int]]:
+        """Each pair with its count."""
+        return zip(self.groups.tolist(), self.found.tolist(), self.counts.tolist(), strict=True)
 
     def parts(self) -> Iterator[tuple[int, slice]]:
         """Each group with the slice of its pairs."""

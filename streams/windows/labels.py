@@ -26,7 +26,15 @@ _LOOK_EVERY_MS = 60_000
 MAX_SERVICES = 1_000
 """In one telemetry partition, and within a week."""
 MAX_RELEASES = 100
-LIMITS = {"route": 100, "host": 200, "arm": 20, "event": 50}
+GROUP_KINDS = ("crash group", "log template")
+LIMITS = {
+    "route": 100,
+    "host": 200,
+    "arm": 20,
+    "event": 50,
+    "crash group": 500,
+    "log template": 1_000,
+}
 """How many labels of a kind one service may have at a time."""
 _FIELDS = {"route": "stratum", "host": "host", "arm": "arm"}
 _OF_OURS = frozenset({"crash", "log", "host", OTHER})
@@ -59,6 +67,7 @@ class Labels(msgspec.Struct, array_like=True):
                 setattr(cell, field, OTHER)
                 self.note(cell, kind)
         self._fold_events(cell, wanted)
+        self._fold_groups(cell)
 
     def note(self, cell: Cell, kind: str) -> None:
         """Count the events of a cell that lost a label."""
@@ -78,6 +87,26 @@ class Labels(msgspec.Struct, array_like=True):
             cell.counts = _renamed(cell.counts, beyond, int.__add__)
             cell.histograms = _renamed(cell.histograms, beyond, _sum)
             cell.units = _renamed(cell.units, beyond, units.union)
+
+    def _fold_groups(self, cell: Cell) -> None:
+        beyond = {
+            name
+            for name in cell.groups
+            if "@" not in name and not self._knows(kind_of_group(name), name, cell.last)
+        }
+        if not beyond:
+            return
+        kept: dict[str, int] = {}
+        for name, count in cell.groups.items():
+            group, at, unit = name.partition("@")
+            if group in beyond:
+                kind = kind_of_group(group)
+                self.folded[kind] = self.folded.get(kind, 0) + (0 if at else count)
+                group = f"{group.partition('/')[0]}/{OTHER}"
+            renamed = f"{group}{at}{unit}"
+            kept[renamed] = kept.get(renamed, 0) + count
+        cell.groups = kept
+        cell.units = {n: s for n, s in cell.units.items() if n.partition("@")[0] not in beyond}
 
     def may_forget(self, kind: str, at: int) -> bool:
         """Whether it is time to look for idle labels of a kind; then it was done."""
@@ -111,6 +140,15 @@ def fold_services(partials: Sequence[Partial], known: Container[str]) -> list[Pa
         folded = [partial.service for partial in beyond]
         kept.append(msgspec.structs.replace(beyond[0], service=OTHER, cells=cells, folded=folded))
     return kept
+
+
+def kind_of_group(name: str) -> str:
+    """What a group is, as a kind of label.
+
+    >>> kind_of_group("crash/ab12"), kind_of_group("log.error/cd34")
+    ('crash group', 'log template')
+    """
+    return GROUP_KINDS[name.startswith("log.")]
 
 
 def forget_idle(seen: dict[str, int], now: int) -> None:

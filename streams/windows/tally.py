@@ -20,9 +20,12 @@ class Tally(msgspec.Struct, array_like=True):
     counts: dict[str, int] = {}
     histograms: dict[str, dict[int, int]] = {}
     units: dict[str, bytes] = {}
+    groups: dict[str, int] = {}
+    squares: dict[str, int] = {}
+    """Group to the sum of the squares of its counts, host by host and tick by tick."""
 
     def add_counts(self, cell: Cell) -> None:
-        """Add counters and histograms of one cell in place, without its units."""
+        """Add counters and histograms of one cell in place, without its units and groups."""
         _add(self.counts, cell.counts.items())
         for name, sparse in cell.histograms.items():
             into = self.histograms.setdefault(name, {})
@@ -33,6 +36,8 @@ class Tally(msgspec.Struct, array_like=True):
         self.add_counts(cell)
         for name, sketch in cell.units.items():
             self.units[name] = units.union(self.units.get(name, units.NOTHING), sketch)
+        _add(self.groups, cell.groups.items())
+        _add(self.squares, ((name, count * count) for name, count in cell.groups.items()))
 
     def add(self, other: Tally) -> None:
         """Add another tally in place."""
@@ -41,6 +46,8 @@ class Tally(msgspec.Struct, array_like=True):
             _add(self.histograms.setdefault(name, {}), bins.items())
         for name, sketch in other.units.items():
             self.units[name] = units.union(self.units.get(name, units.NOTHING), sketch)
+        _add(self.groups, other.groups.items())
+        _add(self.squares, other.squares.items())
 
     def histogram(self, name: str) -> SparseHistogram:
         """One histogram in the form that travels, bins ascending; empty where there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from contracts.results import DeadLetter
 from contracts.topics import TELEMETRY
 from ingest.agent import Agent
 from ingest.checkpoint import Checkpoint
+from ingest.receiver.inbox import Inbox
 from ingest.settings import AgentConfig
 from ingest.spool import Entry, Spool
 
@@ -38,12 +40,14 @@ class Rig:
         self.state = tmp_path / "state"
         self.clock = clock or ManualClock(now_ms=NOW)
         self.entries: list[Entry] = []
+        self.wake = threading.Event()
         self.start()
 
     def start(self) -> None:
         """Begin as a new process would."""
         self.spool = Spool(self.state / "spool", self.config.spool.max_bytes)
         self.checkpoint = Checkpoint(self.state / "checkpoint.json", self.clock)
+        self.inbox = None if self.config.receiver is None else Inbox(self.wake)
         self.agent = Agent(
             self.config,
             host="h",
@@ -51,6 +55,7 @@ class Rig:
             checkpoint=self.checkpoint,
             sampler=None,
             clock=self.clock,
+            inbox=self.inbox,
         )
 
     def crash(self) -> None:
@@ -70,7 +75,7 @@ class Rig:
         """Do as the shipper does once Kafka has an entry."""
         while (entry := self.spool.next_entry(0)) is not None:
             self.entries.append(entry)
-            self.checkpoint.advance(entry.positions, entry.last_seq)
+            self.checkpoint.advance(entry.positions, entry.last_seq, entry.received)
             self.checkpoint.save()
             self.spool.remove([entry.seq])
 

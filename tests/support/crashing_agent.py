@@ -34,6 +34,7 @@ class Point:
 SPOOL = "ingest.spool:Spool"
 CHECKPOINT = "ingest.checkpoint:Checkpoint"
 WATCHER = "ingest.watch:Watcher"
+INTAKE = "ingest.receiver.intake:Intake._spool"
 
 POINTS = {
     "read, nothing spooled": Point("ingest.agent:Agent._take", is_before=False),
@@ -61,6 +62,15 @@ POINTS = {
     "rotate: rotated files looked for": Point(f"{WATCHER}._adopt_rotated"),
     "start: spool recovered": Point(f"{SPOOL}.recover", is_before=False),
 }
+
+RECEIVER_POINTS = {
+    "receive: taken, not spooled": Point(INTAKE),
+    "receive: written, not synced": Point("os:fsync", within=INTAKE),
+    "receive: spooled, not answered": Point("ingest.writer:EntryWriter.write", is_before=False),
+    "receive: in Kafka, not noted": Point("ingest.sink:KafkaSink.deliver", is_before=False),
+    "receive: noted, not deleted": Point(f"{SPOOL}.remove"),
+}
+"""Of an agent that receives over HTTP."""
 
 
 class Trap:
@@ -114,7 +124,7 @@ def _wrap(where: str, wrapper: Callable[[Callable[[], Any]], Any]) -> None:
 def main() -> None:
     """See the module."""
     name, count, config = sys.argv[1:]
-    Trap(POINTS[name], int(count))
+    Trap({**POINTS, **RECEIVER_POINTS}[name], int(count))
     run(Path(config))
 
 

@@ -342,6 +342,7 @@ class Story:
             culprit=culprit,
             runtime="python",
             count=count,
+            is_sampled=True,
             sample={
                 "exception.type": kind,
                 "exception.message": message,

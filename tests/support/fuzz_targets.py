@@ -23,6 +23,7 @@ from contracts.errors import ConfigError, InvalidRecord
 from contracts.policy import Policies, Policy
 from contracts.records import Crash, Event, Frame, HostSample, LogLine, RecordKind
 from contracts.results import (
+    CrashGroupSighting,
     DecisionAction,
     Delivery,
     DeliveryOutcome,
@@ -32,11 +33,14 @@ from contracts.results import (
     Window,
 )
 from dashboard.access.users import UsersFile
-from ingest.batch import Batch, build_entry
+from ingest.batch import Batch, build_entry, kind_of
 from ingest.dead_letters import dead_letter
 from ingest.parsers.base import Labels
 from ingest.parsers.factory import parser_for
+from ingest.receiver.origin import Origin
+from ingest.receiver.routes import route_of
 from ingest.redact import redactor_of
+from ingest.rows import Rows
 from ingest.settings import (
     AgentConfig,
     FileSource,
@@ -47,12 +51,12 @@ from ingest.settings import (
 )
 from ingest.spool import Message as SpoolMessage
 from ingest.tracebacks.detect import crash_of
-from streams.crashes.sightings import sightings
 from streams.index.documents import TOPICS, documents_of
 from streams.judge.service import ServiceState, apply_partial
 from streams.judging import _decode as decode_judged
 from streams.messages import Message, aggregate
 from tests.support.alerting import decision_of
+from tests.support.envelopes import envelope_of
 from tests.support.partials import Traffic
 
 NOW = 1_795_428_000_000
@@ -145,11 +149,16 @@ def _results() -> dict[str, list[bytes]]:
         topics.VERDICTS.name: [next(o for o in outputs if isinstance(o, Verdict))],
         topics.DECISIONS.name: [decision_of("shop")],
         topics.DELIVERIES.name: [attempt],
-        topics.CRASH_GROUPS.name: sightings([crash], topic="t", partition=0, offset=1),
+        topics.CRASH_GROUPS.name: _sightings(crash),
         topics.DEADLETTERS.name: [letter],
         topics.ROLLOUTS.name: [command],
     }
     return {name: [*map(msgspec.json.encode, results)] for name, results in found.items()}
+
+
+def _sightings(crash: Crash) -> list[CrashGroupSighting]:
+    message = _message(topics.CRASHES.name, msgspec.json.encode(crash))
+    return aggregate(RecordKind.CRASHES, [message], Policies()).sightings
 
 
 def messages_by_topic() -> dict[str, list[tuple[bytes, list[tuple[str, bytes]]]]]:
@@ -236,6 +245,7 @@ def targets() -> list[Target]:
         *(_judged_target(t.name, results[t.name]) for t in (topics.PARTIALS, topics.ROLLOUTS)),
         Target("decision", decode_decision, results[topics.DECISIONS.name]),
         *_parsers(),
+        *_received(),
         Target("traceback", _crash, [_TRACE.encode(), goroutine]),
         *_configs(),
     ]
@@ -269,6 +279,56 @@ def _parsers() -> list[Target]:
         (FileSource(paths=["x"], kind=crashes, format=Format.PLAIN), [_TRACE]),
     ]
     return [_parser_target(source, *seeds) for source, seeds in sources]
+
+
+def _received() -> list[Target]:
+    """What the agent's receiver reads, as Sentry's and OpenTelemetry's SDKs send it."""
+    event = {
+        "event_id": "a" * 32, "timestamp": NOW / 1000, "platform": "python", "release": "a@1",
+        "exception": {"values": [{"type": "E", "value": "m", "stacktrace": {"frames": [{}]}}]},
+    }  # fmt: skip
+    counts = {"aggregates": [{"exited": 2, "crashed": 1}], "attrs": {"release": "1"}}
+    session = {"sid": "s", "init": True, "status": "ok", "timestamp": "2026-11-23T10:00:00Z"}
+    items = [("event", event), ("sessions", counts), ("session", session), ("attachment", {})]
+    envelope = envelope_of(*items, headers={"event_id": "a" * 32, "sent_at": NOW})
+    attributes = [
+        {"key": "exception.type", "value": {"stringValue": "E"}},
+        {"key": "exception.stacktrace", "value": {"stringValue": _TRACE}},
+        {
+            "key": "m",
+            "value": {"kvlistValue": {"values": [{"key": "a", "value": {"intValue": 1}}]}},
+        },
+    ]
+    record = {"timeUnixNano": str(NOW * 1_000_000), "severityNumber": 17, "traceId": "t"}
+    logs = [{"logRecords": [{**record, "attributes": attributes}, {**record, "body": {}}]}]
+    spans = [{"spans": [{"events": [{"name": "exception", "attributes": attributes}]}]}]
+    resource = {"attributes": attributes}
+    seeds = {
+        "/api/1/envelope/": envelope,
+        "/api/1/store/": msgspec.json.encode(event),
+        "/v1/logs": msgspec.json.encode(
+            {"resourceLogs": [{"resource": resource, "scopeLogs": logs}]}
+        ),
+        "/v1/traces": msgspec.json.encode({"resourceSpans": [{"scopeSpans": spans}]}),
+    }
+    return [_received_target(path, seed) for path, seed in seeds.items()]
+
+
+def _received_target(path: str, seed: bytes) -> Target:
+    route = route_of(path)
+    assert route is not None
+
+    def take(data: bytes) -> None:
+        received = route.read(data, Origin(_LABELS, NOW, route.project))
+        batch = Batch()
+        for _, records in received.groups:
+            for record in records:
+                assert 0 <= record.time <= NOW
+                batch.add(Rows.of(kind_of(record), [record]))
+        found: Counter[str] = Counter()
+        build_entry(batch, "a", 1, _refuse, lambda b: _REDACTOR.batch(b, found))
+
+    return Target(f"received {path}", take, [seed], (InvalidRecord, RecursionError))
 
 
 def _configs() -> list[Target]:

@@ -28,6 +28,10 @@ class Traffic:
     latency_ms: dict[str, float] = field(default_factory=dict)
     routes: dict[str, dict[str, float]] = field(default_factory=dict)
     """Release to the share of each route; ``/buy`` fails ten times as often as the others."""
+    groups: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Release to the rate of each crash group, or log template, per request."""
+    burst: int = 1
+    """How many outcomes of a group come together on a host."""
     hosts: int = 1
     """How many hosts each release runs on; their error rates differ by ``host_sd``."""
     host_sd: float = 0.0
@@ -76,8 +80,17 @@ class Traffic:
             last=tick + 999,
             first_bad=tick + 500 if bad or crashes else None,
             counts={"request": count, "request.bad": bad, "crash": crashes},
+            groups=(found := self._groups(release, count)),
+            titles={name: f"title of {name}" for name in found},
             histograms={"request.duration_ms": SparseHistogram(bins.tolist(), counts.tolist())},
         )
+
+    def _groups(self, release: str, count: int) -> dict[str, int]:
+        drawn = {
+            name: self.burst * int(self.random.binomial(count, rate / self.burst))
+            for name, rate in self.groups.get(release, {}).items()
+        }
+        return {name: number for name, number in drawn.items() if number}
 
     def _factor_of(self, host: str) -> float:
         if not self.host_sd:

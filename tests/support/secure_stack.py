@@ -58,7 +58,7 @@ ROLES: dict[str, object] = {
                 "names": [_OURS],
                 "privileges": [
                     *("create_index", "index", "create", "delete_index"),
-                    *("view_index_metadata", "read"),
+                    *("view_index_metadata", "monitor", "read"),
                 ],
             }
         ],

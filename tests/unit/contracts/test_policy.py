@@ -20,7 +20,10 @@ def _policy(tmp_path: Path, text: str) -> Path:
 def test_an_empty_policy_watches_errors_crashes_and_latency(tmp_path: Path) -> None:
     """Defaults are a whole policy."""
     policy = load_policy(_policy(tmp_path, ""))
-    assert [m.name for m in policy.metrics] == ["error_rate", "crash_rate", "latency"]
+    assert [m.name for m in policy.metrics] == [
+        *("error_rate", "crash_rate", "latency"),
+        *("crash_groups", "error_logs"),
+    ]
     assert policy.metrics[2].kind is MetricKind.DISTRIBUTION
     assert (policy.false_rollback_rate, policy.tolerance) == (0.01, 0.1)
 

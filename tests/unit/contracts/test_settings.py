@@ -9,7 +9,7 @@ import pytest
 from contracts.config import resolve_secret
 from contracts.errors import ConfigError
 from contracts.indices import ALL, WINDOWS
-from contracts.settings import elasticsearch_settings, kafka_settings
+from contracts.settings import LogStorage, elasticsearch_settings, kafka_settings, log_storage
 
 
 def test_without_an_environment_the_servers_are_local() -> None:
@@ -98,3 +98,18 @@ def test_an_address_with_a_password_is_refused_without_showing_it() -> None:
         elasticsearch_settings({"COALMINE_ELASTICSEARCH": "http://u:hunter2@h:9200"})
 
     assert "hunter2" not in str(caught.value)
+
+
+def test_what_is_kept_of_log_lines_comes_from_the_environment() -> None:
+    """A share that is none is an error that names the variable."""
+    named = {
+        "COALMINE_LOGS_SHARE": "0.5",
+        "COALMINE_LOGS_DAYS": "3",
+        "COALMINE_LOGS_GIGABYTES": "2",
+    }
+    assert log_storage(named) == LogStorage(share=0.5, days=3, most_bytes=2_000_000_000)
+    assert log_storage({}) == LogStorage()
+    for name, value in (("SHARE", "2"), ("DAYS", "0"), ("GIGABYTES", "some")):
+        with pytest.raises(ConfigError) as caught:
+            log_storage({f"COALMINE_LOGS_{name}": value})
+        assert caught.value.source == f"COALMINE_LOGS_{name}"

@@ -6,10 +6,10 @@ import pytest
 
 from contracts.clock import ManualClock
 from contracts.errors import Backpressure, ConfigError
-from ingest.agent import first_seq
 from ingest.checkpoint import Checkpoint
 from ingest.files import FilePosition
 from ingest.spool import Entry, Message, Spool
+from ingest.writer import first_seq
 
 POSITION = FilePosition(
     path="/a.log", device=1, inode=2, head_length=3, head_digest="x", offset=40, generation=1

@@ -16,9 +16,9 @@ from elasticsearch import AsyncElasticsearch
 from contracts import topics
 from contracts.errors import InvalidRecord
 from contracts.records import LogLine, RecordKind
-from contracts.results import DeadLetter, Window
+from contracts.results import CrashMark, CrashMarkKind, DeadLetter, Window
 from streams.index.documents import Document, documents_of
-from streams.index.writer import Writer
+from streams.index.writer import Writer, beyond
 from streams.messages import Message
 from tests.support.telemetry import batch_message
 
@@ -167,6 +167,42 @@ def test_log_lines_are_identified_by_agent_sequence_and_row() -> None:
     again = documents_of(_message(topics.LOGS.name, value, dict(headers))._replace(offset=99))
     assert [d.id for d in first] == ["agent-1:7:0", "agent-1:7:1"] == [d.id for d in again]
     assert first[0].body["message"] == "a"
+
+
+def test_errors_are_kept_all_and_of_the_rest_a_share() -> None:
+    """The same lines whenever the batch is read, each with the number of lines it stands for."""
+    severities = ["info"] * 4000 + ["error", "FATAL", "critical"]
+    lines = [LogLine(time=NOW, service="s", release="1", severity=s) for s in severities]
+    _, value, headers = batch_message(RecordKind.LOGS, "agent-1", 7, [*lines])
+    message = _message(topics.LOGS.name, value, dict(headers))
+    kept = documents_of(message, 0.1)
+    assert [d.id for d in kept] == [d.id for d in documents_of(message, 0.1)]
+    rest = [d for d in kept if d.body["severity"] == "info"]
+    assert 300 < len(rest) < 500
+    assert {d.body["weight"] for d in rest} == {10.0}
+    assert [d.body["weight"] for d in kept[len(rest) :]] == [1.0] * 3
+    assert [d.body["row"] for d in kept[len(rest) :]] == [4000, 4001, 4002]
+    assert len(documents_of(message, 0.0)) == 3
+    _, value, headers = batch_message(RecordKind.LOGS, "agent-1", 8, [*lines])
+    other = documents_of(_message(topics.LOGS.name, value, dict(headers)), 0.1)
+    assert [d.body["row"] for d in other] != [d.body["row"] for d in kept]
+
+
+def test_a_mark_is_stored_under_its_own_id() -> None:
+    """Sent twice it is one document."""
+    mark = CrashMark(
+        id="m", time=NOW, service="s", fingerprint="f", kind=CrashMarkKind.RESOLVED, release="2"
+    )
+    [document] = documents_of(_message(topics.CRASH_MARKS.name, msgspec.json.encode(mark)))
+    assert (document.id, document.body["service.version"]) == ("m", "2")
+
+
+def test_the_oldest_days_go_first() -> None:
+    """Until the rest is small enough; the newest stays, and no limit deletes nothing."""
+    sizes = {f"coalmine-logs-2026.11.{day}": 10 for day in (25, 23, 24)}
+    assert beyond(sizes, 30) == []
+    assert beyond(sizes, 29) == ["coalmine-logs-2026.11.23"]
+    assert beyond(sizes, 1) == ["coalmine-logs-2026.11.23", "coalmine-logs-2026.11.24"]
 
 
 def test_a_document_that_is_none_is_refused() -> None:

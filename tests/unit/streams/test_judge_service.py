@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-import msgspec
 import pytest
 
 from alerting.standing import Standing
@@ -13,75 +10,18 @@ from contracts.policy import Metric, Phase, Policy, StratifyBy
 from contracts.results import (
     Action,
     Cell,
-    Decision,
     DecisionAction,
     MetricKind,
     Outcome,
     Partial,
-    RolloutCommand,
     RolloutCommandAction,
     RolloutStatus,
     Source,
-    Verdict,
-    Window,
 )
 from streams.judge.audit import audit
-from streams.judge.service import Output, ServiceState, apply_command, apply_partial, unknown_from
-from streams.state import decode_state, encode_state
+from streams.state import encode_state
+from tests.support.judge import BASELINE, CANARY, POLICY, Judge
 from tests.support.partials import Traffic
-
-BASELINE, CANARY = "1.4.2", "1.5.0"
-POLICY = Policy(service="checkout", autodetect=True)
-
-
-class Judge:
-    """A service's judge with everything it said; state and words go through bytes at every step."""
-
-    def __init__(self, policy: Policy = POLICY) -> None:
-        self.policy = policy
-        self.state = ServiceState(service="checkout")
-        self.outputs: list[Output] = []
-
-    def hear(self, partial: Partial) -> list[Output]:
-        """Apply one partial unless it is a duplicate."""
-        if partial.source and unknown_from(self.state.fences, partial.source) is None:
-            return []
-        said = apply_partial(self.state, partial, self.policy, processed_time=partial.sent_at)
-        self.state = decode_state(encode_state(self.state))
-        self.outputs += [msgspec.json.decode(msgspec.json.encode(o), type=type(o)) for o in said]
-        return said
-
-    def run(self, traffic: Traffic, seconds: range, releases: list[str] | None = None) -> None:
-        """Hear these seconds of traffic."""
-        for number in seconds:
-            for partial in traffic.second(number, releases):
-                self.hear(partial)
-
-    def order(self, action: RolloutCommandAction, canary: str = "", name: str = "1") -> None:
-        """Apply a rollout command."""
-        command = RolloutCommand(
-            id=name, time=1, service="checkout", action=action, canary=canary, baseline=""
-        )
-        self.outputs += apply_command(self.state, command, self.policy, processed_time=1)
-
-    @property
-    def verdicts(self) -> list[Verdict]:
-        return [o for o in self.outputs if isinstance(o, Verdict)]
-
-    @property
-    def decisions(self) -> list[Decision]:
-        return [o for o in self.outputs if isinstance(o, Decision)]
-
-    def window_totals(self) -> Counter[str]:
-        """Sum of all windows' counters, the last version of each part."""
-        last: dict[tuple[object, ...], Window] = {}
-        for output in self.outputs:
-            if isinstance(output, Window):
-                last[(output.time, output.release, output.part)] = output
-        totals: Counter[str] = Counter()
-        for window in last.values():
-            totals.update({f"{window.release} {k}": v for k, v in window.counts.items()})
-        return totals
 
 
 def _heartbeat(sent_at: int) -> Partial:
@@ -412,7 +352,7 @@ def test_the_stored_windows_give_the_same_evidence_again() -> None:
     judge.run(traffic, range(10, 60))
     by_time = {v.time: v for v in judge.verdicts}
     rows = audit(POLICY, [by_time[time] for time in sorted(by_time)])
-    assert [row.name for row in rows] == ["error_rate", "crash_rate", "latency", "(rollout)"]
+    assert [row.name for row in rows] == [*(metric.name for metric in POLICY.metrics), "(rollout)"]
     assert all(row.windows > 20 for row in rows)
     assert [row.stored for row in rows] == [row.recomputed for row in rows]
 

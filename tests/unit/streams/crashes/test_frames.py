@@ -88,6 +88,16 @@ stack backtrace:
    3: shop::main::{{closure}}
    4: std::rt::lang_start
 """
+NATIVE = """==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010
+READ of size 4 at 0x602000000010 thread T0
+    #0 0x55d0c1 in shop::Cart<int>::total(std::vector<int> const&) /build/1.5.0/cart.cc:31:9
+    #1 0x55d0c2 in main /build/1.5.0/main.cc:12:3
+    #2 0x7f0001 in __libc_start_main (/lib/x86_64-linux-gnu/libc.so.6+0x29d8f) (BuildId: 1234)
+
+0x602000000010 is located 0 bytes inside of 16-byte region
+freed by thread T0 here:
+    #0 0x55d0c3 in free (/build/1.5.0/shop+0x99)
+"""
 
 IN_APP = {
     "python": (PYTHON, ["cart.total"]),
@@ -99,7 +109,8 @@ IN_APP = {
     "go": (GO, ["main.serve.<lambda>", "shop/cart.(*Cart).Total"]),
     "ruby": (RUBY, ["cart.total", "cart.total"]),
     "csharp": (CSHARP, ["Shop.Web.Checkout.Post.<lambda>", "Shop.Cart.TotalAsync"]),
-    "php": (PHP, ["Shop\\Cart.total"]),
+    "php": (PHP, ["Shop\\Checkout.<lambda>", "Shop\\Cart.total"]),
+    "native": (NATIVE, ["main", "shop::Cart::total"]),
     "dart": (DART, ["main.main.<lambda>", "cart.Cart.total"]),
     "rust": (RUST, ["shop::main.<lambda>", "shop::cart::Cart.total"]),
 }

@@ -88,13 +88,13 @@ def test_without_calls_the_masked_message_decides() -> None:
     assert group_of(one).fingerprint != group_of(three).fingerprint
 
 
-def test_frames_of_a_report_are_taken_before_its_text() -> None:
-    """A report that names its frames is not parsed a second time; its in_app is believed."""
+def test_frames_of_a_report_are_taken_where_its_text_names_no_calls() -> None:
+    """Every trace in text is read by the same rules; what only frames tell is believed."""
     frames = [
         Frame(module="shop.web", function="post", in_app=True),
         Frame(module="shop.vendored", function="call", in_app=False),
     ]
-    group = group_of(crash(TRACE, frames=frames, runtime="CPython", exception_type="KeyError"))
+    group = group_of(crash(frames=frames, runtime="CPython", exception_type="KeyError"))
     assert [call.name for call in group.frames] == ["shop.web.post"]
 
 

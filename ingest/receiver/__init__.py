@@ -1,0 +1,1 @@
+"""What SDKs send over HTTP: Sentry's envelopes and OpenTelemetry's JSON."""

@@ -1,0 +1,73 @@
+"""A service's judge in a test: what it hears goes in as partials, what it says is kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from contracts.policy import Policy
+from contracts.results import (
+    Decision,
+    Partial,
+    RolloutCommand,
+    RolloutCommandAction,
+    Verdict,
+    Window,
+)
+from streams.judge.service import Output, ServiceState, apply_command, apply_partial, unknown_from
+from streams.state import decode_state, encode_state
+from tests.support.partials import Traffic
+
+BASELINE, CANARY = "1.4.2", "1.5.0"
+POLICY = Policy(service="checkout", autodetect=True)
+
+
+class Judge:
+    """A service's judge with everything it said; state and words go through bytes at every step."""
+
+    def __init__(self, policy: Policy = POLICY) -> None:
+        self.policy = policy
+        self.state = ServiceState(service="checkout")
+        self.outputs: list[Output] = []
+
+    def hear(self, partial: Partial) -> list[Output]:
+        """Apply one partial unless it is a duplicate."""
+        if partial.source and unknown_from(self.state.fences, partial.source) is None:
+            return []
+        said = apply_partial(self.state, partial, self.policy, processed_time=partial.sent_at)
+        self.state = decode_state(encode_state(self.state))
+        self.outputs += [msgspec.json.decode(msgspec.json.encode(o), type=type(o)) for o in said]
+        return said
+
+    def run(self, traffic: Traffic, seconds: range, releases: list[str] | None = None) -> None:
+        """Hear these seconds of traffic."""
+        for number in seconds:
+            for partial in traffic.second(number, releases):
+                self.hear(partial)
+
+    def order(self, action: RolloutCommandAction, canary: str = "", name: str = "1") -> None:
+        """Apply a rollout command."""
+        command = RolloutCommand(
+            id=name, time=1, service="checkout", action=action, canary=canary, baseline=""
+        )
+        self.outputs += apply_command(self.state, command, self.policy, processed_time=1)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [o for o in self.outputs if isinstance(o, Verdict)]
+
+    @property
+    def decisions(self) -> list[Decision]:
+        return [o for o in self.outputs if isinstance(o, Decision)]
+
+    def window_totals(self) -> Counter[str]:
+        """Sum of all windows' counters, the last version of each part."""
+        last: dict[tuple[object, ...], Window] = {}
+        for output in self.outputs:
+            if isinstance(output, Window):
+                last[(output.time, output.release, output.part)] = output
+        totals: Counter[str] = Counter()
+        for window in last.values():
+            totals.update({f"{window.release} {k}": v for k, v in window.counts.items()})
+        return totals
