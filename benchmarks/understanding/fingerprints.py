@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from contracts import arrow
 from contracts.errors import InvalidRecord
-from contracts.records import Crash
+from contracts.records import Crash, RecordKind
 from contracts.sentry import crashes_of_event
 from streams.crashes.group import group_of
-from streams.crashes.sightings import sightings
+from streams.crashes.sightings import groups_of_batch
 
 _VARIANTS = ("custom-fingerprint", "app", "system", "default", "fallback")
 _DISTINCT = 20_000
@@ -105,10 +106,10 @@ def _print_speed() -> None:
         groups = {group_of(crash).fingerprint for crash in crashes}
         rate = _DISTINCT / (time.process_time() - started)
         print(f"distinct {runtime:<12} {rate:>10,.0f} crashes/s of CPU, {len(groups)} groups")
-    burst = [_crash("python", 7)] * _BURST
+    batch = arrow.batch_from_records(RecordKind.CRASHES, [_crash("python", 7)] * _BATCH)
     started = time.process_time()
-    for offset in range(0, _BURST, _BATCH):
-        sightings(burst[offset : offset + _BATCH], topic="t", partition=0, offset=offset)
+    for _ in range(0, _BURST, _BATCH):
+        groups_of_batch(batch)
     rate = _BURST / (time.process_time() - started)
     print(f"{'identical, by message':<21} {rate:>10,.0f} crashes/s of CPU")
 

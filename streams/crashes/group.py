@@ -38,7 +38,7 @@ class CrashGroup:
         culprit: the innermost call of the user's own code.
         runtime: as recognised, for example ``python``.
         frames: the calls that made the fingerprint, outermost first; empty after a fallback.
-        merged_from: the fingerprint it would have had without a user's rule; empty where no rule
+        base: the fingerprint it would have had without a user's rule; empty where no rule
             spoke. Earlier sightings are found by it.
     """
 
@@ -48,7 +48,7 @@ class CrashGroup:
     culprit: str
     runtime: str
     frames: tuple[Call, ...]
-    merged_from: str = ""
+    base: str = ""
 
 
 def group_of(crash: Crash, rules: Rules = NO_RULES) -> CrashGroup:
@@ -96,7 +96,7 @@ def _ruled(group: CrashGroup, crash: Crash, trace: Trace, rules: Rules) -> Crash
         group,
         fingerprint=_hash(fingerprint_words(rule, group.fingerprint)),
         title=rule.title or group.title,
-        merged_from=group.fingerprint,
+        base=group.fingerprint,
     )
 
 

@@ -103,7 +103,7 @@ def sightings(batch: pa.RecordBatch, grouped: Grouped, origins: Coded) -> list[C
                 arm=arm,
                 fingerprint=group.fingerprint,
                 algorithm=group.algorithm,
-                base=group.merged_from,
+                base=group.base,
                 title=group.title,
                 culprit=group.culprit,
                 runtime=group.runtime,

@@ -46,7 +46,7 @@ def test_a_rule_merges_groups_and_keeps_what_they_were(tmp_path: Path) -> None:
     merged = [group_of(c, merging) for c in crashes]
     assert merged[0].fingerprint == merged[1].fingerprint
     assert merged[0].title == "Database is down"
-    assert [g.merged_from for g in merged] == [group_of(c).fingerprint for c in crashes]
+    assert [g.base for g in merged] == [group_of(c).fingerprint for c in crashes]
     other = crash("a", "b", "KeyError: 'database'")
     assert group_of(other, merging) == group_of(other)
 
@@ -64,7 +64,7 @@ def test_a_rule_splits_a_group_by_what_it_matches(tmp_path: Path) -> None:
     )
     assert group_of(one, splitting) == group_of(one)
     assert group_of(two, splitting).fingerprint != group_of(two).fingerprint
-    assert group_of(two, splitting).merged_from == group_of(one).fingerprint
+    assert group_of(two, splitting).base == group_of(one).fingerprint
 
 
 def test_a_rule_says_whose_code_a_frame_is(tmp_path: Path) -> None:
