@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from contracts.errors import UNREADABLE, ConfigError, InvalidRecord
+from coalmine.reading import opened
+from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.foreign import record_from_fields
 from contracts.records import Crash, RecordKind
 from contracts.sentry import crashes_of_event
@@ -22,14 +21,11 @@ from ingest.parsers.base import Labels, decode_text
 from ingest.tracebacks.detect import crash_of
 from streams.crashes.frames import read_trace
 from streams.crashes.runtimes import runtime_of
-from streams.recordings import decompressed
 
-STDIN = Path("-")
 _DOCUMENT_BYTES = 256 << 20
 _CRASH_FILE_BYTES = 4 << 20
 _LINES_AT_ONCE = 4_096
 _LONGEST_LINE = 16 << 20
-_UNREADABLE = (OSError, ValueError, EOFError)
 _ENVELOPE = frozenset(
     ("event_id", "dsn", "sdk", "sent_at", "trace", "type", "length", "content_type", "filename",
      "attachment_type", "item_count", "platform")
@@ -68,28 +64,14 @@ def crashes_in(path: Path, refuse: Refuse) -> Iterator[Found]:
         ConfigError: the file is missing or damaged.
     """
     name = str(path)
-    try:
-        with _opened(path) as stream:
-            head = stream.peek(1).lstrip()[:1]
-            if head == b"[":
-                yield from _document(stream.read(_DOCUMENT_BYTES), name, refuse)
-            elif head == b"{":
-                yield from _json(stream, name, refuse)
-            else:
-                yield from _text(stream, name)
-    except _UNREADABLE as error:
-        cause = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ConfigError(name, f"cannot be read: {cause or 'it is damaged'}") from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
-    if path == STDIN:
-        with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
-            yield decompressed(stream)
-        return
-    with path.open("rb") as stream:
-        yield decompressed(stream)
+    with opened(path) as stream:
+        head = stream.peek(1).lstrip()[:1]
+        if head == b"[":
+            yield from _document(stream.read(_DOCUMENT_BYTES), name, refuse)
+        elif head == b"{":
+            yield from _json(stream, name, refuse)
+        else:
+            yield from _text(stream, name)
 
 
 def _json(stream: io.BufferedReader, name: str, refuse: Refuse) -> Iterator[Found]:

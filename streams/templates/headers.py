@@ -31,6 +31,16 @@ _PROGRAM = r"[\w.$/@*-]+(?: [\w.*-]+){0,2} - +"
 _FIELDS = rf"(?:{_BRACKETS}|{_LEVEL}|\d+[ \t|]+){{0,6}}(?:{_PROGRAM}|{_LOGGER})?"
 _HEADER = rf"^\s*(?:{_SYSLOG}|[\[(]?{_TIME}[\])]?[ \t:|,-]+{_FIELDS})"
 
+_LEAST_SHARE = 0.2
+"""Of lines with a header; where it is less, the others' first words are hardly a header either."""
+
+
+def have_headers(lines: pa.StringArray) -> bool:
+    """Whether these lines of one log are raw ones; blank ones do not tell."""
+    told = pc.sum(pc.match_substring_regex(lines, _HEADER)).as_py() or 0
+    filled = pc.sum(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(lines)), 0)).as_py() or 0
+    return bool(told > _LEAST_SHARE * filled)
+
 
 def without_headers(lines: pa.StringArray) -> pa.StringArray:
     """The messages of raw lines; a line without a known header is all message.
