@@ -34,11 +34,14 @@ _SENTRY = (
     "exception", "stacktrace", "threads", "logentry", "template", "csp", "expectct", "expectstaple",
     "hpkp",
 )  # fmt: skip
+_ARRAY = re.compile(rb"\s*\[\s*[\[{\]]")
+"""How an array of reports begins; a log line may begin with a bracket as well."""
 _CRASH_FILE = re.compile(
-    rb"^# A fatal error has been detected by the Java|^==\d+==\s?ERROR: |\(most recent call first\)"
-    rb"|^\*\*\* \*\*\* \*\*\*|^Exception Type:|^Crash reason:|^stack backtrace:|^\s*#0+ ",
-    re.MULTILINE,
+    rb"(?:[#=\s-]*\n)*(?:# +A fatal error has been detected by the Java|=+\d+=+ ?ERROR: "
+    rb"|WARNING: ThreadSanitizer|Fatal Python error: |(?:Current t|T)hread 0x|\*\*\* \*\*\* \*\*\*"
+    rb"|Incident Identifier:|Process: +\S+ \[|Operating system: |Crash reason:|\s*#0+ )"
 )
+"""How a file begins that is one crash as a whole."""
 
 
 class Found(NamedTuple):
@@ -65,10 +68,10 @@ def crashes_in(path: Path, refuse: Refuse) -> Iterator[Found]:
     """
     name = str(path)
     with opened(path) as stream:
-        head = stream.peek(1).lstrip()[:1]
-        if head == b"[":
+        head = stream.peek(1)
+        if _ARRAY.match(head):
             yield from _document(stream.read(_DOCUMENT_BYTES), name, refuse)
-        elif head == b"{":
+        elif head.lstrip().startswith(b"{"):
             yield from _json(stream, name, refuse)
         else:
             yield from _text(stream, name)
@@ -156,7 +159,7 @@ def _is_crash(value: Mapping[str, Any]) -> bool:
 
 def _is_event(value: Mapping[str, Any]) -> bool:
     return (
-        any(name in value for name in _SENTRY)
+        any(isinstance(value.get(name), dict | list) for name in _SENTRY)
         or any(name.startswith("sentry.interfaces.") for name in value)
         or (("event_id" in value or "platform" in value) and "message" in value)
         or value.get("type") in ("event", "error", "transaction")
@@ -166,7 +169,7 @@ def _is_event(value: Mapping[str, Any]) -> bool:
 def _text(stream: io.BufferedReader, name: str) -> Iterator[Found]:
     """A crash file is one crash; a log is joined, and its tracebacks are the crashes."""
     now_ms = time.time_ns() // 1_000_000
-    if _CRASH_FILE.search(stream.peek(1 << 16)):
+    if _CRASH_FILE.match(stream.peek(1 << 16)):
         whole = decode_text(stream.read(_CRASH_FILE_BYTES))
         yield Found(_crash_of_file(whole, now_ms), name, 1)
         return
