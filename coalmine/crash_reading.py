@@ -43,6 +43,13 @@ _CRASH_FILE = re.compile(
 )
 """How a file begins that is one crash as a whole."""
 
+_LOG_LINE = re.compile(
+    rb"^\[?(?:\d{4}-\d\d-\d\d[T ]\d\d:|\d\d:\d\d:\d\d|[A-Z][a-z]{2} +\d+ \d\d:|\d{10})"
+    rb"|^\[?(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\b|^Traceback \(most recent",
+    re.MULTILINE,
+)
+"""No crash file has such a line: a log that begins with a crash does."""
+
 
 class Found(NamedTuple):
     """A crash and where it stood: the file and the line (of JSON: the number) it begins at."""
@@ -169,7 +176,8 @@ def _is_event(value: Mapping[str, Any]) -> bool:
 def _text(stream: io.BufferedReader, name: str) -> Iterator[Found]:
     """A crash file is one crash; a log is joined, and its tracebacks are the crashes."""
     now_ms = time.time_ns() // 1_000_000
-    if _CRASH_FILE.match(stream.peek(1 << 16)):
+    head = stream.peek(1 << 16)
+    if _CRASH_FILE.match(head) and not _LOG_LINE.search(head):
         whole = decode_text(stream.read(_CRASH_FILE_BYTES))
         yield Found(_crash_of_file(whole, now_ms), name, 1)
         return
@@ -187,7 +195,8 @@ def _tracebacks(records: Iterable[Any], name: str, now_ms: int) -> Iterator[Foun
     for record in records:
         if b"\n" not in record.line and b"panicked at" not in record.line:
             continue
-        crash = crash_of(decode_text(record.line), now_ms, Labels())
+        text = decode_text(record.line)
+        crash = crash_of(text, now_ms, Labels()) or _native_crash(text, now_ms)
         if crash is not None:
             yield Found(crash, name, record.end - record.line.count(b"\n"))
 
@@ -195,7 +204,17 @@ def _tracebacks(records: Iterable[Any], name: str, now_ms: int) -> Iterator[Foun
 def _crash_of_file(text: str, now_ms: int) -> Crash:
     if (crash := crash_of(text, now_ms, Labels())) is not None:
         return crash
-    runtime = runtime_of("", text)
+    return _crash_of_trace(runtime_of("", text), text, now_ms)
+
+
+def _native_crash(text: str, now_ms: int) -> Crash | None:
+    """What sanitizers, debuggers and C libraries print into a log."""
+    if runtime_of("", text) != "native" or not read_trace("native", text).calls:
+        return None
+    return _crash_of_trace("native", text, now_ms)
+
+
+def _crash_of_trace(runtime: str, text: str, now_ms: int) -> Crash:
     raised = read_trace(runtime, text).raised
     return Crash(
         time=now_ms,

@@ -183,3 +183,20 @@ def test_one_crash_is_found_whatever_file_it_stands_in(
     assert (found["source"]["line"], found["runtime"]) == (line, runtime)
     assert (found["exception_type"], found["frames"][-1]["function"]) == (kind, innermost)
     assert any(frame["in_app"] for frame in found["frames"])
+
+
+NATIVE_REPORT = """==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010
+READ of size 4 at 0x602000000010 thread T0
+    #0 0x55d0c1 in shop::total(int) /build/1.5.0/cart.cc:31:9
+    #1 0x55d0c2 in main /build/1.5.0/main.cc:12:3
+
+"""
+
+
+def test_a_log_that_begins_with_a_native_crash_is_read_as_a_log() -> None:
+    """Each of its crashes is told with its own line; alone, the same report is a crash file."""
+    log = NATIVE_REPORT + "2026-11-25 10:00:00 INFO started again\n" + TRACE.format(line=7, item=1)
+    found = crashes(run("-", "--json", stdin=log.encode()))
+    assert [(f["runtime"], f["source"]["line"]) for f in found] == [("native", 1), ("python", 7)]
+    alone = crashes(run("-", "--json", stdin=NATIVE_REPORT.encode()))
+    assert [f["group"] for f in alone] == [found[0]["group"]]
