@@ -45,15 +45,27 @@ def crash_of(text: str, time: int, labels: Labels) -> Crash | None:
     found = find_traceback(text)
     if found is None:
         return None
-    return Crash(
+    crash = Crash(
         time=time,
         service=labels.service,
         release=labels.release,
         host=labels.host,
         arm=labels.arm,
-        runtime=found.runtime,
-        exception_type=shortened(found.exception_type, 1024),
-        exception_message=shortened(found.exception_message, 8192),
-        stacktrace=shortened(text, _MAX_STACKTRACE),
-        frames=found.frames,
+        stacktrace=text,
     )
+    return _filled(crash, found)
+
+
+def understood(crash: Crash) -> Crash:
+    """A crash that was reported with fields; what they leave out is read from its stack."""
+    return _filled(crash, find_traceback(crash.stacktrace) or Traceback("", ""))
+
+
+def _filled(crash: Crash, found: Traceback) -> Crash:
+    crash.runtime = crash.runtime or found.runtime
+    crash.exception_type = shortened(crash.exception_type or found.exception_type, 1024)
+    crash.exception_message = shortened(crash.exception_message or found.exception_message, 8192)
+    crash.stacktrace = shortened(found.text or crash.stacktrace, _MAX_STACKTRACE)
+    crash.frames = crash.frames or found.frames
+    crash.thread = crash.thread or found.thread
+    return crash
