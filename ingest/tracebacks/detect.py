@@ -6,26 +6,33 @@ from collections.abc import Callable
 
 from contracts.records import Crash
 from ingest.parsers.base import Labels, shortened
-from ingest.tracebacks import javascript, jvm, native, python, scripts
+from ingest.tracebacks import hs_err, javascript, jvm, machine, native, python, scripts
 from ingest.tracebacks.base import Traceback
 
 _PARSERS: tuple[Callable[[str], Traceback | None], ...] = (
+    hs_err.parse,
+    machine.parse_sanitizer,
     python.parse,
     native.parse_go,
     native.parse_rust,
+    native.parse_anyhow,
     scripts.parse_dart,
     scripts.parse_php,
     scripts.parse_ruby,
     javascript.parse,
     scripts.parse_dotnet,
     jvm.parse,
+    javascript.parse_gecko,
+    machine.parse,
 )
+_ONE_LINE = ("panicked at", "runtime error: ")
+
 _MAX_STACKTRACE = 256 * 1024
 
 
 def find_traceback(text: str) -> Traceback | None:
     """The failure that ``text`` shows, or None; the most telling layouts are tried first."""
-    if "\n" not in text and "panicked at" not in text:
+    if "\n" not in text and not any(sign in text for sign in _ONE_LINE):
         return None
     for parse in _PARSERS:
         found = parse(text)
