@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from contracts.errors import UNREADABLE, ConfigError, InvalidRecord
+from coalmine.reading import opened
+from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.foreign import record_from_fields
 from contracts.records import Crash, RecordKind
 from contracts.sentry import crashes_of_event
@@ -22,14 +21,11 @@ from ingest.parsers.base import Labels, decode_text
 from ingest.tracebacks.detect import crash_of
 from streams.crashes.frames import read_trace
 from streams.crashes.runtimes import runtime_of
-from streams.recordings import decompressed
 
-STDIN = Path("-")
 _DOCUMENT_BYTES = 256 << 20
 _CRASH_FILE_BYTES = 4 << 20
 _LINES_AT_ONCE = 4_096
 _LONGEST_LINE = 16 << 20
-_UNREADABLE = (OSError, ValueError, EOFError)
 _ENVELOPE = frozenset(
     ("event_id", "dsn", "sdk", "sent_at", "trace", "type", "length", "content_type", "filename",
      "attachment_type", "item_count", "platform")
@@ -38,11 +34,14 @@ _SENTRY = (
     "exception", "stacktrace", "threads", "logentry", "template", "csp", "expectct", "expectstaple",
     "hpkp",
 )  # fmt: skip
+_ARRAY = re.compile(rb"\s*\[\s*[\[{\]]")
+"""How an array of reports begins; a log line may begin with a bracket as well."""
 _CRASH_FILE = re.compile(
-    rb"^# A fatal error has been detected by the Java|^==\d+==\s?ERROR: |\(most recent call first\)"
-    rb"|^\*\*\* \*\*\* \*\*\*|^Exception Type:|^Crash reason:|^stack backtrace:|^\s*#0+ ",
-    re.MULTILINE,
+    rb"(?:[#=\s-]*\n)*(?:# +A fatal error has been detected by the Java|=+\d+=+ ?ERROR: "
+    rb"|WARNING: ThreadSanitizer|Fatal Python error: |(?:Current t|T)hread 0x|\*\*\* \*\*\* \*\*\*"
+    rb"|Incident Identifier:|Process: +\S+ \[|Operating system: |Crash reason:|\s*#0+ )"
 )
+"""How a file begins that is one crash as a whole."""
 
 
 class Found(NamedTuple):
@@ -68,28 +67,14 @@ def crashes_in(path: Path, refuse: Refuse) -> Iterator[Found]:
         ConfigError: the file is missing or damaged.
     """
     name = str(path)
-    try:
-        with _opened(path) as stream:
-            head = stream.peek(1).lstrip()[:1]
-            if head == b"[":
-                yield from _document(stream.read(_DOCUMENT_BYTES), name, refuse)
-            elif head == b"{":
-                yield from _json(stream, name, refuse)
-            else:
-                yield from _text(stream, name)
-    except _UNREADABLE as error:
-        cause = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ConfigError(name, f"cannot be read: {cause or 'it is damaged'}") from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
-    if path == STDIN:
-        with open(sys.stdin.fileno(), "rb", closefd=False) as stream:
-            yield decompressed(stream)
-        return
-    with path.open("rb") as stream:
-        yield decompressed(stream)
+    with opened(path) as stream:
+        head = stream.peek(1)
+        if _ARRAY.match(head):
+            yield from _document(stream.read(_DOCUMENT_BYTES), name, refuse)
+        elif head.lstrip().startswith(b"{"):
+            yield from _json(stream, name, refuse)
+        else:
+            yield from _text(stream, name)
 
 
 def _json(stream: io.BufferedReader, name: str, refuse: Refuse) -> Iterator[Found]:
@@ -174,7 +159,7 @@ def _is_crash(value: Mapping[str, Any]) -> bool:
 
 def _is_event(value: Mapping[str, Any]) -> bool:
     return (
-        any(name in value for name in _SENTRY)
+        any(isinstance(value.get(name), dict | list) for name in _SENTRY)
         or any(name.startswith("sentry.interfaces.") for name in value)
         or (("event_id" in value or "platform" in value) and "message" in value)
         or value.get("type") in ("event", "error", "transaction")
@@ -184,7 +169,7 @@ def _is_event(value: Mapping[str, Any]) -> bool:
 def _text(stream: io.BufferedReader, name: str) -> Iterator[Found]:
     """A crash file is one crash; a log is joined, and its tracebacks are the crashes."""
     now_ms = time.time_ns() // 1_000_000
-    if _CRASH_FILE.search(stream.peek(1 << 16)):
+    if _CRASH_FILE.match(stream.peek(1 << 16)):
         whole = decode_text(stream.read(_CRASH_FILE_BYTES))
         yield Found(_crash_of_file(whole, now_ms), name, 1)
         return

@@ -25,6 +25,7 @@ _MODULES = (
     "deadletters",
     "replay",
     "fingerprint",
+    "templates",
     "calibrate",
     "power",
 )

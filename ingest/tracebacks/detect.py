@@ -22,7 +22,6 @@ _PARSERS: tuple[Callable[[str], Traceback | None], ...] = (
     javascript.parse,
     scripts.parse_dotnet,
     jvm.parse,
-    javascript.parse_gecko,
     machine.parse,
 )
 _ONE_LINE = ("panicked at", "runtime error: ")

@@ -46,6 +46,8 @@ _VALUES: tuple[tuple[str, str], ...] = (
 
 _VALUE = "|".join(f"(?:{pattern})" for _, pattern in _VALUES)
 _REQUEST = r'"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE) [^"]*"'
+_MORE_LINES = r"(?s)^\s+|\s*[\r\n].*"
+"""Of a message of several lines (a stack trace below it) the first one is the message."""
 _RUN = r"<\*>(?:[ ,.:;/|#+~-]*(?:<\*>|\(<\*>\)|\[<\*>\])| \(\))+"
 """Several values in a row are one: lists have any length, and a gloss in brackets may lack."""
 
@@ -57,6 +59,7 @@ def masked(messages: pa.StringArray) -> pa.StringArray:
     'cart <*> of <*> at <*> failed after <*>'
     """
     texts = pc.utf8_slice_codeunits(messages, 0, TEXT_LIMIT)
+    texts = pc.replace_substring_regex(texts, _MORE_LINES, "")
     texts = pc.replace_substring_regex(texts, _REQUEST, r"\1 <*>")
     texts = pc.replace_substring_regex(texts, _VALUE, WILDCARD)
     return pc.replace_substring_regex(texts, _RUN, WILDCARD)

@@ -55,7 +55,9 @@ class Miner:
     become one when that place has held so many different words that it must be a variable.
 
     Args:
-        limit: Templates remembered; beyond it the least recently seen are forgotten.
+        limit: Templates remembered.
+        is_forgetful: Beyond the limit the least recently seen ones are forgotten; if not, every
+            number stays valid and further new lines share the template ``<*>``.
 
     >>> miner = Miner()
     >>> miner.mine(["took 5 ms", "ready", "took 12 ms"])
@@ -64,8 +66,9 @@ class Miner:
     [('took <*>', 2), ('ready', 1)]
     """
 
-    def __init__(self, limit: int = 2_000) -> None:
+    def __init__(self, limit: int = 2_000, *, is_forgetful: bool = True) -> None:
         self._limit = limit
+        self._is_forgetful = is_forgetful
         self._slots: list[Known] = []
         self._free: list[int] = []
         self._joined: dict[int, int] = {}
@@ -77,11 +80,11 @@ class Miner:
 
     @property
     def templates(self) -> list[Template]:
-        """Template of each number; numbers that became one in this batch share theirs."""
+        """Template of each number; numbers that became one share theirs."""
         return [self._slots[self._root(n)].template for n in range(len(self._slots))]
 
     def mine(self, messages: Sequence[str]) -> list[int]:
-        """Number of each message's template, valid until the next call."""
+        """Number of each message's template, valid until :attr:`forgotten` grows."""
         numbers: list[int] = self.mine_column(pa.array(messages, pa.string())).tolist()
         return numbers
 
@@ -138,11 +141,9 @@ class Miner:
 
     def _begin_batch(self) -> None:
         self._batch += 1
-        if self._joined or len(self._numbers) > _TEXTS_REMEMBERED:
-            self._free.extend(self._joined)
-            self._joined.clear()
+        if len(self._numbers) > _TEXTS_REMEMBERED:
             self._numbers.clear()
-        if len(self._index) > self._limit:
+        if self._is_forgetful and len(self._index) > self._limit:
             self._forget(len(self._index) - self._limit * 9 // 10)
 
     def _forget(self, how_many: int) -> None:
@@ -157,6 +158,8 @@ class Miner:
             self._ids.discard(self._slots[number].template.id)
             self._free.append(number)
         self.forgotten += how_many
+        self._free.extend(self._joined)
+        self._joined.clear()
         self._numbers.clear()
 
     def _number(self, text: str) -> int:
@@ -171,7 +174,7 @@ class Miner:
         number = self._index.find(form)
         if number is not None:
             return number
-        if len(self._index) >= 2 * self._limit:
+        if len(self._index) >= (1 + self._is_forgetful) * self._limit:
             return self._number_of_form(_OVERFLOW) if form != _OVERFLOW else self._add(form)
         return self._merged(self._add(form))
 

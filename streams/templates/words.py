@@ -12,6 +12,7 @@ Form = tuple[str, ...]
 """A masked line cut at its spaces."""
 
 _PAIR = re.compile(r"(?<=[\w\])]=)[A-Za-z_$][^\s,;|]*?(?=[)\]}>]*(?:[\s,;|]|$))")
+_SPACE = re.compile("[ \t]")
 _FLAGS = frozenset({"true", "false", "yes", "no", "on", "off"})
 _IDENTITY = frozenset({"user", "username", "account"})
 _NO_NAME = re.compile(
@@ -33,7 +34,7 @@ def form_of(masked: str) -> Form:
     """
     if "=" in masked:
         masked = _PAIR.sub(_value, masked)
-    words = masked.strip().split(" ")
+    words = _SPACE.split(masked)
     for place in range(1, len(words)):
         if words[place - 1].lower() in _IDENTITY and _is_name(words[place]):
             words[place] = WILDCARD

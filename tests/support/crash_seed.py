@@ -52,7 +52,7 @@ def crash(
         exception_message=message,
         stacktrace=trace_of(name, message),
         user=f"user-{number % 7}",
-        trace="t-7",
+        trace=f"t-{service}",
         arm=arm,
     )
 
@@ -114,7 +114,7 @@ def logs(service: str, now_ms: int, count: int = 400) -> Documents:
             host="web-3",
             severity="error" if number % 20 == 0 else "info",
             message=f"user u{number} paid {number % 90} EUR" if number % 2 else HOSTILE,
-            trace="t-7" if number % 50 == 0 else None,
+            trace=f"t-{service}" if number % 50 == 0 else None,
         )
         for number in range(count)
     ]

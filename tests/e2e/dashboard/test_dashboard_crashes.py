@@ -41,7 +41,7 @@ def test_from_the_list_to_a_group_to_the_logs(page: Page, dashboard_url: str, se
     expect(page.locator(".log-crash")).to_have_count(1)
     page.locator(".log-of-trace a").first.click()
     expect(page.locator(".log-line")).to_have_count(8)
-    assert "trace=t-7" in page.url
+    assert f"trace=t-{service}" in page.url
     assert page.locator(".log-text img").count() == 0
     assert all(url.startswith((dashboard_url, "data:", "blob:")) for url in asked)
 

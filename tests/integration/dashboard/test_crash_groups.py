@@ -139,7 +139,7 @@ def test_lines_are_found_by_each_condition(store: Elasticsearch, service: str, n
         return [row.message for row in page.rows]
 
     assert len(found(severity="error")) == 20
-    assert len(found(trace="t-7")) == 8
+    assert len(found(trace=f"t-{service}")) == 8
     assert found(text="u7 paid") == ["user u7 paid 7 EUR"]
     assert found(text='"paid 7 EUR" u7') == ["user u7 paid 7 EUR"]
     assert found(text="u7 nothing") == found(release="9") == found(host="web-4") == []
@@ -159,7 +159,7 @@ def test_lines_around_a_crash_are_near_it_or_of_its_trace(
 ) -> None:
     """Of the host, within half a minute; in the order of time, each once."""
     at = now_ms - HOUR_MS
-    rows = fetch_around(store, service, "web-3", "t-7", at)
+    rows = fetch_around(store, service, "web-3", f"t-{service}", at)
     assert [row.time for row in rows] == [at + 3_000 * n for n in range(-10, 10)]
     assert len({row.key for row in rows}) == len(rows)
     assert fetch_around(store, service, "web-4", "", at) == []
