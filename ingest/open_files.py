@@ -228,7 +228,9 @@ class OpenFiles:
         if left is not None:
             return left.offset, left.waiting, generation
         if self.starts_at_end and source.config.start_at is StartAt.END:
-            return _last_line_start(fd), (), generation
+            is_whole = source.tail_rules.whole
+            start = os.fstat(fd).st_size if is_whole else _last_line_start(fd)
+            return start, (), generation
         return 0, (), generation
 
     def _is_copy(self, path: str, fd: int) -> bool:

@@ -62,6 +62,8 @@ class TailRules:
     idle_flush_s: float
     join: JoinRules | None
     join_timeout_s: float
+    whole: bool = False
+    """All that was added is one record, given once the file was at rest for ``idle_flush_s``."""
 
 
 class TailedFile:
@@ -176,6 +178,9 @@ class TailedFile:
 
     def read(self) -> Block | None:
         """The records that the next bytes complete; None when nothing was added to the file."""
+        if self._rules.whole:
+            self._watch_growth()
+            return None
         if self._again:
             return self._read_again()
         offset = self._splitter.offset
@@ -193,6 +198,9 @@ class TailedFile:
     def rest(self) -> Block | None:
         """Records that are taken as complete because nothing came for a while."""
         idle_s = self.idle_s
+        if self._rules.whole:
+            is_due = not self._is_at_end and idle_s >= self._rules.idle_flush_s
+            return self._all_added() if is_due else None
         if self._splitter.has_partial and idle_s >= self._rules.idle_flush_s:
             return self.drain()
         if self._joiner is not None and self._joiner.has_pending:
@@ -203,6 +211,8 @@ class TailedFile:
 
     def drain(self) -> Block:
         """Everything that waits, as complete: the file is gone, was rotated or truncated."""
+        if self._rules.whole:
+            return self._all_added()
         return self._flushed(self._block(self._splitter.flush()))
 
     def finish(self) -> Block:
@@ -219,7 +229,33 @@ class TailedFile:
         self._joiner = Joiner(rules.join, offset) if rules.join is not None else None
         self._emitted = offset
         self._again = waiting
+        self._grown: tuple[int, int] | None = None
         self._swept_s = self._clock.monotonic_s()
+
+    def _watch_growth(self) -> None:
+        """Note whether a file that is read whole is still being written."""
+        status = os.fstat(self.fd)
+        self._is_at_end = status.st_size <= self._emitted
+        if self._grown != (status.st_size, status.st_mtime_ns):
+            self._grown = (status.st_size, status.st_mtime_ns)
+            self._grew_s = self._clock.monotonic_s()
+            if len(self._head) < HEAD_BYTES:
+                self._head = read_head(self.fd)
+
+    def _all_added(self) -> Block:
+        """One record of everything after what was given out, as much of it as may be held."""
+        block = Block(self._emitted)
+        end = os.fstat(self.fd).st_size
+        length = end - self._emitted
+        data = os.pread(self.fd, min(length, self._rules.max_line_bytes), self._emitted)
+        text = data.replace(b"\r\n", b"\n").replace(b"\0", b"").rstrip()
+        self._splitter = LineSplitter(self._rules.max_line_bytes, end)
+        self._is_at_end = True
+        if text:
+            full_length = length if length > self._rules.max_line_bytes else None
+            self._give(block, text, end, full_length)
+        self._emitted = end
+        return block
 
     def _read_again(self) -> Block:
         """What waited when the agent stopped: lines before the offset at which it goes on."""

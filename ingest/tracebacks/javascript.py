@@ -18,7 +18,8 @@ _GECKO = re.compile(
 """A call as Firefox and Safari print it: ``total@https://host/app.js:10:15``."""
 _LIBRARY = re.compile(r"node_modules/|^node:|^internal/|<anonymous>")
 _HEAD = re.compile(
-    r"^(?:Uncaught )?(?P<exception>(?:[A-Z]\w*)?(?:Error|Exception)\b[^\n]*)$", re.MULTILINE
+    r"^(?:[^\n]*?\] )??(?:Uncaught )?(?P<exception>(?:[A-Z]\w*)?(?:Error|Exception)\b[^\n]*)$",
+    re.MULTILINE,
 )
 
 
