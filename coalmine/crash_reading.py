@@ -34,11 +34,21 @@ _SENTRY = (
     "exception", "stacktrace", "threads", "logentry", "template", "csp", "expectct", "expectstaple",
     "hpkp",
 )  # fmt: skip
+_ARRAY = re.compile(rb"\s*\[\s*[\[{\]]")
+"""How an array of reports begins; a log line may begin with a bracket as well."""
 _CRASH_FILE = re.compile(
-    rb"^# A fatal error has been detected by the Java|^==\d+==\s?ERROR: |\(most recent call first\)"
-    rb"|^\*\*\* \*\*\* \*\*\*|^Exception Type:|^Crash reason:|^stack backtrace:|^\s*#0+ ",
+    rb"(?:[#=\s-]*\n)*(?:# +A fatal error has been detected by the Java|=+\d+=+ ?ERROR: "
+    rb"|WARNING: ThreadSanitizer|Fatal Python error: |(?:Current t|T)hread 0x|\*\*\* \*\*\* \*\*\*"
+    rb"|Incident Identifier:|Process: +\S+ \[|Operating system: |Crash reason:|\s*#0+ )"
+)
+"""How a file begins that is one crash as a whole."""
+
+_LOG_LINE = re.compile(
+    rb"^\[?(?:\d{4}-\d\d-\d\d[T ]\d\d:|\d\d:\d\d:\d\d|[A-Z][a-z]{2} +\d+ \d\d:|\d{10})"
+    rb"|^\[?(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\b|^Traceback \(most recent",
     re.MULTILINE,
 )
+"""No crash file has such a line: a log that begins with a crash does."""
 
 
 class Found(NamedTuple):
@@ -65,10 +75,10 @@ def crashes_in(path: Path, refuse: Refuse) -> Iterator[Found]:
     """
     name = str(path)
     with opened(path) as stream:
-        head = stream.peek(1).lstrip()[:1]
-        if head == b"[":
+        head = stream.peek(1)
+        if _ARRAY.match(head):
             yield from _document(stream.read(_DOCUMENT_BYTES), name, refuse)
-        elif head == b"{":
+        elif head.lstrip().startswith(b"{"):
             yield from _json(stream, name, refuse)
         else:
             yield from _text(stream, name)
@@ -156,7 +166,7 @@ def _is_crash(value: Mapping[str, Any]) -> bool:
 
 def _is_event(value: Mapping[str, Any]) -> bool:
     return (
-        any(name in value for name in _SENTRY)
+        any(isinstance(value.get(name), dict | list) for name in _SENTRY)
         or any(name.startswith("sentry.interfaces.") for name in value)
         or (("event_id" in value or "platform" in value) and "message" in value)
         or value.get("type") in ("event", "error", "transaction")
@@ -166,7 +176,8 @@ def _is_event(value: Mapping[str, Any]) -> bool:
 def _text(stream: io.BufferedReader, name: str) -> Iterator[Found]:
     """A crash file is one crash; a log is joined, and its tracebacks are the crashes."""
     now_ms = time.time_ns() // 1_000_000
-    if _CRASH_FILE.search(stream.peek(1 << 16)):
+    head = stream.peek(1 << 16)
+    if _CRASH_FILE.match(head) and not _LOG_LINE.search(head):
         whole = decode_text(stream.read(_CRASH_FILE_BYTES))
         yield Found(_crash_of_file(whole, now_ms), name, 1)
         return
@@ -184,7 +195,8 @@ def _tracebacks(records: Iterable[Any], name: str, now_ms: int) -> Iterator[Foun
     for record in records:
         if b"\n" not in record.line and b"panicked at" not in record.line:
             continue
-        crash = crash_of(decode_text(record.line), now_ms, Labels())
+        text = decode_text(record.line)
+        crash = crash_of(text, now_ms, Labels()) or _native_crash(text, now_ms)
         if crash is not None:
             yield Found(crash, name, record.end - record.line.count(b"\n"))
 
@@ -192,7 +204,17 @@ def _tracebacks(records: Iterable[Any], name: str, now_ms: int) -> Iterator[Foun
 def _crash_of_file(text: str, now_ms: int) -> Crash:
     if (crash := crash_of(text, now_ms, Labels())) is not None:
         return crash
-    runtime = runtime_of("", text)
+    return _crash_of_trace(runtime_of("", text), text, now_ms)
+
+
+def _native_crash(text: str, now_ms: int) -> Crash | None:
+    """What sanitizers, debuggers and C libraries print into a log."""
+    if runtime_of("", text) != "native" or not read_trace("native", text).calls:
+        return None
+    return _crash_of_trace("native", text, now_ms)
+
+
+def _crash_of_trace(runtime: str, text: str, now_ms: int) -> Crash:
     raised = read_trace(runtime, text).raised
     return Crash(
         time=now_ms,

@@ -40,7 +40,7 @@ class MinedFiles:
     """The templates of some files; close it, for it holds a temporary file."""
 
     def __init__(self) -> None:
-        self._miner = Miner(MOST_TEMPLATES, forgets=False)
+        self._miner = Miner(MOST_TEMPLATES, is_forgetful=False)
         self._numbers = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._examples: dict[int, str] = {}
         self._lines: list[tuple[Path, int]] = []

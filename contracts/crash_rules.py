@@ -52,6 +52,9 @@ class CrashRules(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     in_app: tuple[FrameRule, ...] = ()
 
 
+NO_CRASH_RULES = CrashRules()
+
+
 def load_crash_rules(path: Path) -> CrashRules:
     """The rules of a file.
 

@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 
 from contracts.config import Seconds, load
+from contracts.crash_rules import NO_CRASH_RULES, CrashRules, load_crash_rules
 from contracts.errors import ConfigError
 from contracts.results import MetricKind
 
@@ -23,6 +24,10 @@ Harm = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Negligible = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Weight = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+CRASH_RULES_STEM = "crash-rules"
+"""Name of the file with rules of crash groups, beside the policies."""
 
 
 class Direction(StrEnum):
@@ -206,8 +211,13 @@ class Policies:
     '*'
     """
 
-    def __init__(self, by_service: Mapping[str, Policy] | None = None) -> None:
+    def __init__(
+        self,
+        by_service: Mapping[str, Policy] | None = None,
+        crash_rules: CrashRules = NO_CRASH_RULES,
+    ) -> None:
         self._by_service = {"*": Policy(), **(by_service or {})}
+        self.crash_rules = crash_rules
         self.units = frozenset(
             metric.unit for policy in self._by_service.values() for metric in policy.metrics
         )
@@ -234,17 +244,21 @@ class Policies:
 
 
 def load_policies(directory: Path) -> Policies:
-    """Every ``*.yaml`` of a directory, by service.
+    """Every ``*.yaml`` of a directory, by service; ``crash-rules.yaml`` has rules of crash groups.
 
     Raises:
         ConfigError: a file is wrong, or two files speak for one service.
     """
     policies: dict[str, Policy] = {}
+    rules = NO_CRASH_RULES
     for path in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
+        if path.stem == CRASH_RULES_STEM:
+            rules = load_crash_rules(path)
+            continue
         policy = load_policy(path)
         if policy.service in policies:
             raise ConfigError(
                 str(path), "another policy has this service", field="service", value=policy.service
             )
         policies[policy.service] = policy
-    return Policies(policies)
+    return Policies(policies, rules)

@@ -14,7 +14,7 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from contracts.clock import SystemClock
 from contracts.indices import ROLLOUTS
-from contracts.settings import ElasticsearchSettings, elasticsearch_settings
+from contracts.settings import ElasticsearchSettings, absent_releases, elasticsearch_settings
 from dashboard import metrics
 from dashboard.access.gate import Gate
 from dashboard.access.headers import SafeHeaders, content_security_policy
@@ -22,8 +22,9 @@ from dashboard.access.settings import Access, Place, check_place
 from dashboard.assets_gzip import App as AsgiApp
 from dashboard.assets_gzip import PackedAssets
 from dashboard.components.shell import shell
-from dashboard.pages import fleet, rollout
+from dashboard.pages import crash_group, crashes, fleet, logs, rollout
 from dashboard.queries.reader import Reader
+from dashboard.queries.search_reader import SearchReader
 from health.address import Address
 from health.server import serve
 from health.vitals import Vitals
@@ -101,10 +102,15 @@ def build(settings: ElasticsearchSettings) -> Dash:
             {"name": "color-scheme", "content": "light dark"},
         ],
     )
-    reader = Reader(client, SystemClock())
+    clock = SystemClock()
+    reader = Reader(client, clock)
+    searches = SearchReader(client, clock, absent_releases())
     app.layout = shell()
     fleet.register(app, reader)
     rollout.register(app, reader)
+    crashes.register(app, searches)
+    crash_group.register(app, searches)
+    logs.register(app, searches)
     _join_shell(app)
     return app
 
@@ -192,7 +198,7 @@ def _log_error(error: Exception) -> None:
 
 def _join_shell(app: Dash) -> None:
     """What the browser does by itself: no request leaves it."""
-    for page in ("fleet", "rollout"):
+    for page in ("fleet", "rollout", "crashes", "crash", "logs"):
         app.clientside_callback(
             ClientsideFunction("coalmine", "fresh"),
             Output("fresh", "data", allow_duplicate=True),

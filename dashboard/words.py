@@ -201,6 +201,15 @@ def metric_sentence(metric: MetricVerdict) -> str:
     )
 
 
+def crash_path(service: str, fingerprint: str) -> str:
+    """The address of one crash group's page.
+
+    >>> crash_path("shop/checkout", "0f3a")
+    '/s/shop%2Fcheckout/crashes/0f3a'
+    """
+    return f"/s/{quote(service, safe='')}/crashes/{quote(fingerprint, safe='')}"
+
+
 def rollout_path(service: str, release: str) -> str:
     """The address of one rollout's page.
 

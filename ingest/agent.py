@@ -168,7 +168,7 @@ class Agent:
 
     def _cut_by_bytes(self, block: Block, at: int, until: int) -> int:
         room = self._limits.max_bytes - self._batch.bytes_read
-        if block.ends[until - 1] - block.start_of(at) <= room:
+        if not block.spans and block.ends[until - 1] - block.start_of(at) <= room:
             return until  # even with newlines and what was passed over
         for index in range(at, until):
             room -= len(block.lines[index])
@@ -204,7 +204,7 @@ class Agent:
             )
         size = sum(map(len, lines))
         self._batch.count += len(parsed.rejected)
-        self._batch.cover(file.position(block.ends[until - 1]), size, self._clock.monotonic_s())
+        self._batch.cover(file.position(*block.reached(until - 1)), size, self._clock.monotonic_s())
         self._count(len(lines), size, len(parsed.rows) + len(crashes), len(parsed.rejected))
         self.counters.ignored += parsed.ignored
         source.count(len(lines), parsed.rejected)

@@ -32,6 +32,8 @@ class FilePosition(msgspec.Struct, frozen=True, kw_only=True):
     """The path by which the globs found it first: labels come from there, whatever its name now."""
     generation: int = 0
     """Grows each time the file is truncated."""
+    waiting: tuple[tuple[int, int], ...] = ()
+    """Pieces before ``offset`` that are not: they belong to records that were still growing."""
 
     @property
     def key(self) -> FileKey:

@@ -1,18 +1,28 @@
 """Lines to records: stack traces and indented lines are joined to the line they belong to.
 
-Pure and incremental: feed it lines as they are read; it keeps the record that may still grow.
+Pure and incremental: feed it lines as they are read; it keeps what may still grow. Several writers
+may share a file: what stands before each of their lines tells them apart (``prefixes``), and each
+has its own record that grows (``multiline_writer``).
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
-from ingest.multiline_rules import EXCEPTION_HEAD, HEADS, STATES, TEXT
+import pyarrow as pa
+import pyarrow.compute as pc
 
-MAX_RECORD_BYTES = 512 * 1024
+from ingest.multiline_rules import SUSPECT, SUSPECT_BELOW_STARTS
+from ingest.multiline_writer import HEAD_WINDOW, Joined, Line, Span, Writer
+from ingest.prefixes import Boundary, boundaries_of
+
+__all__ = ["JoinRules", "Joined", "Joiner", "Span", "starts_with"]
+
+_TIDY_LINES = 64
+_MAX_WRITERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,143 +46,224 @@ def starts_with(pattern: str) -> Callable[[bytes], bool]:
     return lambda line: compiled.match(line) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """One record's bytes, and the file offset just after it."""
-
-    line: bytes
-    end: int
-
-
 class Joiner:
-    """Joins the lines of one file."""
+    """Joins the lines of one file, read from ``offset`` on.
 
-    def __init__(self, rules: JoinRules) -> None:
+    Records of one writer come in their order, those of several in the order of their completion.
+    """
+
+    def __init__(self, rules: JoinRules, offset: int = 0) -> None:
         self._rules = rules
-        self._lines: list[bytes] = []
-        self._end = 0
-        self._bytes = 0
-        self._state = TEXT
-        self._doubtful: deque[tuple[bytes, int]] = deque()
+        self._at = offset
+        self._number = 0
+        self._writers: dict[bytes | None, Writer] = {}
+        self._last: Writer | None = None
+        self._swept = 0
 
     @property
     def has_pending(self) -> bool:
         """Whether a record waits for lines that may still come."""
-        return bool(self._lines)
+        return any(writer.has_pending for writer in self._writers.values())
+
+    @property
+    def waiting(self) -> list[Span]:
+        """The pieces of the file that were fed and not given out, in order."""
+        writers = {id(writer): writer for writer in self._writers.values()}
+        return sorted(span for writer in writers.values() for span in writer.waiting)
 
     def feed(self, lines: Sequence[bytes], ends: Sequence[int]) -> list[Joined]:
         """Take whole lines with the offsets after them; give the records that are complete."""
         complete: list[Joined] = []
-        for line, end in zip(lines, ends, strict=True):
-            self._take(line, end, complete)
+        if self._rules.strict:
+            self._feed_each(lines, ends, complete)
+            return complete
+        at = 0
+        for suspect in [*_suspects(lines, self._rules), len(lines)]:
+            quiet_until = suspect - HEAD_WINDOW
+            while at < min(suspect + 1, len(lines)):
+                if at < quiet_until and not self._is_in_trace:
+                    self._pass(lines[at:quiet_until], ends[at:quiet_until], complete)
+                    at = quiet_until
+                else:
+                    self._take(lines[at], ends[at], complete)
+                    at += 1
+        return complete
+
+    def pass_over(self, end: int) -> None:
+        """Something that is no line for joining stands in the file up to ``end``."""
+        self._at = end
+
+    def sweep(self) -> list[Joined]:
+        """Records of writers that wrote nothing since the last sweep, as complete."""
+        complete: list[Joined] = []
+        for key, writer in list(self._writers.items()):
+            if writer.seen <= self._swept:
+                writer.flush(complete)
+                del self._writers[key]
+        self._swept = self._number
         return complete
 
     def flush(self) -> list[Joined]:
         """Everything that waits, as complete: the file rests or was rotated."""
         complete: list[Joined] = []
-        while self._lines or self._doubtful:
-            self._emit(complete)
-            self._replay(complete)
+        self._flush(complete)
         return complete
 
-    def _take(self, line: bytes, end: int, complete: list[Joined]) -> None:
-        if not self._lines:
-            self._begin(line, end)
-            return
-        if self._is_full(line):
-            self._emit(complete)
-            self._replay(complete)
-            self._take(line, end, complete)
-            return
-        then = self._state_after(line)
-        if then is not None:
-            self._append(line, end, then)
-        elif self._may_follow(line):
-            self._doubtful.append((line, end))
+    def _flush(self, complete: list[Joined]) -> None:
+        rest: list[Joined] = []
+        for writer in self._writers.values():
+            writer.flush(rest)
+        complete += sorted(rest, key=lambda joined: joined.spans)
+        self._writers.clear()
+        self._last = None
+
+    @property
+    def _is_in_trace(self) -> bool:
+        return any(writer.is_in_trace for writer in self._writers.values())
+
+    def _pass(self, lines: Sequence[bytes], ends: Sequence[int], complete: list[Joined]) -> None:
+        """Ordinary lines, too far from the next suspect for it to continue one of them."""
+        self._flush(complete)
+        self._number += len(lines)
+        self._at = ends[-1]
+        if all(lines):
+            complete += map(Joined, lines, ends)
         else:
-            self._emit(complete)
-            self._replay(complete)
-            self._take(line, end, complete) if self._lines else self._begin(line, end)
+            complete += map(Joined, compress(lines, lines), compress(ends, lines))
 
-    def _is_full(self, line: bytes) -> bool:
-        many = len(self._lines) + len(self._doubtful) >= self._rules.max_lines
-        return many or self._bytes + len(line) > MAX_RECORD_BYTES
+    def _feed_each(
+        self, lines: Sequence[bytes], ends: Sequence[int], complete: list[Joined]
+    ) -> None:
+        """Lines of a source whose start regex decides alone."""
+        starts = self._rules.starts or (lambda _: True)
+        writer = self._writer_of(None)
+        for text, end in zip(lines, ends, strict=True):
+            self._number += 1
+            line = Line(text, text, self._at, end, self._number, is_start=starts(text))
+            writer.take(line, complete)
+            writer.seen = self._number
+            self._at = end
 
-    def _begin(self, line: bytes, end: int) -> None:
-        if not line or line.isspace():
-            return
-        self._lines = [line]
-        self._end = end
-        self._bytes = len(line)
-        self._state = _state_of_head(line)
-
-    def _append(self, line: bytes, end: int, then: str) -> None:
-        for earlier, _ in self._doubtful:
-            self._lines.append(earlier)
-            self._bytes += len(earlier) + 1
-        self._doubtful.clear()
-        self._lines.append(line)
-        self._end = end
-        self._bytes += len(line) + 1
-        self._state = then
-
-    def _state_after(self, line: bytes) -> str | None:
-        """The state if ``line`` continues the record, else None."""
+    def _take(self, text: bytes, end: int, complete: list[Joined]) -> None:
+        """One line that may belong to a trace: to whom, and does it continue?"""
+        self._number += 1
+        if self._number % _TIDY_LINES == 0:
+            self._tidy(complete)
         starts = self._rules.starts
-        if starts is not None and starts(line):
-            return None
-        if self._rules.strict or not line or line.isspace():
-            return self._state if self._rules.strict else None
-        then = self._by_rule(line)
-        if then == TEXT and starts is None and _state_of_head(line) != TEXT:
-            # an indented head ("  + Exception Group Traceback") is more than an indented line
-            return None
-        if starts is not None and not self._doubtful and then in (None, TEXT):
-            head = _state_of_head(line)
-            if head == TEXT and then is None and EXCEPTION_HEAD.match(line):
-                return "message"
-            return head if head != TEXT else then
-        return then
+        is_start = starts is not None and starts(text)
+        whole = Line(text, text, self._at, end, self._number, is_start=is_start)
+        self._at = end
+        boundaries = boundaries_of(text)
+        if boundaries:
+            self._take_prefixed(whole, boundaries, complete)
+        else:
+            self._take_bare(whole, complete)
+        assert self._last is not None
+        self._last.seen = self._number
 
-    def _by_rule(self, line: bytes) -> str | None:
-        state = STATES[self._state]
-        rules = state.after_blank if self._doubtful else state.next
-        return next((rule.then for rule in rules if rule.pattern.match(line)), None)
+    def _take_bare(self, line: Line, complete: list[Joined]) -> None:
+        """A line without a prefix belongs to the line before it, or begins a record."""
+        last = self._last
+        if last is None or last.writer is None or not self._goes_on(last, line, complete):
+            if last is not None and last.writer is not None and not last.is_prefixed_throughout:
+                last.flush(complete)
+            last = self._writer_of(None)
+            last.expire(line.number, complete)
+        self._last = last
+        last.take(line, complete)
 
-    def _may_follow(self, line: bytes) -> bool:
-        starts = self._rules.starts
-        if starts is not None and starts(line):
-            return False
-        state = STATES[self._state]
-        if len(self._doubtful) >= state.doubtful:
-            return False
-        is_blank = not line or line.isspace()
-        return bool(state.after_blank) and (is_blank or state.doubtful > 2)
+    def _take_prefixed(
+        self, whole: Line, boundaries: list[Boundary], complete: list[Joined]
+    ) -> None:
+        """The writer's record goes on, at whichever end of the prefix; else it begins anew."""
+        for boundary in reversed(boundaries):
+            writer = self._writers.get(boundary.writer)
+            if writer is None:
+                continue
+            writer.expire(whole.number, complete)
+            line = _behind(whole, boundary, writer.indent)
+            is_whole_prefix = boundary is boundaries[-1]
+            if writer.level == boundary.level and writer.continues(
+                line, surely=not is_whole_prefix
+            ):
+                self._last = writer
+                writer.take(line, complete)
+                return
+            if is_whole_prefix:
+                break
+        else:
+            last = self._last
+            if last is not None and self._goes_on(
+                last, whole, complete, surely=last.writer is not None
+            ):
+                last.take(whole, complete)
+                return
+        self._begin(whole, boundaries, complete)
 
-    def _emit(self, complete: list[Joined]) -> None:
-        if self._lines:
-            complete.append(Joined(b"\n".join(self._lines), self._end))
-        self._lines = []
-        self._bytes = 0
-        self._state = TEXT
+    @staticmethod
+    def _goes_on(
+        writer: Writer, line: Line, complete: list[Joined], *, surely: bool = False
+    ) -> bool:
+        """Whether a line continues a record whose lines have no prefix, or only its first one."""
+        writer.expire(line.number, complete)
+        return not writer.is_prefixed_throughout and writer.continues(line, surely=surely)
 
-    def _replay(self, complete: list[Joined]) -> None:
-        again = list(self._doubtful)
-        self._doubtful.clear()
-        for line, end in again:
-            self._take(line, end, complete)
+    def _begin(self, whole: Line, boundaries: list[Boundary], complete: list[Joined]) -> None:
+        if self._last is not None and self._last.ends_bare:
+            self._last.flush(complete)  # only the very next line could have continued it
+        boundary = boundaries[-1]
+        writer = self._writer_of(boundary.writer)
+        writer.flush(complete)
+        writer.writer, writer.level = boundary.writer, boundary.level
+        rest = whole.text[boundary.end :]
+        blanks = len(rest) - len(rest.lstrip(b" \t"))
+        writer.indent = blanks if blanks > 2 else 1  # levels are padded to a width
+        writer.begin(_behind(whole, boundary, writer.indent))
+        for shorter in boundaries[:-1]:
+            self._replace(shorter.writer, writer, complete)
+        self._last = writer
+
+    def _writer_of(self, key: bytes | None) -> Writer:
+        writer = self._writers.get(key)
+        if writer is None:
+            rules = self._rules
+            writer = self._writers[key] = Writer(
+                rules.max_lines, is_strict=rules.strict, knows_starts=rules.starts is not None
+            )
+            writer.writer = key
+        return writer
+
+    def _replace(self, key: bytes, writer: Writer, complete: list[Joined]) -> None:
+        """Lines behind this shorter prefix follow ``writer`` from now on."""
+        before = self._writers.get(key)
+        if before is not None and before is not writer and before.writer == key:
+            before.flush(complete)
+        self._writers[key] = writer
+
+    def _tidy(self, complete: list[Joined]) -> None:
+        """Drop writers that were silent for long, and the oldest ones when there are too many."""
+        by_age = sorted(self._writers, key=lambda key: self._writers[key].seen, reverse=True)
+        for rank, key in enumerate(by_age):
+            writer = self._writers[key]
+            writer.expire(self._number, complete)
+            if rank >= _MAX_WRITERS:
+                writer.flush(complete)
+            if not writer.has_pending:
+                del self._writers[key]
 
 
-_HINT = re.compile(
-    rb"Traceback \(|panic|Fatal Python|fatal error: |goroutine |Unhandled exc|xception '|PHP |:\d+$"
-)
+def _behind(line: Line, boundary: Boundary, indent: int) -> Line:
+    """The same line without its prefix and so many blanks after it."""
+    says = line.text[boundary.end :]
+    blanks = len(says) - len(says.lstrip(b" \t"))
+    return line._replace(says=says[min(indent, blanks) :], is_prefixed=True)
 
 
-def _state_of_head(line: bytes) -> str:
-    # one cheap search spares ordinary lines the whole table
-    if _HINT.search(line) is None:
-        return TEXT
-    for rule in HEADS:
-        if rule.pattern.match(line):
-            return rule.then
-    return TEXT
+def _suspects(lines: Sequence[bytes], rules: JoinRules) -> list[int]:
+    """Indices of the lines that may begin or continue a trace."""
+    if len(lines) <= HEAD_WINDOW:
+        return []
+    pattern = SUSPECT if rules.starts is None else SUSPECT_BELOW_STARTS
+    found = pc.match_substring_regex(pa.array(lines, pa.binary()), pattern)
+    indices: list[int] = pc.indices_nonzero(found).to_pylist()
+    return indices

@@ -10,6 +10,7 @@ import structlog
 
 from contracts.clock import Clock
 from ingest.files import FileKey, FilePosition
+from ingest.multiline import Span
 from ingest.rotation import is_compressed, open_plain, originals_of
 from ingest.settings import SHORTEST_ROTATE_WAIT_S, StartAt
 from ingest.source import Source
@@ -78,7 +79,7 @@ class OpenFiles:
         path: str,
         *,
         listed: str = "",
-        offset: int | None = None,
+        left: FilePosition | None = None,
         is_in_spool: bool = True,
         is_copy_possible: bool = False,
     ) -> bool:
@@ -88,12 +89,13 @@ class OpenFiles:
             source: who has it.
             path: where it is.
             listed: the path by which it was found first, if another.
-            offset: where to begin; None for where it was left, or its beginning.
-            is_in_spool: whether everything before ``offset`` is in the spool already.
+            left: how far it was read under another key; None for where it was left, or its
+                beginning.
+            is_in_spool: whether everything before that is in the spool already.
             is_copy_possible: whether it may be what copytruncate makes of an open file.
         """
         # a copy of a file that was cut has nobody else to read it: the limit is half of what can be
-        if self.is_refused(path) or (offset is None and not self.has_room()):
+        if self.is_refused(path) or (left is None and not self.has_room()):
             return False
         try:
             fd = open_plain(path)
@@ -102,7 +104,7 @@ class OpenFiles:
             return False
         self._refused.pop(path, None)
         try:
-            file = self._begin(source, path, fd, listed, offset, is_copy_possible=is_copy_possible)
+            file = self._begin(source, path, fd, listed, left, is_copy_possible=is_copy_possible)
         except OSError as error:
             self._refuse(path, error)
             file = None
@@ -111,7 +113,7 @@ class OpenFiles:
             return False
         self.files[file.key] = (source, file)
         self.by_path[path] = file.key
-        (self._opened if is_in_spool else self.moved).append(file.position(file.emitted))
+        (self._opened if is_in_spool else self.moved).append(file.reached)
         log.info("file_opened", file=path, offset=file.emitted)
         return True
 
@@ -134,7 +136,7 @@ class OpenFiles:
 
     def _rest(self, file: TailedFile) -> None:
         status = os.fstat(file.fd)
-        self.remembered[file.key] = file.position(file.emitted)
+        self.remembered[file.key] = file.reached
         self.resting[file.key] = (status.st_size, status.st_mtime_ns)
         if file.was_truncated() or status.st_size != file.emitted:
             self.resting[file.key] = CHANGED  # just now: the next look opens it again
@@ -146,7 +148,8 @@ class OpenFiles:
     def rest_if_read(self, key: FileKey, status: os.stat_result) -> None:
         """Let a remembered file that could not be opened rest, if it was read to its end."""
         remembered = self.remembered.get(key)
-        if remembered is not None and remembered.offset == status.st_size:
+        is_read = remembered is not None and remembered.offset == status.st_size
+        if is_read and remembered is not None and not remembered.waiting:
             self.resting[key] = (status.st_size, status.st_mtime_ns)
 
     def drop(self, key: FileKey, generation: int) -> None:
@@ -163,7 +166,7 @@ class OpenFiles:
         log.warning("file_read_failed", file=file.path, error=error.strerror, retry_s=_RETRY_S)
         self._refused[file.path] = self._clock.monotonic_s() + _RETRY_S
         if file.is_listed:  # opened again then, from where it was read to
-            self.remembered[file.key] = file.position(file.emitted)
+            self.remembered[file.key] = file.reached
             self.close(file.key)
 
     def close(self, key: FileKey) -> None:
@@ -182,7 +185,7 @@ class OpenFiles:
         path: str,
         fd: int,
         listed: str,
-        offset: int | None,
+        left: FilePosition | None,
         *,
         is_copy_possible: bool,
     ) -> TailedFile | None:
@@ -194,7 +197,7 @@ class OpenFiles:
         is_new = key not in self.files and remembered is None
         if key in self.files or (is_new and is_copy_possible and self._is_copy(path, fd)):
             return None
-        start, generation = self._start(source, fd, key, remembered, offset)
+        start, waiting, generation = self._start(source, fd, key, remembered, left)
         file = TailedFile(
             path,
             fd,
@@ -204,6 +207,7 @@ class OpenFiles:
             listed=listed or (remembered.listed if remembered else "") or path,
             offset=start,
             generation=generation,
+            waiting=waiting,
         )
         self.remembered.pop(key, None)
         self.resting.pop(key, None)
@@ -215,16 +219,19 @@ class OpenFiles:
         fd: int,
         key: FileKey,
         remembered: FilePosition | None,
-        offset: int | None,
-    ) -> tuple[int, int]:
+        left: FilePosition | None,
+    ) -> tuple[int, tuple[Span, ...], int]:
+        """Offset, pieces before it that are to be read again, generation."""
         if remembered is not None:
-            return remembered.offset, remembered.generation
+            return remembered.offset, remembered.waiting, remembered.generation
         generation = self.generations.pop(key, 0)
-        if offset is not None:
-            return offset, generation
+        if left is not None:
+            return left.offset, left.waiting, generation
         if self.starts_at_end and source.config.start_at is StartAt.END:
-            return _last_line_start(fd), generation
-        return 0, generation
+            is_whole = source.tail_rules.whole
+            start = os.fstat(fd).st_size if is_whole else _last_line_start(fd)
+            return start, (), generation
+        return 0, (), generation
 
     def _is_copy(self, path: str, fd: int) -> bool:
         """Whether a new file is what copytruncate makes of a followed one before it cuts that."""

@@ -35,6 +35,8 @@ class Format(StrEnum):
     LOGFMT = "logfmt"
     REGEX = "regex"
     PLAIN = "plain"
+    CRASH_FILE = "crash_file"
+    """One failure to a file: read whole once it rests."""
 
 
 class SourceKind(StrEnum):
@@ -138,12 +140,14 @@ class FileSource(_Section, frozen=True):
     """Tracebacks in these logs also become crash records."""
     max_line_bytes: int = 256 * 1024
     idle_flush: Seconds = Seconds(5.0)
-    """A last line without a newline is taken as whole after so long without growth."""
+    """A last line without a newline, or a crash file, is taken as whole after so long at rest."""
 
     @property
     def joins(self) -> bool:
         """Whether lines are joined into records."""
         mode = self.multiline.mode
+        if self.format is Format.CRASH_FILE:
+            return False
         if mode is None:
             by_kind = self.kind is not SourceKind.EVENTS and self.format is not Format.COMBINED
             return bool(self.multiline.start) or by_kind
@@ -271,6 +275,9 @@ def _check_source(source: FileSource, path: str, field: str) -> None:
         raise ConfigError(path, "access logs are events", field=f"{field}.kind", value=found)
     if source.format is Format.PLAIN and source.kind is SourceKind.EVENTS:
         expected = "plain lines are logs or crashes"
+        raise ConfigError(path, expected, field=f"{field}.kind", value=source.kind.value)
+    if source.format is Format.CRASH_FILE and source.kind is not SourceKind.CRASHES:
+        expected = "crash files need kind: crashes"
         raise ConfigError(path, expected, field=f"{field}.kind", value=source.kind.value)
     _check_from_path(source, path, f"{field}.from_path")
     _check_zone(source.timezone, path, f"{field}.timezone")

@@ -105,7 +105,8 @@ class Source:
     @property
     def _takes_cut_lines(self) -> bool:
         is_text = self.config.format in (Format.PLAIN, Format.REGEX)
-        return is_text and self.config.kind is SourceKind.LOGS
+        is_log = is_text and self.config.kind is SourceKind.LOGS
+        return is_log or self.config.format is Format.CRASH_FILE
 
     def _parse_around(
         self, path: str, lines: Sequence[bytes], cut: dict[int, int], read_time: int
@@ -121,6 +122,12 @@ class Source:
     def _mark(parsed: Parsed, cut: dict[int, int]) -> None:
         refused = {r.line for r in parsed.rejected}
         accepted = [i for i in range(len(parsed.rows) + len(refused)) if i not in refused]
+        if parsed.rows.kind is RecordKind.CRASHES:  # have no attributes
+            stacks = parsed.rows.column("stacktrace")
+            for row, index in enumerate(accepted):
+                if index in cut:
+                    stacks[row] += f"\n[{CUT_ATTRIBUTE}: {cut[index]}]"
+            return
         attributes = parsed.rows.column("attributes")
         for row, index in enumerate(accepted):
             if index in cut:
@@ -162,6 +169,7 @@ def _tail_rules(config: FileSource) -> TailRules:
         idle_flush_s=float(config.idle_flush),
         join=join,
         join_timeout_s=float(config.multiline.timeout),
+        whole=config.format is Format.CRASH_FILE,
     )
 
 

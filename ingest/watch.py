@@ -221,7 +221,7 @@ class Watcher:
     def _follow_copy(self, source: Source, file: TailedFile) -> bool:
         """Copytruncate: the copy has what was not read yet."""
         self._families.renew()
-        was_opened = self._claim(source, file.position(file.emitted), is_in_spool=False)
+        was_opened = self._claim(source, file.reached, is_in_spool=False)
         log.info("file_truncated", file=file.path, has_copy=was_opened)
         if was_opened:
             self._begin_again(file)
@@ -245,7 +245,7 @@ class Watcher:
         if copy is None:
             return False
         was_opened = self.followed.open(
-            source, copy[0], listed=original, offset=orphan.offset, is_in_spool=is_in_spool
+            source, copy[0], listed=original, left=orphan, is_in_spool=is_in_spool
         )
         self._rotated.append((source, original, copy[1].st_mtime_ns // 1_000_000))
         return was_opened

@@ -18,8 +18,8 @@ from contracts.json_columns import MAX_AHEAD_MS, decode_all, from_the_future
 from contracts.policy import Policies
 from contracts.records import RecordKind
 from contracts.results import CrashGroupSighting, DeadLetter, Partial, Source
-from streams.crashes.sightings import Grouped, groups_of_batch, sightings
-from streams.outcomes import of_groups, outcomes_of
+from streams.crashes.sightings import Grouped, sightings
+from streams.outcomes import grouped, of_groups, outcomes_of
 from streams.windows.aggregate import COLUMNS, Coded, cells_of_batch
 
 log = structlog.get_logger()
@@ -184,8 +184,8 @@ def aggregate(
         return Aggregated([], [], read.dead_letters, 0)
     agents = coded([one.agent for one in batches], [one.batch.num_rows for one in batches])
     batch = arrow.joined([one.batch for one in batches], COLUMNS[kind])
-    grouped = groups_of_batch(batch) if kind is RecordKind.CRASHES else None
-    outcomes = of_groups(grouped) if grouped else outcomes_of(kind, batch, policies)
+    groups = grouped(batch, policies) if kind is RecordKind.CRASHES else None
+    outcomes = of_groups(groups) if groups else outcomes_of(kind, batch, policies)
     first, last = messages[0], messages[-1]
     source = Source(
         topic=last.topic,
@@ -198,16 +198,16 @@ def aggregate(
         Partial(service=service, source=source, sent_at=last.timestamp, cells=cells)
         for service, cells in cells_of_batch(kind, batch, policies, agents, outcomes).items()
     ]
-    seen = _sightings(batch, grouped, batches) if grouped else []
+    seen = _sightings(batch, groups, batches) if groups else []
     return Aggregated(partials, seen, read.dead_letters, batch.num_rows)
 
 
 def _sightings(
-    batch: pa.RecordBatch, grouped: Grouped, parts: Sequence[_Part]
+    batch: pa.RecordBatch, groups: Grouped, parts: Sequence[_Part]
 ) -> list[CrashGroupSighting]:
     origins = [origin for part in parts for origin in part.origins]
     rows = [count for part in parts for count in part.rows_of_origins()]
-    return sightings(batch, grouped, coded(origins, rows))
+    return sightings(batch, groups, coded(origins, rows))
 
 
 def refused(message: Message, error: InvalidRecord) -> Aggregated:

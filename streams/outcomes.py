@@ -7,12 +7,15 @@ set of them (``streams.judge.known_groups``).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.policy import Policies
 from contracts.records import RecordKind
+from streams.crashes.rules import Rules
 from streams.crashes.sightings import Grouped, groups_of_batch
 from streams.templates.miner import Miner
 from streams.windows.aggregate import Outcomes, codes_of
@@ -34,15 +37,23 @@ def outcomes_of(kind: RecordKind, batch: pa.RecordBatch, policies: Policies) -> 
         policies: tell which severities are judged template by template.
     """
     if kind is RecordKind.CRASHES:
-        return of_groups(groups_of_batch(batch))
+        return of_groups(grouped(batch, policies))
     if kind is RecordKind.LOGS:
         return _of_lines(batch, policies.severities)
     return None
 
 
-def of_groups(grouped: Grouped) -> Outcomes:
+def grouped(batch: pa.RecordBatch, policies: Policies) -> Grouped:
+    """The groups of a batch of crashes, as the user's rules have them."""
+    return groups_of_batch(batch, _compiled(policies.crash_rules))
+
+
+_compiled = lru_cache(maxsize=8)(Rules)
+
+
+def of_groups(found: Grouped) -> Outcomes:
     """Every crash is an outcome, named by its group."""
-    codes, groups = grouped
+    codes, groups = found
     names = [f"crash/{group.fingerprint}" for group in groups]
     return Outcomes(np.arange(len(codes)), codes, names, [group.title for group in groups])
 

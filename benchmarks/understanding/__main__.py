@@ -14,6 +14,7 @@ from importlib import import_module
 
 MODULES = {
     "joining": "traces that become exactly one record, alone and among other writers' lines",
+    "bursts": "crashes a second, identical ones beside different ones",
     "fingerprints": "crash groups against the groups that Sentry made",
     "templates": "log templates against labels made by people",
 }

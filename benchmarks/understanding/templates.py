@@ -79,7 +79,7 @@ def sets_in(folder: Path) -> Iterator[Labelled]:
 
 def coalmine(lines: Sequence[str]) -> Sequence[int]:
     """Numbers of our templates, as ``coalmine templates`` finds them."""
-    miner = Miner(10_000, forgets=False)
+    miner = Miner(10_000, is_forgetful=False)
     found: list[int] = []
     for start in range(0, len(lines), _LINES_AT_ONCE):
         found += miner.mine(lines[start : start + _LINES_AT_ONCE])

@@ -15,7 +15,7 @@
       const date = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
       formats.set(
         key,
-        new Intl.DateTimeFormat("en-GB", { ...(kind === "date" ? date : time), timeZone: zone })
+        new Intl.DateTimeFormat("en-GB", { ...(kind === "date" ? date : kind === "date_seconds" ? { ...date, ...time } : time), timeZone: zone })
       );
     }
     return formats.get(key);
@@ -68,6 +68,7 @@
       },
       age: () => {
         showTimes();
+        if (fresh && fresh.still) return ["", "age age-still", "", true]; // a page that asks once
         if (!fresh) return ["connecting", "age", "", true];
         const silent = (Date.now() - freshAt) / 1000;
         const age = fresh.as_of ? (fresh.server_now - fresh.as_of) / 1000 + silent : null;
@@ -90,6 +91,8 @@
         return [user || "", !can];
       },
       crumbs: (pathname) => {
+        const group = /^\/s\/([^/]+)\/crashes\//.exec(pathname || "");
+        if (group) return decodeURIComponent(group[1]) + " / crash";
         const parts = /^\/s\/([^/]+)\/r\/([^/]+)$/.exec(pathname || "");
         if (!parts) return "";
         return decodeURIComponent(parts[1]) + " / " + decodeURIComponent(parts[2]);
@@ -116,23 +119,46 @@
   cells.Chip = ({ value }) =>
     make("span", { className: "badge tone-" + value.tone }, iconOf(value.icon), value.word);
 
-  cells.RolloutLink = ({ data }) =>
+  const link = (href, text, title) =>
     make(
       "a",
       {
-        href: data.href,
+        href,
         className: "cell-link",
-        title: data.reason,
+        title,
         onClick: (event) => {
           if (event.metaKey || event.ctrlKey || event.shiftKey) return;
           event.preventDefault();
-          history.pushState({}, "", data.href);
+          history.pushState({}, "", href);
           window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
           window.scrollTo(0, 0);
         },
       },
-      data.service
+      text
     );
+
+  cells.RolloutLink = ({ data }) => link(data.href, data.service, data.reason);
+
+  cells.CrashLink = ({ data }) =>
+    make(
+      "span",
+      { className: "two-lines" },
+      make("span", { className: "line-strong" }, link(data.href, data.title)),
+      make("span", { className: "dim-line" }, data.culprit)
+    );
+
+  cells.Trend = ({ value }) => {
+    const most = Math.max(1, ...value);
+    const label = "at most " + Math.max(...value) + ", lately " + value[value.length - 1];
+    return make(
+      "svg",
+      { viewBox: "0 0 " + value.length * 3 + " 24", className: "trend", role: "img", "aria-label": label, preserveAspectRatio: "none" },
+      value.map((count, at) => {
+        const height = count ? Math.max(2, (24 * count) / most) : 0;
+        return make("rect", { key: at, x: 3 * at, y: 24 - height, width: 2.4, height });
+      })
+    );
+  };
 
   cells.Releases = ({ data }) =>
     make(

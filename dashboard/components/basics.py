@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,6 +76,21 @@ def card(title: Any, *children: Any, hint: Any = None, class_name: str = "") -> 
         className="card-head",
     )
     return dmc.Paper([head, *children], className=f"card {class_name}".strip(), withBorder=True)
+
+
+def choice(name: str, label: str, options: Mapping[str, str], chosen: str) -> html.Label:
+    """One of some values, as a field of a form that goes into the address.
+
+    Args:
+        name: of the field.
+        label: what it is called.
+        options: words by value.
+        chosen: the value.
+    """
+    shown = [
+        html.Option(word, value=value, selected=value == chosen) for value, word in options.items()
+    ]
+    return html.Label([label, html.Select(shown, name=name)], className="field")
 
 
 def message(icon_name: str, title: str, text: Any) -> html.Div:  # noqa: ANN401 - Dash components are untyped

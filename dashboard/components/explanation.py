@@ -19,7 +19,7 @@ def explanation(metric: MetricVerdict) -> html.Ul | None:
 def sentences(metric: MetricVerdict) -> list[str]:
     """What contributed most, how much hosts differ, what is still needed, in this order."""
     told = []
-    if metric.contributors:
+    if metric.contributors and metric.kind is not MetricKind.GROUPS:
         told.append(_contributors(metric.kind, metric.contributors))
     if metric.placebo is not None and metric.placebo.sd > 0:
         told.append(_placebo(metric.placebo, metric.tolerance))

@@ -13,9 +13,9 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import dcc, html
 
-from contracts.results import DecisionAction, MetricKind, MetricVerdict
+from contracts.results import DecisionAction, MetricKind, MetricVerdict, Outcome
 from dashboard import words
-from dashboard.components import tables
+from dashboard.components import group_metrics, tables
 from dashboard.components.basics import badge, card, plot, slot
 from dashboard.components.explanation import explanation
 from dashboard.components.verdict import hero, steps
@@ -68,6 +68,11 @@ def draw(view: RolloutView, zone: str) -> Drawing:
         "deliveries": tables.delivery_table(view.deliveries),
     }
     slots |= {f"metric {m.name}": _metric_head(m) for m in v.metrics}
+    slots |= {
+        f"groups {m.name}": group_metrics.guilty_table(m, v.service)
+        for m in v.metrics
+        if m.kind is MetricKind.GROUPS
+    }
     if any(m.kind is MetricKind.DISTRIBUTION for m in v.metrics):
         slots["quantiles"] = tables.quantile_table(view.histograms)
     return Drawing(
@@ -134,6 +139,9 @@ def crash_sample(sighting: dict[str, Any]) -> list[Any]:
         ("Fingerprint", sighting.get("fingerprint")),
     ]
     trace = str(sample.get("exception.stacktrace") or "").strip()
+    href = words.crash_path(
+        str(sighting.get("service.name", "")), str(sighting.get("fingerprint", ""))
+    )
     return [
         html.H2(str(sighting.get("title", "")), className="sample-title"),
         html.Dl(
@@ -145,6 +153,7 @@ def crash_sample(sighting: dict[str, Any]) -> list[Any]:
             ],
             className="sample-facts",
         ),
+        html.P(dcc.Link("All releases, samples and log lines of this crash", href=href)),
         html.Pre(
             trace or "No stack trace came with this crash.", className="stacktrace", tabIndex=0
         ),
@@ -153,6 +162,8 @@ def crash_sample(sighting: dict[str, Any]) -> list[Any]:
 
 
 def _metric_head(metric: MetricVerdict) -> html.Div:
+    if metric.kind is MetricKind.GROUPS:
+        return _groups_head(metric)
     risk = metric.relative_risk
     told = [html.B(f"{words.times(risk.estimate)} the baseline", className="risk")]
     if words.interval(risk):
@@ -169,8 +180,31 @@ def _metric_head(metric: MetricVerdict) -> html.Div:
     )
 
 
+def _groups_head(metric: MetricVerdict) -> html.Div:
+    """Groups show harm only, so there is no word for one that shows none."""
+    is_bad = metric.outcome is Outcome.REGRESSED
+    return html.Div(
+        [
+            html.H2(words.metric_title(metric.name), className="metric-title"),
+            badge(words.OUTCOMES[metric.outcome]) if is_bad else "",
+            html.Span(group_metrics.sentence(metric), className="metric-counts"),
+            explanation(metric),
+        ],
+        className="metric-head",
+    )
+
+
 def _metric_section(metric: MetricVerdict, drawing: Drawing) -> html.Section:
     name = metric.name
+    if metric.kind is MetricKind.GROUPS:
+        return html.Section(
+            [
+                slot(f"metric {name}", drawing.slots[f"metric {name}"]),
+                card("Groups", slot(f"groups {name}", drawing.slots[f"groups {name}"])),
+            ],
+            className="metric",
+            **{"aria-label": words.metric_title(name)},
+        )
     return html.Section(
         [
             slot(f"metric {name}", drawing.slots[f"metric {name}"]),
@@ -228,6 +262,8 @@ def _figures(view: RolloutView, zone: str) -> dict[str, Figure]:
         "traffic": traffic(view.counts, bucket_s=view.bucket_s, **common),
     }
     for metric in v.metrics:
+        if metric.kind is MetricKind.GROUPS:
+            continue
         rows = view.metrics[view.metrics["metric"] == metric.name]
         figures[f"risk {metric.name}"] = relative_risk(rows, tolerance=metric.tolerance, **common)
         if metric.kind is MetricKind.DISTRIBUTION:

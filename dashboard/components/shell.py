@@ -11,6 +11,8 @@ from dashboard.components.basics import icon
 FONTS = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 """Fonts of the reader's machine: none is fetched."""
 
+_PAGES = (("Rollouts", "/"), ("Crashes", "/crashes"), ("Logs", "/logs"))
+
 THEME = {
     "fontFamily": FONTS,
     "fontFamilyMonospace": "ui-monospace, 'JetBrains Mono', 'Liberation Mono', monospace",
@@ -43,6 +45,11 @@ def _head() -> html.Header:
                 href="/",
                 className="brand",
                 title="All rollouts",
+            ),
+            html.Nav(
+                [dcc.Link(word, href=href, className="nav-link") for word, href in _PAGES],
+                className="nav",
+                **{"aria-label": "Pages"},
             ),
             html.Nav(id="crumbs", className="crumbs", **{"aria-label": "Breadcrumb"}),
             html.Div(

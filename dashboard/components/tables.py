@@ -18,7 +18,7 @@ from dashboard.queries.frames import records
 from dashboard.queries.windows import Histograms
 from dashboard.words import Label
 
-_GRID_OPTIONS = {
+GRID_OPTIONS = {
     "animateRows": False,
     "suppressCellFocus": False,
     "enableCellTextSelection": True,
@@ -56,8 +56,8 @@ def rollout_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "canary": row["canary"],
             "baseline": row["baseline"],
             "phase": row["phase"],
-            "status": _chip(words.STATUSES[RolloutStatus(str(row["status"]))]),
-            "outcome": _chip(words.OUTCOMES[Outcome(str(row["outcome"]))]),
+            "status": chip(words.STATUSES[RolloutStatus(str(row["status"]))]),
+            "outcome": chip(words.OUTCOMES[Outcome(str(row["outcome"]))]),
             "evidence": round(float(row["evidence_log10"]), 2),
             "needed": round(float(row["rollback_at_log10"]), 2),
             "guilty": words.metric_title(str(row["guilty_metric"])),
@@ -125,7 +125,7 @@ def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
             },
         ],
         defaultColDef={"sortable": True, "resizable": True, "cellDataType": False},
-        dashGridOptions=_GRID_OPTIONS,
+        dashGridOptions=GRID_OPTIONS,
         getRowId="params.data.rollout",
         className="grid grid-rollouts",
         style={"height": None},
@@ -189,7 +189,7 @@ def crash_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
         ],
         defaultColDef={"sortable": True, "resizable": True, "cellDataType": False},
         dashGridOptions={
-            **_GRID_OPTIONS,
+            **GRID_OPTIONS,
             "rowHeight": 54,
             "rowSelection": {
                 "mode": "singleRow",
@@ -217,7 +217,7 @@ def decision_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash component
         ]
         for r in records(frame[::-1])
     ]
-    return _table(["Time", "Decision", "Phase", "Reason"], rows)
+    return table(["Time", "Decision", "Phase", "Reason"], rows)
 
 
 def delivery_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash components are untyped
@@ -236,7 +236,7 @@ def delivery_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash component
         ]
         for r in records(frame[::-1])
     ]
-    return _table(["Time", "Result", "Decision", "Endpoint", "Attempt", "Answer"], rows)
+    return table(["Time", "Result", "Decision", "Endpoint", "Attempt", "Answer"], rows)
 
 
 def quantile_table(histograms: Histograms) -> Any:  # noqa: ANN401 - Dash components are untyped
@@ -249,7 +249,7 @@ def quantile_table(histograms: Histograms) -> Any:  # noqa: ANN401 - Dash compon
         rows.append(
             [f"p{100 * q:g}", words.milliseconds(here), words.milliseconds(there), html.B(change)]
         )
-    return _table(["", "Canary", "Baseline", "Change"], rows, class_name="quantiles")
+    return table(["", "Canary", "Baseline", "Change"], rows, class_name="quantiles")
 
 
 def _answer(row: Mapping[str, Any]) -> str:
@@ -261,13 +261,13 @@ def _answer(row: Mapping[str, Any]) -> str:
     return " · ".join(part for part in (code, told, took, circuit) if part)
 
 
-def _chip(label: Label) -> dict[str, str]:
+def chip(label: Label) -> dict[str, str]:
+    """A label as a cell of a grid."""
     return {"word": label.word, "icon": label.icon, "tone": label.tone}
 
 
-def _table(
-    head: list[str], rows: list[list[Any]], class_name: str = ""
-) -> dmc.TableScrollContainer:
+def table(head: list[str], rows: list[list[Any]], class_name: str = "") -> dmc.TableScrollContainer:
+    """Rows under a head, scrolled sideways where there is little room."""
     return dmc.TableScrollContainer(
         dmc.Table(
             [

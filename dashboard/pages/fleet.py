@@ -12,6 +12,7 @@ from dashboard.components import tables
 from dashboard.components.basics import message
 from dashboard.live import checksum
 from dashboard.queries.reader import Freshness, Reader, RolloutList
+from dashboard.queries.search_reader import SearchReader
 
 _EMPTY = message(
     "flag",
@@ -71,7 +72,7 @@ def register(app: Dash, reader: Reader) -> None:
         return no_update, [tables.rollout_rows(found.frame) for _ in grids], now, fresh
 
 
-def freshness_data(freshness: Freshness, reader: Reader) -> dict[str, Any]:
+def freshness_data(freshness: Freshness, reader: Reader | SearchReader) -> dict[str, Any]:
     """What the browser needs to tell the age of the page, whatever its own clock says."""
     return {
         "as_of": freshness.as_of_ms,

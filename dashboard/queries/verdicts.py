@@ -53,7 +53,7 @@ def fetch_looks(
     """
     if end_ms <= start_ms:
         return []
-    evidence_only = {"excludes": ["metrics.windows"]}
+    evidence_only = {"excludes": ["metrics.windows", "metrics.new_groups"]}
     last = {"top_hits": {"size": 1, "sort": newest_first(), "_source": evidence_only}}
     answer = search(
         client,

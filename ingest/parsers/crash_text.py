@@ -18,11 +18,15 @@ class CrashTextParser:
     """Joined tracebacks become crashes; what is no traceback is counted and passed over.
 
     With a regex the line that precedes the traceback supplies time, service, release and host.
+    Where texts are whole crash files, one that shows no failure is rejected, not passed over.
     """
 
-    def __init__(self, builder: RecordBuilder, regex: RegexParser | None = None) -> None:
+    def __init__(
+        self, builder: RecordBuilder, regex: RegexParser | None = None, *, are_whole: bool = False
+    ) -> None:
         self._builder = builder
         self._regex = regex
+        self._are_whole = are_whole
 
     def parse(self, lines: Sequence[bytes], labels: Labels, read_time: int) -> Parsed:
         """See ``Parser``."""
@@ -33,7 +37,10 @@ class CrashTextParser:
             text = decode_text(line)
             crash = crash_of(text, read_time, labels)
             if crash is None:
-                ignored += 1
+                if self._are_whole:
+                    rejected.append(Rejected(index, "no failure recognised", text[:80]))
+                else:
+                    ignored += 1
                 continue
             try:
                 crashes.append(self._labelled(crash, text, labels, read_time))

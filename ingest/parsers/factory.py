@@ -33,6 +33,8 @@ def parser_for(source: FileSource) -> Parser:
             parser = LogfmtParser(builder)
         case Format.PLAIN:
             parser = CrashTextParser(builder) if are_crashes else PlainParser(builder)
+        case Format.CRASH_FILE:
+            parser = CrashTextParser(builder, are_whole=True)
         case Format.REGEX:
             regex = RegexParser(source.pattern, builder)
             parser = CrashTextParser(builder, regex) if are_crashes else regex

@@ -8,9 +8,11 @@ from typing import Any
 from contracts.arrow import Record
 from contracts.errors import InvalidRecord
 from contracts.foreign import record_from_fields
-from contracts.records import Event, LogLine, RecordKind
+from contracts.records import Crash, Event, LogLine, RecordKind
 from ingest.parsers.base import Labels
+from ingest.parsers.stacks import Reported, reported_in
 from ingest.parsers.times import TimeParser
+from ingest.tracebacks.detect import understood
 
 SHORT_NAMES = {
     "service": "service.name",
@@ -142,6 +144,8 @@ class RecordBuilder:
             InvalidRecord: a field missing or of the wrong type.
         """
         ours = self._renamed(fields)
+        if self.kind is not RecordKind.EVENTS and (reported := reported_in(ours)) is not None:
+            self._add_failure(ours, reported)
         ours["time"] = read_time if self.uses_read_time else self.times.parse(ours.get("time"))
         for name, label in (
             ("service.name", labels.service),
@@ -156,7 +160,18 @@ class RecordBuilder:
         record = check_ranges(record_from_fields(self.kind, ours))
         if isinstance(record, LogLine):
             record.severity = severity_of(record.severity)
-        return record
+        return understood(record) if isinstance(record, Crash) else record
+
+    def _add_failure(self, ours: dict[str, Any], reported: Reported) -> None:
+        """What fields tell of a failure, where plain lines have it: below the log's message."""
+        if self.kind is RecordKind.LOGS:
+            message = str(ours.get("message") or "")
+            if reported.stack not in message:
+                ours["message"] = f"{message}\n{reported.text}".removeprefix("\n")
+            return
+        ours["exception.stacktrace"] = reported.text
+        ours["exception.type"] = reported.kind or ours.get("exception.type") or ""
+        ours["exception.message"] = reported.message or ours.get("exception.message") or ""
 
     def _renamed(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         ours: dict[str, Any] = {}

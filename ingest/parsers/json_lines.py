@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from contracts.arrow import Record
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import RecordKind
-from ingest.parsers.base import Labels, Parsed, parse_each
+from ingest.parsers.base import Labels, Parsed, decode_text, parse_each
 from ingest.parsers.fields import RecordBuilder
 from ingest.parsers.json_events import EventColumns
 
@@ -55,13 +56,27 @@ class JsonParser:
         return parsed
 
     def _record(self, line: bytes, labels: Labels, read_time: int) -> Record:
-        try:
-            fields = msgspec.json.decode(line)
-        except UNREADABLE as error:
-            raise InvalidRecord("not json", str(error)) from error
+        fields, below = _decoded(line)
         if not isinstance(fields, dict):
             raise InvalidRecord("not a json object", type(fields).__name__)
+        if below:
+            name = next((n for n in ("message", "msg") if n in fields), "message")
+            fields[name] = f"{fields.get(name) or ''}\n{below}".removeprefix("\n")
         try:
             return self._builder.build(fields, labels, read_time)
         except RecursionError as error:
             raise InvalidRecord("nested too deeply") from error
+
+
+def _decoded(line: bytes) -> tuple[Any, str]:
+    """The value, and the lines of a trace that were joined to it."""
+    try:
+        return msgspec.json.decode(line), ""
+    except UNREADABLE as error:
+        first, newline, rest = line.partition(b"\n")
+        if newline:
+            try:
+                return msgspec.json.decode(first), decode_text(rest)
+            except UNREADABLE:
+                pass
+        raise InvalidRecord("not json", str(error)) from error

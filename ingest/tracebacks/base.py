@@ -20,6 +20,9 @@ class Traceback:
     exception_type: str
     exception_message: str = ""
     frames: list[Frame] = field(default_factory=list)
+    thread: str = ""
+    text: str = ""
+    """What of the text is to be kept, where not all of it may leave the machine."""
 
 
 def frames_of(

@@ -1,4 +1,4 @@
-"""JavaScript: Node and browsers of the V8 family."""
+"""JavaScript: Node and browsers, those of the V8 family and the others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ _FRAME = re.compile(
     r":(?P<line>\d+):\d+\)?$",
     re.MULTILINE,
 )
+_GECKO = re.compile(
+    r"^\s*(?P<function>[^\s@]*)@(?P<file>[^\s@]*?)(?::(?P<line>\d+)(?::\d+)?)?$", re.MULTILINE
+)
+"""A call as Firefox and Safari print it: ``total@https://host/app.js:10:15``."""
 _LIBRARY = re.compile(r"node_modules/|^node:|^internal/|<anonymous>")
 _HEAD = re.compile(
-    r"^(?:Uncaught )?(?P<exception>(?:[A-Z]\w*)?(?:Error|Exception)\b[^\n]*)$", re.MULTILINE
+    r"^(?:[^\n]*?\] )??(?:Uncaught )?(?P<exception>(?:[A-Z]\w*)?(?:Error|Exception)\b[^\n]*)$",
+    re.MULTILINE,
 )
 
 
@@ -22,8 +27,18 @@ def parse(text: str) -> Traceback | None:
     """The exception and its frames."""
     first = _FRAME.search(text)
     if first is None:
-        return None
+        return _parse_gecko(text)
     found = _HEAD.search(text[: first.start()])
     kind, message = split_exception(found["exception"]) if found else ("Error", "")
     frames = frames_of(text, _FRAME, _LIBRARY, innermost_first=True)
     return Traceback("nodejs", kind.partition(" ")[0], message, frames)
+
+
+def _parse_gecko(text: str) -> Traceback | None:
+    first = _GECKO.search(text)
+    found = _HEAD.search(text[: first.start()]) if first else None
+    if found is None:  # a line with an @ alone is no call
+        return None
+    kind, message = split_exception(found["exception"])
+    frames = frames_of(text, _GECKO, _LIBRARY, innermost_first=True)
+    return Traceback("javascript", kind.partition(" ")[0], message, frames)

@@ -27,6 +27,10 @@ _RUST_FRAME = re.compile(
 _RUST_LIBRARY = re.compile(
     r"/rustc/|^(?:<?core|<?std|<?alloc|rust_|__|_start|main$)|^\s*(?:core|std|alloc)::"
 )
+_ANYHOW_HEAD = re.compile(
+    r"^Error: (?P<message>[^\n]+)\n(?:[^\n]*\n)?\n?(?:Caused by|Stack backtrace|Location):\n",
+    re.MULTILINE,
+)
 
 
 def parse_go(text: str) -> Traceback | None:
@@ -48,3 +52,13 @@ def parse_rust(text: str) -> Traceback | None:
         return None
     frames = frames_of(text, _RUST_FRAME, _RUST_LIBRARY, innermost_first=True)
     return Traceback("rust", "panic", (found["old"] or found["new"] or "").strip(), frames)
+
+
+def parse_anyhow(text: str) -> Traceback | None:
+    """An error that ``main`` returned, with its causes: as ``anyhow`` and ``eyre`` print it."""
+    found = _ANYHOW_HEAD.search(text)
+    if found is None:
+        return None
+    backtrace = text.partition("Stack backtrace:\n")[2]
+    frames = frames_of(backtrace, _RUST_FRAME, _RUST_LIBRARY, innermost_first=True)
+    return Traceback("rust", "Error", found["message"], frames)

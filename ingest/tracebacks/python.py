@@ -21,17 +21,20 @@ _EXCEPTION = re.compile(
 _GROUP = re.compile(
     r"^[ ]*\| (?P<type>[A-Za-z_][\w.]*Group)(?:: (?P<message>[^\n]*))?$", re.MULTILINE
 )
-_FATAL = re.compile(r"Fatal Python error: (?P<message>[^\n]+)")
+_FATAL = re.compile(r"(?:Fatal Python error: |Windows fatal exception: )(?P<message>[^\n]+)")
+_OLD_RUBY = re.compile(r"^Traceback [^\n]+\n\s+\d+: from ", re.MULTILINE)
 
 
 def parse(text: str) -> Traceback | None:
     """The last exception of a chain: the one that was not handled."""
     if (fatal := _FATAL.search(text)) is not None:
-        first_thread = text[fatal.end() :].partition("\n\nThread 0x")[0]
+        threads = text[fatal.end() :]
+        current = threads.find("\nCurrent thread 0x")  # others may stand before it
+        first_thread = threads[max(0, current) :].partition("\n\nThread 0x")[0]
         kind, message = split_exception(fatal["message"])
         frames = frames_of(first_thread, _FRAME, _LIBRARY, innermost_first=True)
         return Traceback("python", kind, message, frames)
-    if "Traceback (most recent call last):" not in text:
+    if "Traceback (most recent call last):" not in text or _OLD_RUBY.search(text):
         return None
     if "Exception Group Traceback" in text:
         return _group(text)

@@ -7,7 +7,8 @@ import re
 from ingest.tracebacks.base import Traceback, frames_of, split_exception
 
 _RUBY_FRAME = re.compile(
-    r"^(?:\s+from |\s+)?(?:[\w-]+ \([\d.]+\) )?(?P<file>[^\s:][^\n:]*\.rb):(?P<line>\d+):in "
+    r"^(?:\s+(?:\d+: )?from |\s+)?(?:[\w-]+ \([\d.]+\) )?"
+    r"(?P<file>[^\s:][^\n:]*\.rb):(?P<line>\d+):in "
     r"[`'](?P<function>[^'\n]+)'",
     re.MULTILINE,
 )

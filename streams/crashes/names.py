@@ -65,6 +65,8 @@ def clean_type(runtime: str, exception_type: str) -> str:
     >>> clean_type("native", "EXC_BAD_ACCESS / KERN_INVALID_ADDRESS at 0x0000000000000010.")
     'EXC_BAD_ACCESS / KERN_INVALID_ADDRESS at'
     """
+    if " / " in exception_type:  # two names, not a path
+        return _apply(_ADDRESS, exception_type).rstrip(". ")
     name = clean_module(runtime, exception_type.replace("<locals>.", "")).rstrip(". ")
     return re.split(r"[.\\]|::", name)[-1] if " " not in name else name
 

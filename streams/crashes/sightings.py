@@ -6,6 +6,7 @@ codes, each different crash gets one fingerprint, and counts are one ``bincount`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from contracts import arrow
-from contracts.records import Crash, RecordKind
+from contracts.records import Crash, Frame, RecordKind
 from contracts.results import CrashGroupSighting
 from streams.crashes.group import NO_RULES, CrashGroup, group_of
 from streams.crashes.rules import Rules
@@ -31,6 +32,11 @@ Coded = tuple[Ints, list[str]]
 Grouped = tuple[Ints, list[CrashGroup]]
 """The number of each crash's group, (n,), and the groups by number."""
 
+CRASH_COLUMNS = [
+    *("service", "runtime", "exception_type", "exception_message", "stacktrace"),
+    "frames",
+]
+"""What a crash is grouped by; the service, because a rule may be one service's."""
 _FRAME_IDENTITY = ("module", "function", "file", "in_app")
 
 
@@ -38,7 +44,7 @@ def groups_of_batch(batch: pa.RecordBatch, rules: Rules = NO_RULES) -> Grouped:
     """The group of each crash; each different crash is fingerprinted once.
 
     Args:
-        batch: n crashes, all columns of ``contracts.arrow.schemas``.
+        batch: n crashes, at least the columns ``CRASH_COLUMNS``.
         rules: a user's, which merge and split groups.
 
     Returns:
@@ -50,7 +56,7 @@ def groups_of_batch(batch: pa.RecordBatch, rules: Rules = NO_RULES) -> Grouped:
     numbers: dict[str, int] = {}
     groups: list[CrashGroup] = []
     of_crash = np.zeros(len(first_rows), np.int64)
-    for number, crash in enumerate(_crashes(batch, first_rows)):
+    for number, crash in enumerate(_nameless(batch, first_rows)):
         group = group_of(crash, rules)
         if group.fingerprint not in numbers:
             groups.append(group)
@@ -97,10 +103,10 @@ def sightings(batch: pa.RecordBatch, grouped: Grouped, origins: Coded) -> list[C
                 arm=arm,
                 fingerprint=group.fingerprint,
                 algorithm=group.algorithm,
+                base=group.base,
                 title=group.title,
                 culprit=group.culprit,
                 runtime=group.runtime,
-                base=group.base,
                 count=counts[number],
                 users=users.get(number, []),
             )
@@ -156,14 +162,8 @@ def _same_crash(batch: pa.RecordBatch) -> Ints:
 
     Numbers ascend from 0 in the order of their first rows.
     """
-    columns = [
-        batch.column("service"),
-        batch.column("runtime"),
-        batch.column("exception_type"),
-        batch.column("exception_message"),
-        batch.column("stacktrace"),
-        _same_frames(batch.column("frames")),
-    ]
+    columns = [batch.column(name) for name in CRASH_COLUMNS[:-1]]
+    columns.append(_same_frames(batch.column("frames")))
     return _numbered(columns, batch.num_rows)
 
 
@@ -197,14 +197,34 @@ def _first_rows(numbers: Ints) -> Ints:
     return first
 
 
+def _nameless(batch: pa.RecordBatch, rows: Ints) -> Iterator[Crash]:
+    """What tells the groups of some rows, which ascend: crashes of no release and no time."""
+    some = _chosen(batch.select(CRASH_COLUMNS), rows)
+    columns = [some.column(name).to_pylist() for name in CRASH_COLUMNS]
+    for service, runtime, of_type, message, stacktrace, frames in zip(*columns, strict=True):
+        yield Crash(
+            time=0,
+            service=service or "",
+            release="",
+            runtime=runtime or "",
+            exception_type=of_type or "",
+            exception_message=message or "",
+            stacktrace=stacktrace or "",
+            frames=[Frame(**frame) for frame in frames or [] if frame],
+        )
+
+
+def _chosen(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
+    is_chosen = np.zeros(batch.num_rows, np.bool_)
+    is_chosen[rows] = True
+    return arrow.where(batch, pa.array(is_chosen))
+
+
 def _crashes(batch: pa.RecordBatch, rows: Ints) -> list[Crash]:
     """The crashes of some rows, which ascend."""
-    chosen = np.zeros(batch.num_rows, np.bool_)
-    chosen[rows] = True
-    some = arrow.where(batch, pa.array(chosen))
     return [
         record
-        for record in arrow.records_from_batch(RecordKind.CRASHES, some)
+        for record in arrow.records_from_batch(RecordKind.CRASHES, _chosen(batch, rows))
         if isinstance(record, Crash)
     ]
 

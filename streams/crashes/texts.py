@@ -9,6 +9,7 @@ _TRACE_LINES = 2_000
 
 _OTHER_GOROUTINES = re.compile(r"\n\s*\ngoroutine \d+ ")
 _GO_ARGUMENTS = re.compile(r"\((?:0x|\{)[^\n]*\)(?=\n|$)")
+_GO_OFFSETS = re.compile(r" \+0x[0-9a-f]+$", re.MULTILINE)
 _CRASHED_THREAD = re.compile(
     r"^(?:Thread \d+.*[Cc]rashed.*|backtrace:|.*\(crashed\).*|Exception Backtrace:)$", re.MULTILINE
 )
@@ -48,8 +49,8 @@ def _of_go(text: str) -> list[str]:
     start = text.find("goroutine ")
     if rest := _OTHER_GOROUTINES.search(text, max(start, 0) + 1):
         text = text[: rest.start()]
-    # without the arguments, a call's line is the same in every crash
-    return _GO_ARGUMENTS.sub("(...)", text).splitlines()
+    # without arguments and offsets, a call's lines are the same in every crash
+    return _GO_OFFSETS.sub("", _GO_ARGUMENTS.sub("(...)", text)).splitlines()
 
 
 def _of_java(text: str) -> list[str]:

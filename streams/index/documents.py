@@ -88,7 +88,12 @@ def _log_documents(message: Message, share: float) -> list[Document]:
     for row, line in zip(rows, _lines(batch, weights), strict=True):
         body = msgspec.to_builtins(line)
         body["@timestamp"] = body.pop("time")
-        body |= {"agent": sender.agent, "seq": sender.seq, "row": row, "weight": float(weights[row])}
+        body |= {
+            "agent": sender.agent,
+            "seq": sender.seq,
+            "row": row,
+            "weight": float(weights[row]),
+        }
         documents.append(
             Document(
                 index=indices.LOGS.for_time(line.time),

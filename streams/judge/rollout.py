@@ -7,11 +7,7 @@ that evidence and offsets change together.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime
-
-import msgspec
 
 from contracts.policy import Phase, Policy
 from contracts.results import (
@@ -21,91 +17,21 @@ from contracts.results import (
     DecisionAction,
     MetricKind,
     MetricVerdict,
-    Needed,
     Outcome,
     RelativeRisk,
     RolloutStatus,
     Verdict,
     decision_id,
 )
-from streams.judge import combine, shares
+from streams.judge import combine, reasons, shares
 from streams.judge.explain import NO_TITLES, look_at
 from streams.judge.metric import MetricState
-from streams.judge.shares import SharesState
+from streams.judge.rollout_state import Look, RolloutState, rollout_id
 from streams.windows.tally import Arm
 
 _LN10 = math.log(10)
 GUILTY_AT_LOG10 = 1.0
 """Evidence of a group by itself from which it is named."""
-_NOT_IN_ID = re.compile(r"[^A-Za-z0-9._+-]")
-
-
-class RolloutState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Everything the judge remembers of one rollout. Times are epoch milliseconds of event time."""
-
-    id: str
-    service: str
-    canary: str
-    baseline: str
-    policy: Policy
-    """The policy it was opened with, to its end."""
-    opened_at: int
-    status: RolloutStatus = RolloutStatus.RUNNING
-    phase: int = 0
-    phase_started_at: int
-    phase_exposures: int = 0
-    metrics: list[MetricState]
-    shares: SharesState = msgspec.field(default_factory=SharesState)
-    matched_to: int = 0
-    """End of the last tick by which both arms had been exposed since the one before."""
-    unmatched: tuple[bool, bool] = (False, False)
-    """Whether canary and baseline were exposed since then."""
-    judged_to: int = 0
-    """End of the last tick that was judged."""
-    canary_exposures: int = 0
-    baseline_exposures: int = 0
-    last_exposure_end: int = 0
-    """End of the last tick in which the canary had exposures."""
-    without_canary: tuple[int, int] = (0, 0)
-    """Ends of the first and the last tick since then in which others had exposures."""
-    share: float | None = None
-    first_bad_event_at: int | None = None
-    decided_at: int | None = None
-    drained_at: int | None = None
-    escalated: bool = False
-    held: bool = False
-    """Whether this phase has been held, and told so."""
-    reason: str = ""
-    """Why it ended, where a person or a decision ended it."""
-    guilty_metric: str | None = None
-    guilty_group: Contributor | None = None
-
-    @property
-    def has_late_reports(self) -> bool:
-        """Whether a metric waits for reports that come late."""
-        return any(metric.reports_within for metric in self.policy.metrics)
-
-
-class Look(msgspec.Struct, frozen=True):
-    """What all metrics together say at one moment (natural logarithms)."""
-
-    metrics: list[MetricVerdict]
-    log_evidence: float
-    log_promotion: float
-    guilty_metric: str | None
-    guilty_group: Contributor | None
-    log_sample_ratio: float | None
-
-
-def rollout_id(service: str, canary: str, opened_at: int) -> str:
-    """Readable, unique id: ``checkout-1.5.0-20261123T101500.250``.
-
-    >>> rollout_id("checkout", "1.5.0", 1795428900250)
-    'checkout-1.5.0-20261123T101500.250'
-    """
-    opened = datetime.fromtimestamp(opened_at / 1000, UTC)
-    stamp = f"{opened:%Y%m%dT%H%M%S}.{opened_at % 1000:03d}"
-    return _NOT_IN_ID.sub("_", f"{service}-{canary}-{stamp}")
 
 
 def open_rollout(
@@ -263,7 +189,7 @@ def decide(
         rollout.decided_at = rollout.judged_to
         rollout.guilty_metric = found.guilty_metric
         rollout.guilty_group = found.guilty_group
-        rollout.reason = _reason(rollout, found, outcome)
+        rollout.reason = reasons.reason_of(rollout, found, outcome)
     elif action is Action.HOLD:
         told = None if rollout.held else told
         rollout.held = True
@@ -295,14 +221,8 @@ def _action(rollout: RolloutState, found: Look, outcome: Outcome) -> Action:
         return Action.ROLLBACK
     phase = rollout.policy.phases[rollout.phase]
     if outcome is Outcome.HEALTHY and _phase_is_done(rollout, phase):
-        return Action.HOLD if _watched(found) else Action.PROMOTE
+        return Action.HOLD if reasons.watched(found) else Action.PROMOTE
     return Action.CONTINUE
-
-
-def _watched(found: Look) -> MetricVerdict | None:
-    """A metric that got worse and may not roll back."""
-    regressed = (m for m in found.metrics if m.outcome is Outcome.REGRESSED)
-    return next((m for m in regressed if not m.is_critical), None)
 
 
 def last_words(
@@ -417,7 +337,7 @@ def _verdict(
         status=rollout.status,
         outcome=outcome,
         action=action,
-        reason=_said(rollout, found, outcome),
+        reason=reasons.said(rollout, found, outcome),
         evidence_log10=found.log_evidence / _LN10,
         promotion_log10=found.log_promotion / _LN10,
         rollback_at_log10=-math.log10(rollout.policy.false_rollback_rate),
@@ -427,7 +347,7 @@ def _verdict(
         guilty_metric=rollout.guilty_metric,
         guilty_group=rollout.guilty_group,
         metrics=found.metrics,
-        needed=_needed(found, outcome),
+        needed=reasons.needed_of(found, outcome),
         first_bad_event_at=rollout.first_bad_event_at,
         policy_hash=rollout.policy.content_hash(),
         decided_at=rollout.decided_at,
@@ -457,7 +377,7 @@ def _decision(
         phase=phase,
         action=action,
         outcome=outcome,
-        reason=_said(rollout, found, outcome),
+        reason=reasons.said(rollout, found, outcome),
         guilty_metric=guilty,
         guilty_group=rollout.guilty_group,
         relative_risk=next(
@@ -468,102 +388,5 @@ def _decision(
     )
 
 
-def _needed(found: Look, outcome: Outcome) -> Needed | None:
-    """The shortest of the metrics' forecasts."""
-    if outcome is not Outcome.INCONCLUSIVE:
-        return None
-    known = [m.needed for m in found.metrics if m.needed and m.needed.exposures is not None]
-    return min(known, key=lambda needed: needed.exposures or 0) if known else None
-
-
 def _log10(value: float | None) -> float | None:
     return None if value is None else value / _LN10
-
-
-def _said(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
-    reason = rollout.reason or _reason(rollout, found, outcome)
-    if rollout.status is RolloutStatus.TRAFFIC_STOPPED:
-        return f"{reason} All traffic has stopped: whether {rollout.canary} is gone is not known."
-    return reason
-
-
-def _reason(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
-    need = -math.log10(rollout.policy.false_rollback_rate)
-    have = found.log_evidence / _LN10
-    if outcome is Outcome.NO_DATA:
-        silent = rollout.baseline if rollout.canary_exposures else rollout.canary
-        return f"No exposures of {silent or 'a baseline'} yet."
-    if shares.is_mismatch(rollout.shares):
-        return _mismatch(rollout)
-    if outcome is Outcome.REGRESSED:
-        guilty = next(m for m in found.metrics if m.name == found.guilty_metric)
-        enough = f"evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback."
-        if guilty.kind is MetricKind.GROUPS:
-            group = guilty.contributors[0]
-            return f"{_group_said(rollout, group, guilty.relative_risk)}; {enough}"
-        mostly = f" Most of all: {found.guilty_group.name}." if found.guilty_group else ""
-        return (
-            f"{guilty.name} of {rollout.canary} is {_times(guilty.relative_risk)} "
-            f"that of {rollout.baseline}, more than the {guilty.tolerance or 0:.0%} "
-            f"tolerated; {enough}{mostly}"
-        )
-    if outcome is Outcome.HEALTHY:
-        watched = _watched(found)
-        held = f" Held, because {watched.name} got worse." if watched else ""
-        return (
-            f"{rollout.canary} is no worse than {rollout.baseline}: a harm of "
-            f"{rollout.policy.harm:.0%} is ruled out at a false-promotion rate of "
-            f"{rollout.policy.false_promotion_rate:.0%}.{held}"
-        )
-    return (
-        f"No decision yet: evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback, "
-        f"after {rollout.canary_exposures:,} exposures of {rollout.canary}."
-        f"{_still_needed(_needed(found, outcome), found)}"
-    )
-
-
-def _group_said(rollout: RolloutState, group: Contributor, risk: RelativeRisk) -> str:
-    if not group.baseline:
-        what = "is new in" if group.is_new else "comes only with"
-        return f"{group.name} {what} {rollout.canary}, at {group.canary:.2%} of its exposures"
-    return (
-        f"{group.name} is {_times(risk)} as frequent in {rollout.canary} as in {rollout.baseline}"
-    )
-
-
-def _mismatch(rollout: RolloutState) -> str:
-    phase = rollout.shares.phases.get(rollout.phase) or [*rollout.shares.phases.values()][-1]
-    seen = phase.canary / max(phase.canary + phase.baseline, 1.0)
-    return (
-        f"{rollout.canary} gets {seen:.2%} of the exposures where {phase.share:.2%} are "
-        f"configured: exposures are lost or routed otherwise, so nothing is decided."
-    )
-
-
-def _still_needed(needed: Needed | None, found: Look) -> str:
-    if needed is None or needed.bad is None:
-        return ""
-    name = next(m.name for m in found.metrics if m.needed is needed)
-    exposures = f" or {needed.exposures:,} exposures" if needed.exposures else ""
-    lasting = f"; at today's traffic {_duration(needed.seconds)}" if needed.seconds else ""
-    return (
-        f" About {needed.bad:,} more bad outcomes{exposures} until {name} would be seen to be "
-        f"{1 + needed.harm:.3g} times as high{lasting}."
-    )
-
-
-def _duration(seconds: int) -> str:
-    for size, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {name}"
-    return f"{seconds} s"
-
-
-def _times(risk: RelativeRisk) -> str:
-    if risk.estimate is None:
-        return "above"
-    if risk.lower is None:
-        return f"{risk.estimate:.2f} times"
-    if risk.upper is None:
-        return f"{risk.estimate:.2f} times (at least {risk.lower:.2f})"
-    return f"{risk.estimate:.2f} times ({risk.lower:.2f} to {risk.upper:.2f})"

@@ -26,7 +26,7 @@ from contracts.results import (
 )
 from streams.judge import rollout as rollouts
 from streams.judge.known_groups import KnownGroups
-from streams.judge.rollout import RolloutState
+from streams.judge.rollout_state import RolloutState
 from streams.windows.labels import MAX_RELEASES, OTHER, Labels, event_of, events_in, forget_idle
 from streams.windows.tally import Arm, Tally
 

@@ -55,6 +55,8 @@ _SAID = (
     r"|\b(?:message|msg|event)=\"((?:[^\"\\]|\\.)*)\""
 )
 """What a structured line says is no value, although it stands in quotes."""
+_MORE_LINES = r"(?s)^\s+|\s*[\r\n].*"
+"""Of a message of several lines (a stack trace below it) the first one is the message."""
 _RUN = r"<\*>(?:[ ,.:;/|#+~-]*(?:<\*>|\(<\*>\)|\[<\*>\])| \(\))+"
 """Several values in a row are one: lists have any length, and a gloss in brackets may lack."""
 
@@ -66,6 +68,7 @@ def masked(messages: pa.StringArray) -> pa.StringArray:
     'cart <*> of <*> at <*> failed after <*>'
     """
     texts = pc.utf8_slice_codeunits(messages, 0, TEXT_LIMIT)
+    texts = pc.replace_substring_regex(texts, _MORE_LINES, "")
     texts = pc.replace_substring_regex(texts, _SAID, r"\1\2")
     texts = pc.replace_substring_regex(texts, _REQUEST, r"\1 <*>")
     texts = pc.replace_substring_regex(texts, _VALUE, WILDCARD)

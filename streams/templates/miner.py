@@ -55,8 +55,9 @@ class Miner:
     become one when that place has held so many different words that it must be a variable.
 
     Args:
-        limit: Templates remembered; beyond it the least recently seen are forgotten.
-        forgets: If not, numbers stay valid for good, and what does not fit is ``<*>``.
+        limit: Templates remembered.
+        is_forgetful: Beyond the limit the least recently seen ones are forgotten; if not, every
+            number stays valid and further new lines share the template ``<*>``.
 
     >>> miner = Miner()
     >>> miner.mine(["took 5 ms", "ready", "took 12 ms"])
@@ -65,9 +66,9 @@ class Miner:
     [('took <*>', 2), ('ready', 1)]
     """
 
-    def __init__(self, limit: int = 2_000, *, forgets: bool = True) -> None:
+    def __init__(self, limit: int = 2_000, *, is_forgetful: bool = True) -> None:
         self._limit = limit
-        self._forgets = forgets
+        self._is_forgetful = is_forgetful
         self._slots: list[Known] = []
         self._free: list[int] = []
         self._joined: dict[int, int] = {}
@@ -83,7 +84,7 @@ class Miner:
         return [self._slots[self._root(n)].template for n in range(len(self._slots))]
 
     def mine(self, messages: Sequence[str]) -> list[int]:
-        """Number of each message's template, valid until the next call if the miner forgets."""
+        """Number of each message's template, valid until :attr:`forgotten` grows."""
         numbers: list[int] = self.mine_column(pa.array(messages, pa.string())).tolist()
         return numbers
 
@@ -146,13 +147,7 @@ class Miner:
         self._batch += 1
         if len(self._numbers) > _TEXTS_REMEMBERED:
             self._numbers.clear()
-        if not self._forgets:
-            return
-        if self._joined:
-            self._free.extend(self._joined)
-            self._joined.clear()
-            self._numbers.clear()
-        if len(self._index) > self._limit:
+        if self._is_forgetful and len(self._index) > self._limit:
             self._forget(len(self._index) - self._limit * 9 // 10)
 
     def _forget(self, how_many: int) -> None:
@@ -167,6 +162,8 @@ class Miner:
             self._ids.discard(self._slots[number].template.id)
             self._free.append(number)
         self.forgotten += how_many
+        self._free.extend(self._joined)
+        self._joined.clear()
         self._numbers.clear()
 
     def _number(self, text: str) -> int:
@@ -181,7 +178,7 @@ class Miner:
         number = self._index.find(form)
         if number is not None:
             return number
-        if len(self._index) >= self._limit * (1 + self._forgets):
+        if len(self._index) >= (1 + self._is_forgetful) * self._limit:
             return self._number_of_form(_OVERFLOW) if form != _OVERFLOW else self._add(form)
         return self._merged(self._add(form))
 

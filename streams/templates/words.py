@@ -39,6 +39,7 @@ _PAIR = re.compile(
     r"([\w\])]+)=((?:\w+[{(\[][^{}()\[\]]*[)\]}]|[\w$/.:*-]|<\*>)(?:<\*>|[^\s,;|])*?)"
     r"(?=[)\]}>]*(?:[\s,;|]|$))"
 )
+_SPACE = re.compile("[ \t]")
 _FLAGS = frozenset({"true", "false", "yes", "no", "on", "off"})
 _IDENTITY = frozenset({"user", "username", "account", "class"})
 _NO_NAME = re.compile(
@@ -68,7 +69,7 @@ def form_of(masked: str) -> Form:
     if WILDCARD in text:
         text = _RUN.sub(WILDCARD, _STEM.sub(WILDCARD, text))
         text = _REPEATED.sub(r"\1", text)
-    words = text.strip().split(" ")
+    words = _SPACE.split(text)
     for place in range(1, len(words)):
         if words[place - 1].lower() in _IDENTITY and _is_name(words[place]):
             words[place] = WILDCARD

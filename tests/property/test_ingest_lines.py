@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from itertools import pairwise
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.lines import LineSplitter
-from ingest.multiline import Joiner, JoinRules
+from ingest.multiline import Joined, Joiner, JoinRules
 from ingest.parsers.base import Labels
 from ingest.parsers.factory import parser_for
+from ingest.prefixes import boundaries_of
 from ingest.settings import FileSource, Format, SourceKind
 from ingest.tracebacks.detect import find_traceback
 
@@ -34,6 +37,7 @@ FRAGMENTS = [
     b"thread 'main' panicked at src/main.rs:1:2:",
     b"an ordinary line",
 ]
+PREFIXES = [b"", b"[pid 1] ", b"[pid 2] ", b"[pid 2] [worker-7] ", b"10:00:01 ERROR "]
 TRACES = st.lists(st.sampled_from(FRAGMENTS), max_size=25)
 
 
@@ -65,32 +69,64 @@ def test_pieces_do_not_matter_to_lines(content: bytes, sizes: list[int], limit: 
     assert splitter.flush() == at_once.flush()
 
 
-@given(TRACES, PIECES)
-def test_pieces_do_not_matter_to_records(lines: list[bytes], sizes: list[int]) -> None:
-    """A record is the same whether its lines come together or one by one."""
-    ends = list(range(1, len(lines) + 1))
-    at_once = Joiner(JoinRules())
-    whole = [*at_once.feed(lines, ends), *at_once.flush()]
+def fed(lines: list[bytes], sizes: list[int]) -> list[Joined]:
+    """The records of lines that come so many at a time; every line ends at its number."""
     joiner = Joiner(JoinRules())
+    ends = list(range(1, len(lines) + 1))
     records = []
     at = 0
     for size in [*sizes, len(lines)]:
         records += joiner.feed(lines[at : at + size], ends[at : at + size])
         at += size
-    records += joiner.flush()
+    return [*records, *joiner.flush()]
 
-    assert records == whole
+
+@given(TRACES, PIECES)
+def test_pieces_do_not_matter_to_records(lines: list[bytes], sizes: list[int]) -> None:
+    """A record is the same whether its lines come together or one by one."""
+    assert fed(lines, sizes) == fed(lines, [])
 
 
 @given(TRACES)
 def test_joining_keeps_every_line(lines: list[bytes]) -> None:
     """Joined or not, every line that is not blank is in exactly one record, in order."""
-    joiner = Joiner(JoinRules())
-    records = [*joiner.feed(lines, list(range(len(lines)))), *joiner.flush()]
+    records = fed(lines, [])
 
     kept = [line for record in records for line in record.line.split(b"\n") if line]
     assert kept == [line for line in lines if line]
     assert [r.end for r in records] == sorted(r.end for r in records)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.sampled_from(PREFIXES), st.sampled_from(FRAGMENTS)), max_size=40),
+    st.integers(0, 300),
+    PIECES,
+)
+def test_interleaved_lines_are_kept(
+    written: list[tuple[bytes, bytes]], padding: int, sizes: list[int]
+) -> None:
+    """Every line of every writer is in one record, each writer's in order, in pieces or at once."""
+    numbered = [
+        (prefix, said + b" ~%d" % number if said else b"")
+        for number, (prefix, said) in enumerate(written)
+    ]
+    ordinary = [(b"", b"GET /%d" % number) for number in range(padding)]
+    lines = [prefix + said for prefix, said in [*numbered, *ordinary, *numbered]]
+    records = fed(lines, sizes)
+
+    said = [said for _, said in [*numbered, *ordinary, *numbered] if said]
+    kept = [line for record in records for line in record.line.split(b"\n")]
+    spans = sorted(span for record in records for span in record.spans)
+    numbers = [line.rpartition(b"~")[2] for line in kept if b"~" in line]
+    assert sorted(numbers) == sorted(text.rpartition(b"~")[2] for text in said if b"~" in text)
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
+    assert sorted(r.line for r in records) == sorted(r.line for r in fed(lines, []))
+    ends: dict[bytes, list[int]] = {}
+    for record in records:
+        if boundaries := boundaries_of(record.line):
+            ends.setdefault(boundaries[-1].writer, []).append(record.end)
+    assert all(found == sorted(found) for found in ends.values())
 
 
 SOURCES = [

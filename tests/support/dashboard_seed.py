@@ -180,6 +180,7 @@ class Story:
             _ratio("error_rate", canary[0], canary[1], baseline[0], baseline[1]),
             _ratio("crash_rate", canary[0], canary[2], baseline[0], baseline[2]),
             _distribution(canary[0], baseline[0], self.slower),
+            _groups(canary[0], canary[2], baseline[0], baseline[2]),
         ]
         evidence = max(m.evidence_log10 for m in metrics) - math.log10(3)
         return Verdict(
@@ -212,7 +213,8 @@ class Story:
     def rolled_back(self, second: int, drained: int | None = None) -> Documents:
         """The rollback verdict at a second, with its decision; with the drained traffic if told."""
         last = self.looks[-1]
-        worst = max(last.metrics, key=lambda m: m.evidence_log10)
+        of_ratios = [m for m in last.metrics if m.kind is not MetricKind.GROUPS]
+        worst = max(of_ratios, key=lambda m: m.evidence_log10)
         time = self.opened_at + second * 1000
         reason = (
             f"Errors of {self.canary} are {worst.relative_risk.estimate:.1f} times those of "
@@ -416,6 +418,39 @@ def _ratio(name: str, n: float, bad: float, base_n: float, base_bad: float) -> M
         bad=ArmCounts(canary=round(bad), baseline=round(base_bad)),
         tolerance=0.35 if name == "error_rate" else 0.1,
         placebo=Placebo(hosts=9, sd=0.1, tolerance=0.35) if name == "error_rate" else None,
+    )
+
+
+def _groups(n: float, bad: float, base_n: float, base_bad: float) -> MetricVerdict:
+    """A new crash, most of the canary's, and one that both arms have."""
+    guilty = [
+        Contributor(
+            name="KeyError: 'percent'",
+            canary=0.8 * bad / max(n, 1),
+            baseline=0.0,
+            group="crash/8f0c2d",
+            evidence_log10=bad / 20,
+            is_new=True,
+        ),
+        Contributor(
+            name="TimeoutError: supplier <number> did not answer",
+            canary=0.2 * bad / max(n, 1),
+            baseline=base_bad / max(base_n, 1),
+            group="crash/11aa07",
+            evidence_log10=0.2,
+        ),
+    ]
+    return MetricVerdict(
+        name="crash_groups",
+        kind=MetricKind.GROUPS,
+        outcome=Outcome.INCONCLUSIVE,
+        relative_risk=RelativeRisk(),
+        evidence_log10=bad / 25,
+        promotion_log10=0.0,
+        exposures=ArmCounts(canary=round(n), baseline=round(base_n)),
+        bad=ArmCounts(canary=round(bad), baseline=0),
+        contributors=guilty if bad > 5 else [],
+        known_groups=12,
     )
 
 

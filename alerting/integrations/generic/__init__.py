@@ -39,6 +39,7 @@ def render(decision: Decision) -> Message:
             "outcome": decision.outcome,
             "reason": decision.reason,
             "guilty_metric": decision.guilty_metric,
+            "guilty_group": decision.guilty_group,
             "relative_risk": decision.relative_risk,
             "evidence_log10": decision.evidence_log10,
             "policy_hash": decision.policy_hash,

@@ -8,11 +8,12 @@ from streams.crashes.grammars.base import LAMBDA, Grammar, modules, name_rules
 
 # the words of .NET's own translations
 _AT = r"(?:at|bei|à|en|in|в|w|em|vid|ved|conditions|在|場所|위치:)"
+_IN = r"(?:in|dans|en|na|i|в|w|em|konumunda|位置|場所)"
 _LINE = r"(?:\w+[ .]+)?"
 
 CSHARP = Grammar(
     sign=re.compile(
-        r"^\s*" + _AT + r" .+\) in .+:" + _LINE + r"\d+\s*$|^\s*at .+\) \[0x"
+        r"^\s*" + _AT + r" .+\) " + _IN + r" .+:" + _LINE + r"\d+\.?\s*$|^\s*at .+\) \[0x"
         r"|^\s*at [\w.<>`+\[\],|]+ ?\((?!native|<anonymous>|unknown)[^():/]*\)\s*$"
         r"|^[\w.+`<>/]+:[\w.<>]+ ?\(.*\) \(at .+:\d+\)",
         re.MULTILINE,
@@ -22,7 +23,7 @@ CSHARP = Grammar(
             r"^\s*" + _AT + r" (?:\(wrapper [^)]*\) )?"
             r"(?P<module>[^\s(]+)\.(?P<function>(?:\.c?ctor)|[^\s.(]+) ?\(.*?\)"
             r"(?: \[0x[0-9a-fA-F]+\])?"
-            r"(?: (?:in|dans|en|na|i) (?P<file>.+?):" + _LINE + r"(?P<line>\d+))?\s*$"
+            r"(?: " + _IN + r" (?P<file>.+?):" + _LINE + r"(?P<line>\d+)\.?)?\s*$"
         ),
         re.compile(
             r"^(?P<module>[\w.+`<>/]+):(?P<function>\.?[\w<>`]+) ?\(.*?\)"

@@ -39,6 +39,11 @@ NATIVE = Grammar(
             r"^\s*\*? ?frame #\d+: 0x[0-9a-f]+ (?P<module>[^`\s]+)`(?P<function>.+?)"
             r"(?: \+ \d+)?(?: at " + _PLACE.format("") + r")?$"
         ),
+        # the runtime of Swift
+        re.compile(
+            r"^\d+ +(?:\[[^\]]+\] +)*0x[0-9a-f]+ (?P<function>.+?) (?:\+ \d+ )?"
+            r"in (?P<module>\S+)(?: at " + _PLACE.format("") + r")?$"
+        ),
         # reports of macOS and iOS
         re.compile(
             r"^\d+\s+(?P<module>\S.*?)\s+0x[0-9a-f]{8,}\s+(?P<function>.+?)(?: \+ \d+)?"
@@ -54,12 +59,6 @@ NATIVE = Grammar(
             r"^\s*(?:\d+\s+)?(?P<module>[\w.+-]+)!(?P<function>.+?)"
             r"(?: \[(?P<file>[^\]]+?) : (?P<line>\d+).*\]"
             r"| Line (?P<line2>\d+).*| \+ 0x[0-9a-f]+.*)?$"
-        ),
-        # the runtime of Swift
-        re.compile(
-            r"^\d+ (?:\[[^\]]+\] )*(?:0x[0-9a-f]+ )?(?P<function>.+?) (?:\+ \d+ )?"
-            r"in (?P<module>\S+)"
-            r"(?: at " + _PLACE.format("") + r")?$"
         ),
     ),
     exception=re.compile(

@@ -83,7 +83,7 @@ def test_bad_canary_is_rolled_back_within_two_minutes(scratch: Path) -> None:
     assert (timeline["canary"], timeline["baseline"]) == ("1.5.0", "1.4.2")
     assert (timeline["outcome"], timeline["action"]) == ("regressed", "rollback")
     assert timeline["rollback_verified"] is True
-    assert timeline["guilty_metric"] in {"error_rate", "crash_rate", "latency"}
+    assert timeline["guilty_metric"] in {"error_rate", "crash_rate", "latency", "crash_groups"}
     assert timeline["evidence_log10"] >= 2
     assert timeline["relative_risk"]["lower"] > 1
     times = ["canary_started_at", "first_bad_event_at", "verdict_at", "webhook_at"]

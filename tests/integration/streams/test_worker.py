@@ -16,7 +16,7 @@ import pytest
 from elasticsearch import Elasticsearch
 
 from contracts import topics
-from contracts.policy import Policies
+from contracts.policy import Policies, Policy
 from contracts.records import Event, RecordKind
 from contracts.results import Decision, DecisionAction
 from contracts.settings import ElasticsearchSettings, KafkaSettings
@@ -280,7 +280,7 @@ def _audit(rollout: str, policies: Path, environment: Mapping[str, str]) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(done.stdout)
-    assert [row["name"] for row in rows] == ["error_rate", "crash_rate", "latency", "(rollout)"]
+    assert [row["name"] for row in rows] == [*(m.name for m in Policy().metrics), "(rollout)"]
     assert all(row["windows"] > 0 for row in rows)
     assert [row["stored"] for row in rows] == [row["recomputed"] for row in rows]
 

@@ -111,7 +111,7 @@ def test_crash_text_stays_text() -> None:
     hostile = "<script>alert(1)</script>"
     shown = crash_sample({"title": hostile, "sample": {"exception.stacktrace": hostile}})
 
-    title, _, trace, _ = shown
+    title, _, _, trace, _ = shown
     assert title.children == trace.children == hostile
     assert "dangerously" not in str(to_json(shown))
 

@@ -113,6 +113,43 @@ Bad state: no cart
 #0      total (file:///srv/cart.dart:3:3)
 <asynchronous suspension>
 #1      main (file:///srv/cart.dart:7:3)""",
+    "sanitizer": """\
+=================================================================
+==77==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010 at pc 0x4f bp 0x7f
+READ of size 4 at 0x602000000010 thread T0
+    #0 0x4f1234 in total /srv/cart.c:3:9
+    #1 0x4f1300 in main /srv/cart.c:9:3
+
+0x602000000010 is located 0 bytes inside of 4-byte region
+freed by thread T0 here:
+    #0 0x4a in free (/srv/shop+0x4a)
+    #1 0x4f1200 in drop /srv/cart.c:2:3
+
+SUMMARY: AddressSanitizer: heap-use-after-free /srv/cart.c:3:9 in total""",
+    "native": """\
+Program received signal SIGSEGV, Segmentation fault.
+0x000055555555513d in total (cart=0x0) at cart.c:3
+#0  0x000055555555513d in total (cart=0x0) at cart.c:3
+#1  0x0000555555555160 in main () at cart.c:9""",
+    "gecko": """\
+TypeError: cart is undefined
+total@https://shop.example/cart.js:3:9
+@https://shop.example/cart.js:9:1""",
+    "ruby_new": """\
+cart.rb:2:in 'Cart#total': no cart (ArgumentError)
+\tfrom cart.rb:5:in '<main>'""",
+    "anyhow": """\
+Error: no cart
+
+Caused by:
+    0: cannot read carts
+    1: No such file
+
+Stack backtrace:
+   0: shop::total
+             at ./src/main.rs:2:5
+   1: shop::main
+             at ./src/main.rs:9:5""",
 }
 
 

@@ -180,6 +180,7 @@ def test_errors_are_kept_all_and_of_the_rest_a_share() -> None:
     rest = [d for d in kept if d.body["severity"] == "info"]
     assert 300 < len(rest) < 500
     assert {d.body["weight"] for d in rest} == {10.0}
+    assert b'"weight":10.0' in msgspec.json.encode(rest[0].body)
     assert [d.body["weight"] for d in kept[len(rest) :]] == [1.0] * 3
     assert [d.body["row"] for d in kept[len(rest) :]] == [4000, 4001, 4002]
     assert len(documents_of(message, 0.0)) == 3

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from contracts import arrow
-from contracts.policy import Metric, Policies, Policy
+from contracts.policy import Metric, Policies, Policy, load_policies
 from contracts.records import Crash, LogLine, RecordKind
 from contracts.results import Cell, MetricKind
 from streams.judge.known_groups import KnownGroups
@@ -82,3 +84,19 @@ def test_stretches_that_were_mined_apart_get_one_name_in_the_service() -> None:
         names += [name for cell in cells for name in cell.groups]
     assert len(names) == 2
     assert len(set(names)) == 1
+
+
+def test_rules_beside_the_policies_merge_groups(tmp_path: Path) -> None:
+    """What two errors have in common for their owner is one group, counted and judged as one."""
+    (tmp_path / "crash-rules.yaml").write_text(
+        'crash_rules: [{when: {type: "*Error", service: shop}, fingerprint: [shop-down]}]\n',
+        encoding="utf-8",
+    )
+    policies = load_policies(tmp_path)
+    batch = arrow.batch_from_records(
+        RecordKind.CRASHES, [_crash("KeyError", None), _crash("OSError", None)]
+    )
+    for rules, groups in ((policies, 1), (Policies(), 2)):
+        outcomes = outcomes_of(RecordKind.CRASHES, batch, rules)
+        assert outcomes is not None
+        assert len(set(outcomes.names)) == groups

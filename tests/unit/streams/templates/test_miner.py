@@ -18,7 +18,7 @@ LINES = st.lists(st.lists(WORDS, max_size=6).map(" ".join), max_size=60)
 
 def grouped(lines: list[str], sizes: list[int]) -> list[str]:
     """Template id of each line, the lines mined in batches of these sizes, then what is left."""
-    miner = Miner(forgets=False)
+    miner = Miner(is_forgetful=False)
     numbers: list[int] = []
     for size in [*sizes, len(lines)]:
         numbers += miner.mine(lines[len(numbers) : len(numbers) + size])
@@ -58,10 +58,10 @@ def test_a_miner_goes_on_from_its_state(before: list[str], after: list[str]) -> 
     }
 
 
-@pytest.mark.parametrize("forgets", [True, False])
-def test_a_log_without_any_pattern_does_not_fill_memory(*, forgets: bool) -> None:
+@pytest.mark.parametrize("is_forgetful", [True, False])
+def test_a_log_without_any_pattern_does_not_fill_memory(*, is_forgetful: bool) -> None:
     """Words at random: the limit holds, and every line still has a template."""
-    miner = Miner(50, forgets=forgets)
+    miner = Miner(50, is_forgetful=is_forgetful)
     for batch in range(20):
         lines = [f"{chr(97 + n % 26)}{'x' * (n // 26)} {'y' * batch} end" for n in range(80)]
         assert len(miner.mine(lines)) == 80
