@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from coalmine.reading import opened
-from streams.templates.headers import have_headers, without_headers
+from streams.templates.headers import header_of, without_headers
 from streams.templates.miner import Miner, Template
 
 MOST_TEMPLATES: Final = 10_000
@@ -62,12 +62,13 @@ class MinedFiles:
         """
         before = self.lines
         lines = 0
-        cuts: bool | None = None
+        header: str | None = None
         with opened(path) as stream:
             for block in _blocks(stream):
                 column = _lines_of(block)
-                cuts = have_headers(column) if cuts is None else cuts
-                self._mine(column, without_headers(column) if cuts else column)
+                if not lines:
+                    header = header_of(column)
+                self._mine(column, without_headers(column, header))
                 lines += len(column)
                 progress(before + lines)
         self._lines.append((path, lines))
@@ -119,4 +120,5 @@ def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:
 
 def _lines_of(block: bytes) -> pa.StringArray:
     text = block.decode("utf-8", "replace").removeprefix("\ufeff")
-    return pc.utf8_rtrim(pc.split_pattern(pa.array([text], pa.string()), "\n").flatten(), "\r")
+    lines = pc.split_pattern(pa.array([text], pa.string()), "\n").flatten()
+    return pc.utf8_rtrim(lines, "\r") if "\r" in text else lines

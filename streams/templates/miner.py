@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from streams.templates.index import FormIndex
 from streams.templates.masks import WILDCARD, masked
-from streams.templates.words import Form, form_of, is_variable
+from streams.templates.words import Form, can_vary, form_of, is_variable
 
 _TEXTS_REMEMBERED: Final = 50_000
 _OVERFLOW: Final = (WILDCARD,)
@@ -120,6 +120,10 @@ class Miner:
         numbers = [self.absorb(text) for text in template_texts]
         return [self._slots[self._root(number)].template.id for number in numbers]
 
+    def to_templates(self) -> list[Template]:
+        """All templates that are known, each once."""
+        return [self._slots[number].template for number in sorted(self._index.numbers())]
+
     def to_state(self) -> MinerState:
         """What :meth:`from_state` needs to go on."""
         live = [self._slots[number] for number in sorted(self._index.numbers())]
@@ -207,9 +211,11 @@ class Miner:
         form = self._index.form(number)
         for place in range(len(form)):
             siblings = self._index.siblings(form, place)
+            if len(siblings) == 1 or not can_vary(place, len(form)):
+                continue
             words = {self._index.form(sibling)[place] for sibling in siblings}
             around = (form[place - 1] if place else "", "".join(form[place + 1 : place + 2]))
-            if len(siblings) > 1 and is_variable(words, *around, len(form)):
+            if is_variable(words, *around):
                 general = (*form[:place], WILDCARD, *form[place + 1 :])
                 return self._merged(self._join(general, siblings))
         return number
