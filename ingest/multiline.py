@@ -193,9 +193,8 @@ class Joiner:
                 break
         else:
             last = self._last
-            if last is not None and self._goes_on(
-                last, whole, complete, surely=last.writer is not None
-            ):
+            # surely: held in doubt, it could come after a later line of its own writer
+            if last is not None and self._goes_on(last, whole, complete, surely=True):
                 last.take(whole, complete)
                 return
         self._begin(whole, boundaries, complete)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.lines import LineSplitter
@@ -97,7 +97,19 @@ def test_joining_keeps_every_line(lines: list[bytes]) -> None:
     assert [r.end for r in records] == sorted(r.end for r in records)
 
 
-@settings(max_examples=50)
+_HEAD, _CALL = b"Traceback (most recent call last):", b'  File "a.py", line 1, in f'
+
+
+@example(  # a line that another record held in doubt came after a later one of its writer
+    [
+        *[*[(b"", _HEAD)] * 5, *[(b"", b"ValueError: x")] * 2, (b"[pid 1] ", _CALL)],
+        *[(b"[pid 2] ", _CALL), (b"[pid 1] ", _HEAD), *[(b"", _HEAD)] * 5],
+        *[(b"[pid 2] ", _HEAD), (b"[pid 1] ", _HEAD)],
+    ],
+    39,
+    [],
+)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(PREFIXES), st.sampled_from(FRAGMENTS)), max_size=40),
     st.integers(0, 300),
