@@ -47,8 +47,9 @@ def chosen_calls(trace: Trace, types: Iterable[str], told: Told | None = None) -
     """
     pairs = [list(zip(section.frames, section.calls, strict=True)) for section in trace.sections]
     own = _own([pair for part in pairs for pair in part], told)
-    strong = [[c for f, c in part if own(f, c) and not c.is_weak] for part in pairs]
-    weak = [[c for f, c in part if own(f, c)] for part in pairs]
+    judged = [[(f, c, own(f, c)) for f, c in part] for part in pairs]
+    weak = [[c for _, c, is_own in part if is_own] for part in judged]
+    strong = [[c for c in part if not c.is_weak] for part in weak]
     is_any = any(map(any, weak))
     every = [[c for _, c in part] for part in pairs]
     sections = strong if any(strong) else weak if is_any else _strong_or_all(every)
@@ -59,7 +60,7 @@ def chosen_calls(trace: Trace, types: Iterable[str], told: Told | None = None) -
     kept = tuple(calls)[-_CALLS_LIMIT:]
     return Chosen(
         calls=kept,
-        frames=[_judged(f, own(f, c)) for part in pairs for f, c in part] if pairs else [],
+        frames=[_judged(f, is_own) for part in judged for f, _, is_own in part],
         is_weak=all(call.is_weak for call in kept),
     )
 

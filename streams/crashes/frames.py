@@ -122,7 +122,8 @@ def read_trace(runtime: str, stacktrace: str) -> Trace:
         if line.frame is not None:
             stacks[-1].append(line.frame)
         elif line.place is not None and stacks[-1]:
-            stacks[-1][-1] = stacks[-1][-1]._replace(file=line.place[0], line=line.place[1])
+            above = stacks[-1][-1]
+            stacks[-1][-1] = Written(above.module, above.function, *line.place, above.in_app)
     return _trace(runtime, grammar, raised, stacks)
 
 
