@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerting.settings import load_endpoints
-from contracts.policy import load_policies
+from contracts.policy import Policy, load_policies
 from ingest.settings import load_agent_config
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +32,7 @@ def test_files_of_the_five_minutes_are_valid(files: Path, monkeypatch: pytest.Mo
     agent = load_agent_config(files / "agent.yaml")
     assert [source.service for source in agent.files] == ["checkout", "checkout"]
     policy = load_policies(files / "policies")["checkout"]
-    assert [metric.name for metric in policy.metrics] == ["error_rate", "crash_rate", "latency"]
+    assert [metric.name for metric in policy.metrics] == [m.name for m in Policy().metrics]
     (endpoint,) = load_endpoints(files / "endpoints.yaml")
     assert endpoint.shown_url == "https://deploy.example.com/webhooks"
 
