@@ -95,7 +95,7 @@ def test_what_is_new_in_the_canary_is_named(
                 continue
         return [d for d in found if d.service == service and d.action is DecisionAction.ROLLBACK]
 
-    wait_until(lambda: bool(rollbacks()), timeout_s=90, what="a rollback")
+    wait_until(lambda: bool(rollbacks()), timeout_s=180, what="a rollback")
     [rollback] = rollbacks()
     assert rollback.guilty_group is not None
     name = {
