@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from contracts.errors import ConfigError
-from streams.recordings import decompressed
+from streams.recordings import decompressed, readable
 
 STDIN = Path("-")
-_UNREADABLE = (OSError, ValueError, EOFError)
 
 
 @contextmanager
@@ -22,12 +20,8 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
     Raises:
         ConfigError: the file is missing or damaged, also where that shows only while it is read.
     """
-    try:
-        with _raw(path) as stream:
-            yield decompressed(stream)
-    except _UNREADABLE as error:
-        cause = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ConfigError(str(path), f"cannot be read: {cause or 'it is damaged'}") from error
+    with readable(path), _raw(path) as stream:
+        yield decompressed(stream)
 
 
 def _raw(path: Path) -> io.BufferedReader:

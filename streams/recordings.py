@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ _CODECS = {
 _ARROW_FILE = b"ARROW1"
 _ARROW_STREAM = b"\xff\xff\xff\xff"
 _ARROW_NAME = re.compile(r"\.(arrows?|ipc|feather)(\.|$)")
-_UNREADABLE = (OSError, pa.ArrowException, ValueError, OverflowError, MemoryError)
+_UNREADABLE = (OSError, EOFError, pa.ArrowException, ValueError, OverflowError, MemoryError)
 """The last three are lengths and texts of a damaged Arrow file."""
 _ROWS_AT_ONCE = 1 << 16
 """Batches of an agent are a sixtieth of that: joined, each event costs less."""
@@ -44,9 +45,19 @@ def batches_of(path: Path, set_aside: SetAside) -> Iterator[Recorded]:
     Raises:
         ConfigError: missing, empty, cut short or damaged, or Arrow with columns of its own.
     """
+    with readable(path), path.open("rb") as stream:
+        yield from _batches(path, decompressed(stream), set_aside)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say in one sentence why a file cannot be read, also where that shows only on the way.
+
+    Raises:
+        ConfigError: it is missing or damaged.
+    """
     try:
-        with path.open("rb") as stream:
-            yield from _batches(path, decompressed(stream), set_aside)
+        yield
     except _UNREADABLE as error:
         cause = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise ConfigError(str(path), f"cannot be read: {cause or 'it is damaged'}") from error

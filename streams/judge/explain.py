@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,14 +24,15 @@ from contracts.results import (
 from streams.judge import distribution, groups, negligible, placebo, ratio
 from streams.judge.distribution import DistributionState
 from streams.judge.forecast import Traffic, until_seen
-from streams.judge.groups import GroupsState
+from streams.judge.groups import GroupsLook, GroupsState
 from streams.judge.metric import MetricState
 from streams.judge.ratio import RatioState
 
 INTERVAL_ALPHA = 0.05
 """Intervals are shown at 95 %, as people expect; they decide nothing."""
 MAX_CONTRIBUTORS = 5
-NO_TITLES: Mapping[str, str] = MappingProxyType({})
+Title = Callable[[str], str]
+"""What people call a group, by its name."""
 
 _LN10 = math.log(10)
 
@@ -51,7 +51,7 @@ def look_at(
     policy: Policy,
     *,
     lasted_s: float,
-    titles: Mapping[str, str] = NO_TITLES,
+    title: Title = str,
 ) -> MetricVerdict:
     """What one metric says after ``lasted_s`` seconds of the rollout.
 
@@ -60,20 +60,21 @@ def look_at(
         state: its evidence so far.
         policy: of the rollout.
         lasted_s: seconds since the rollout was opened, above 0.
-        titles: what people call crash groups and log templates.
+        title: what people call a crash group or log template.
     """
     hosts = placebo_of(metric, state, policy)
     tolerance = max(policy.tolerance_of(metric), hosts.tolerance if hosts else 0.0)
     if state.ratio is not None:
         found = _of_ratio(state.ratio, tolerance, policy.negligible_rate_of(metric))
     elif state.groups is not None:
-        found = _of_groups(state.groups, tolerance)
+        of_groups = groups.look(state.groups, tolerance=tolerance)
+        found = _of_groups(state.groups, of_groups)
     else:
         assert state.distribution is not None
         found = _of_values(state.distribution, tolerance)
     needed = needed_for(metric, state, policy, found, tolerance=tolerance, lasted_s=lasted_s)
     if state.groups is not None:
-        contributors = _guilty_groups(state.groups, tolerance, titles)
+        contributors = _guilty_groups(state.groups, of_groups, title)
     else:
         contributors = contributors_of(state)
     if metric.direction is Direction.DECREASE:
@@ -142,9 +143,8 @@ def _of_values(state: DistributionState, tolerance: float) -> _Found:
     )
 
 
-def _of_groups(state: GroupsState, tolerance: float) -> _Found:
+def _of_groups(state: GroupsState, found: GroupsLook) -> _Found:
     """The evidence of all groups, and the figures of the one that has most of it."""
-    found = groups.look(state, tolerance=tolerance)
     bad = state.groups[found.guilty].bad if found.guilty else [0.0, 0.0]
     return _Found(
         found.log_evidence,
@@ -161,17 +161,14 @@ def _new_groups(state: MetricState) -> list[str]:
     return sorted(name for name in names if of and not groups.is_known(of, name))
 
 
-def _guilty_groups(
-    state: GroupsState, tolerance: float, titles: Mapping[str, str]
-) -> list[Contributor]:
+def _guilty_groups(state: GroupsState, found: GroupsLook, title: Title) -> list[Contributor]:
     """The groups that speak for harm, those with most of the evidence first."""
-    found = groups.look(state, tolerance=tolerance)
     weighted = {
         name: log + math.log(found.weights[name]) for name, log in found.logs.items() if log > 0
     }
     return [
         Contributor(
-            name=titles.get(name, name),
+            name=title(name),
             canary=of.bad[0] / max(state.canary_exposures, 1.0),
             baseline=of.bad[1] / max(state.baseline_exposures, 1.0),
             group=name,

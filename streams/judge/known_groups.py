@@ -69,9 +69,10 @@ class KnownGroups(msgspec.Struct, array_like=True):
         """Groups that were seen before an event time."""
         return (name for name, group in self.seen.items() if group.first < time)
 
-    def titles(self) -> dict[str, str]:
-        """What people call each group; its name where nobody said."""
-        return {name: group.title or name for name, group in self.seen.items()}
+    def title(self, name: str) -> str:
+        """What people call a group; its name where nobody said."""
+        group = self.seen.get(name)
+        return (group and group.title) or name
 
 
 def _renamed(groups: dict[str, int], names: Mapping[str, str]) -> dict[str, int]:

@@ -7,7 +7,7 @@ that evidence and offsets change together.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from contracts.policy import Phase, Policy
 from contracts.results import (
@@ -24,7 +24,7 @@ from contracts.results import (
     decision_id,
 )
 from streams.judge import combine, reasons, shares
-from streams.judge.explain import NO_TITLES, look_at
+from streams.judge.explain import Title, look_at
 from streams.judge.metric import MetricState
 from streams.judge.rollout_state import Look, RolloutState, rollout_id
 from streams.windows.tally import Arm
@@ -128,7 +128,7 @@ def _end_of_evidence(rollout: RolloutState) -> None:
         state.added = []
 
 
-def look(rollout: RolloutState, titles: Mapping[str, str] = NO_TITLES) -> Look:
+def look(rollout: RolloutState, title: Title = str) -> Look:
     """The evidence of all metrics as it stands.
 
     Only critical metrics are evidence for a rollback, and needed for a promotion; groups show no
@@ -137,7 +137,7 @@ def look(rollout: RolloutState, titles: Mapping[str, str] = NO_TITLES) -> Look:
     policy = rollout.policy
     lasted_s = max(1.0, (rollout.judged_to - rollout.opened_at) / 1000)
     found = [
-        look_at(metric, state, policy, lasted_s=lasted_s, titles=titles)
+        look_at(metric, state, policy, lasted_s=lasted_s, title=title)
         for metric, state in zip(policy.metrics, rollout.metrics, strict=True)
     ]
     critical = [f for f in found if f.is_critical]
@@ -230,7 +230,7 @@ def last_words(
     *,
     reason: str,
     processed_time: int,
-    titles: Mapping[str, str] = NO_TITLES,
+    title: Title = str,
 ) -> tuple[Verdict, Decision]:
     """End a rollout from outside (abort, or superseded): its final verdict, and word of it.
 
@@ -238,7 +238,7 @@ def last_words(
     """
     rollout.status = RolloutStatus.ABORTED
     rollout.reason = reason
-    found = look(rollout, titles)
+    found = look(rollout, title)
     outcome = _outcome(rollout, found)
     return (
         _verdict(rollout, found, outcome, Action.HOLD, processed_time),

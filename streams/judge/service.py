@@ -196,7 +196,7 @@ def apply_command(
                 state.rollout,
                 reason=reason,
                 processed_time=processed_time,
-                titles=state.groups.titles(),
+                title=state.groups.title,
             )
         )
     if command.action is RolloutCommandAction.START:
@@ -416,7 +416,7 @@ def _look(state: ServiceState, processed_time: int) -> Iterator[Output]:
     rollout = state.rollout
     if rollout is None:
         return
-    found = rollouts.look(rollout, state.groups.titles())
+    found = rollouts.look(rollout, state.groups.title)
     yield from rollouts.decide(rollout, found, processed_time=processed_time)
 
 
