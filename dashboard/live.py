@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from dash import Patch, no_update
+from dash import ClientsideFunction, Dash, Input, Output, Patch, no_update
 from dash._utils import to_json
 
 from dashboard.figures.base import Figure
@@ -21,6 +21,16 @@ LAYOUT_KEYS = ("shapes", "annotations")
 
 Marks = dict[str, int]
 """Checksum of each named part that a browser has."""
+
+
+def beating(app: Dash, name: str) -> None:
+    """Let a page's ``<name>-tick`` beat in ``<name>-beat`` while its tab can be seen."""
+    app.clientside_callback(
+        ClientsideFunction("coalmine", "beat"),
+        Output(f"{name}-beat", "data"),
+        Input(f"{name}-tick", "n_intervals"),
+        prevent_initial_call=True,
+    )
 
 
 def checksum(part: Any) -> int:  # noqa: ANN401 - anything that Dash can send

@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 import dash
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from dashboard.components.basics import choice, message
 from dashboard.components.crashes import group_grid, group_rows
-from dashboard.live import checksum
+from dashboard.live import beating, checksum
 from dashboard.pages.fleet import freshness_data
 from dashboard.queries.reader import Freshness
 from dashboard.queries.search_reader import PERIODS_MS, SearchReader
@@ -56,12 +56,7 @@ def register(app: Dash, reader: SearchReader) -> None:
 
     dash.register_page("crashes", path="/crashes", title="Crashes · Coalmine", layout=layout)
 
-    app.clientside_callback(
-        ClientsideFunction("coalmine", "beat"),
-        Output("crashes-beat", "data"),
-        Input("crashes-tick", "n_intervals"),
-        prevent_initial_call=True,
-    )
+    beating(app, "crashes")
 
     @app.callback(  # type: ignore[untyped-decorator]  # Dash ships no types
         Output("crashes", "children"),

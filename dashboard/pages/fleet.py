@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 import dash
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from dashboard.components import tables
 from dashboard.components.basics import message
-from dashboard.live import checksum
+from dashboard.live import beating, checksum
 from dashboard.queries.reader import Freshness, Reader, RolloutList
 from dashboard.queries.search_reader import SearchReader
 
@@ -42,12 +42,7 @@ def register(app: Dash, reader: Reader) -> None:
 
     dash.register_page("fleet", path="/", title="Rollouts · Coalmine", layout=layout)
 
-    app.clientside_callback(
-        ClientsideFunction("coalmine", "beat"),
-        Output("fleet-beat", "data"),
-        Input("fleet-tick", "n_intervals"),
-        prevent_initial_call=True,
-    )
+    beating(app, "fleet")
 
     @app.callback(  # type: ignore[untyped-decorator]  # Dash ships no types
         Output("fleet", "children"),

@@ -7,13 +7,13 @@ the same template gets one name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from contracts.results import Cell
 from streams.templates.miner import Miner, MinerState
-from streams.windows.labels import GROUP_KINDS, LIMITS, Labels, kind_of_group
+from streams.windows.labels import GROUP_KINDS, LIMITS, Labels, kind_of_group, renamed
 
 TITLE_CHARS = 160
 _MOST = 2 * sum(LIMITS[kind] for kind in GROUP_KINDS)
@@ -50,7 +50,7 @@ class KnownGroups(msgspec.Struct, array_like=True):
             for name, found in zip(texts, ids, strict=True)
         }
         for cell in cells:
-            cell.groups = _renamed(cell.groups, names)
+            cell.groups = renamed(cell.groups, lambda name: names.get(name, name), int.__add__)
             cell.titles = {names.get(name, name): title for name, title in cell.titles.items()}
 
     def note(self, cell: Cell, labels: Labels) -> None:
@@ -73,11 +73,3 @@ class KnownGroups(msgspec.Struct, array_like=True):
         """What people call a group; its name where nobody said."""
         group = self.seen.get(name)
         return (group and group.title) or name
-
-
-def _renamed(groups: dict[str, int], names: Mapping[str, str]) -> dict[str, int]:
-    renamed: dict[str, int] = {}
-    for name, count in groups.items():
-        known = names.get(name, name)
-        renamed[known] = renamed.get(known, 0) + count
-    return renamed

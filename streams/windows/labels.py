@@ -84,9 +84,14 @@ class Labels(msgspec.Struct, array_like=True):
         }
         if beyond:
             self.note(cell, "event")
-            cell.counts = _renamed(cell.counts, beyond, int.__add__)
-            cell.histograms = _renamed(cell.histograms, beyond, _sum)
-            cell.units = _renamed(cell.units, beyond, units.union)
+
+            def kept(name: str) -> str:
+                event = event_of(name)
+                return OTHER + name[len(event) :] if event in beyond else name
+
+            cell.counts = renamed(cell.counts, kept, int.__add__)
+            cell.histograms = renamed(cell.histograms, kept, _sum)
+            cell.units = renamed(cell.units, kept, units.union)
 
     def _fold_groups(self, cell: Cell) -> None:
         beyond = {
@@ -96,16 +101,15 @@ class Labels(msgspec.Struct, array_like=True):
         }
         if not beyond:
             return
-        kept: dict[str, int] = {}
-        for name, count in cell.groups.items():
+
+        def kept(name: str) -> str:
             group, at, unit = name.partition("@")
-            if group in beyond:
-                kind = kind_of_group(group)
-                self.folded[kind] = self.folded.get(kind, 0) + (0 if at else count)
-                group = f"{group.partition('/')[0]}/{OTHER}"
-            renamed = f"{group}{at}{unit}"
-            kept[renamed] = kept.get(renamed, 0) + count
-        cell.groups = kept
+            return f"{group.partition('/')[0]}/{OTHER}{at}{unit}" if group in beyond else name
+
+        for name in beyond:
+            kind = kind_of_group(name)
+            self.folded[kind] = self.folded.get(kind, 0) + cell.groups[name]
+        cell.groups = renamed(cell.groups, kept, int.__add__)
         cell.units = {n: s for n, s in cell.units.items() if n.partition("@")[0] not in beyond}
 
     def may_forget(self, kind: str, at: int) -> bool:
@@ -182,13 +186,15 @@ def _is_part(name: str) -> bool:
     return name.startswith(("log.", "folded."))
 
 
-def _renamed(items: dict[str, T], beyond: set[str], add: Callable[[T, T], T]) -> dict[str, T]:
-    renamed: dict[str, T] = {}
-    for name, value in items.items():
-        event = event_of(name)
-        kept = OTHER + name[len(event) :] if event in beyond else name
-        renamed[kept] = add(renamed[kept], value) if kept in renamed else value
-    return renamed
+def renamed(
+    items: dict[str, T], name_of: Callable[[str], str], add: Callable[[T, T], T]
+) -> dict[str, T]:
+    """The items under other names; those that get one name are added up."""
+    found: dict[str, T] = {}
+    for old, value in items.items():
+        name = name_of(old)
+        found[name] = add(found[name], value) if name in found else value
+    return found
 
 
 def _sum(one: SparseHistogram, other: SparseHistogram) -> SparseHistogram:
