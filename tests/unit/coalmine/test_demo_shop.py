@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
 from coalmine.demo.shop.carts import Cart, Item, cart_from_json, draw_cart
-from coalmine.demo.shop.releases import builds
+from coalmine.demo.shop.releases import Checkout, builds
 from coalmine.demo.shop.router import Weights
 from coalmine.demo.shop.suppliers import Payments, Warehouse
+from ingest.parsers.base import Labels
+from ingest.tracebacks.detect import crash_of
+from streams.crashes.group import group_of
 
 AMOUNT_OFF = Cart("u1", (Item("a", 10.0), Item("b", 5.0)), voucher={"code": "X", "amount": 5.0})
 GIFT = Cart("u1", (Item("a", 10.0), Item("b", 5.0)), gift=True)
@@ -64,6 +68,31 @@ def test_new_build_goes_to_the_warehouse_once_for_each_gift() -> None:
         "1.5.0": 2,
         "1.5.0-good": 1,
     }
+
+
+class GarblingPayments(Payments):
+    """A provider that answers with a page, as it now and then does in every release."""
+
+    async def _ask_provider(self, user: str, amount: float) -> str:  # noqa: ARG002 - the interface
+        return "<html>502 Bad Gateway</html>"
+
+
+def test_crash_that_every_build_has_is_one_crash_group() -> None:
+    """A file is called the same in every build, so what failed before is not new in the canary."""
+    groups = set()
+    for build in builds.values():
+        with pytest.raises(ValueError, match="unexpected answer") as caught:
+            asyncio.run(buy_with(build, GarblingPayments(random.Random(0))))
+        text = "".join(traceback.format_exception(caught.value))
+        crash = crash_of(text, 0, Labels(service="checkout", release="", host=""))
+        assert crash is not None
+        groups.add(group_of(crash).fingerprint)
+    assert len(groups) == 1
+
+
+async def buy_with(build: Checkout, payments: Payments) -> str:
+    """One cart, a warehouse that is near, and these payments."""
+    return await build(GIFT, CountingWarehouse(), payments)
 
 
 def test_cart_survives_the_request_body() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coalmine.demo.shop.carts import Cart
-from coalmine.demo.shop.releases.v1_4_2 import discount_of
+from coalmine.demo.shop.releases.v1_4_2.checkout import discount_of
 from coalmine.demo.shop.suppliers import Payments, Warehouse
 
 

@@ -1,0 +1,1 @@
+"""Release 1.5.0, with its bugs."""
