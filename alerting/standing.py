@@ -17,6 +17,7 @@ _RANK = {
     DecisionAction.ESCALATE: 1,
     DecisionAction.ROLLBACK_VERIFIED: 2,
     DecisionAction.ABORTED: 2,
+    DecisionAction.RETURNED: 3,
 }
 """How far a rollout has come with each; it never goes back."""
 

@@ -56,6 +56,10 @@ _VERDICT: dict[str, Any] = {
     "promote_at_log10": _DOUBLE,
     "share": _DOUBLE,
     "rollback_verified": _BOOL,
+    "flag": _KEYWORD,
+    "exposure": _DOUBLE,
+    "phases": _STORED,
+    "held_because": _TEXT,
     "folded": _STORED,
     "metrics": _STORED,
     "needed": _STORED,
@@ -138,9 +142,32 @@ DECISIONS = Index(
         "expires_at": _DATE,
         "relative_risk": _STORED,
         "undelivered_to": _KEYWORD,
+        "flag": _KEYWORD,
+        "next_phase": _KEYWORD,
+        "exposure": _DOUBLE,
+        "requested_by": _KEYWORD,
     },
     retention_days=365,
 )
+ANSWERS = Index(
+    "answers",
+    {
+        **_IDENTITY,
+        "id": _KEYWORD,
+        "rollout": _KEYWORD,
+        "action": _KEYWORD,
+        "code": _KEYWORD,
+        "message": _TEXT,
+        "canary": _KEYWORD,
+        "baseline": _KEYWORD,
+        "flag": _KEYWORD,
+        "phase": _KEYWORD,
+        "reason": _TEXT,
+        "requested_by": _KEYWORD,
+    },
+    retention_days=365,
+)
+"""What people and tools asked of rollouts, and what became of it."""
 DELIVERIES = Index(
     "deliveries",
     {
@@ -232,6 +259,7 @@ ALL: tuple[Index, ...] = (
     VERDICTS,
     ROLLOUTS,
     DECISIONS,
+    ANSWERS,
     DELIVERIES,
     CRASH_GROUPS,
     CRASH_MARKS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -85,6 +86,51 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """For reports that come late (crashes of phones): each stretch of time is judged this long
     after its end, with what has come by then, so that both arms are compared at the same age."""
     weight: Weight = 1.0
+    phases: list[str] = []
+    """Phases in which it is judged; all where none is named. A phase with a tolerance of its own is
+    a metric of its own: evidence of all metrics is averaged with weights that are set before."""
+
+
+class Weekday(StrEnum):
+    """A day of the week."""
+
+    MONDAY = "mon"
+    TUESDAY = "tue"
+    WEDNESDAY = "wed"
+    THURSDAY = "thu"
+    FRIDAY = "fri"
+    SATURDAY = "sat"
+    SUNDAY = "sun"
+
+
+_TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class BusinessHours(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """When people are there: only then a phase is left for the next one. Rollbacks do not wait."""
+
+    days: list[Weekday] = msgspec.field(default_factory=lambda: [*Weekday][:5])
+    start: _TimeOfDay = "09:00"
+    end: _TimeOfDay = "17:00"
+    zone: str = "UTC"
+    """A name of the time zone database: ``Europe/Berlin``."""
+
+
+class Freeze(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A time ``[start, end)`` in which no phase is left for the next one. Rollbacks do not wait."""
+
+    start: datetime
+    end: datetime
+    reason: str
+    owner: str = ""
+
+
+class AtEnd(StrEnum):
+    """What happens when a phase has lasted ``max_duration`` without a decision."""
+
+    HOLD = "hold"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
 
 
 class Phase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -92,8 +138,18 @@ class Phase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: str = "canary"
     exposure: Share | None = None
+    """The canary's share of the traffic."""
+    hosts: list[str] = []
+    """Globs of the hosts that run the canary, for the deploy tool."""
+    users: str = ""
+    """The group of users that gets the canary, such as ``internal``, for the router or the flag."""
     min_duration: Seconds = Seconds(0)
     min_exposures: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_duration: Seconds | None = None
+    """How long it may last without a decision; without one, for ever."""
+    at_end: AtEnd = AtEnd.HOLD
+    notify: list[str] = []
+    """Names of the endpoints that are told of this phase; without any, all that want it."""
 
 
 def _default_metrics() -> list[Metric]:
@@ -142,6 +198,14 @@ class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     escalate_after: Seconds = Seconds(60)
     """How long after a rollback its traffic may last before people are called."""
     decision_expires_after: Seconds = Seconds(900)
+    business_hours: BusinessHours | None = None
+    freezes: list[Freeze] = []
+    watch_after: Seconds = Seconds(0)
+    """How long a release that was promoted is still compared, while its baseline has traffic."""
+    close_after: Seconds = Seconds(7 * 86_400)
+    """How long neither arm may have exposures until an open rollout is closed."""
+    cooldown: Seconds = Seconds(0)
+    """How long after a rollback the same release is not taken again, unless a person says so."""
     autodetect: bool = False
     """Open a rollout when a release never seen before appears beside a known one."""
     metrics: list[Metric] = msgspec.field(default_factory=_default_metrics)

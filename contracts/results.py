@@ -47,18 +47,25 @@ class RolloutStatus(StrEnum):
     TRAFFIC_STOPPED = "traffic_stopped"
     """As before, but no release has traffic any more: whether the canary is gone cannot be told."""
     ROLLED_BACK = "rolled_back"
+    WATCHING = "watching"
+    """Promoted, and still compared for ``watch_after``."""
     PROMOTED = "promoted"
     ABORTED = "aborted"
+    CLOSED = "closed"
+    """Ended without a decision: neither arm had exposures for ``close_after``."""
 
     @property
     def is_open(self) -> bool:
         """Whether the judge still looks at this rollout."""
-        return self.is_draining or self in (RolloutStatus.RUNNING, RolloutStatus.HOLDING)
+        return self.is_draining or self in _LOOKED_AT
 
     @property
     def is_draining(self) -> bool:
         """Whether a rollback was decided and is not verified yet."""
         return self in (RolloutStatus.ROLLING_BACK, RolloutStatus.TRAFFIC_STOPPED)
+
+
+_LOOKED_AT = (RolloutStatus.RUNNING, RolloutStatus.HOLDING, RolloutStatus.WATCHING)
 
 
 class MetricKind(StrEnum):
@@ -277,6 +284,21 @@ class MetricVerdict(msgspec.Struct, kw_only=True):
     """Groups in ``windows`` that it did not have."""
 
 
+class PhaseProgress(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One phase of a rollout: what the policy asks of it, and how far it came."""
+
+    name: str
+    exposure: float | None = None
+    min_duration_s: float = 0.0
+    min_exposures: int = 0
+    max_duration_s: float | None = None
+    started_at: int | None = None
+    """Epoch milliseconds of event time; ``None`` before it begins."""
+    ended_at: int | None = None
+    exposures: int = 0
+    """Of the canary in this phase."""
+
+
 class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
     """What one look found; also the state of its rollout, so that the last one tells all."""
 
@@ -315,6 +337,13 @@ class Verdict(msgspec.Struct, kw_only=True, rename=_ECS):
     rollback_verified: bool = False
     drained_at: int | None = None
     """End of the last tick in which the canary had exposures, once the rollback is verified."""
+    flag: str = ""
+    """The feature flag whose variants are the arms; empty where releases are."""
+    exposure: float | None = None
+    """The canary's share that the phase configures."""
+    phases: list[PhaseProgress] = []
+    held_because: str = ""
+    """Why a phase is not left although health is shown: a person, a freeze, the hour."""
     folded: dict[str, int] = {}
     """Kind of label (``route``, ``release``, …) to the events counted as ``other`` because their
     service has too many such labels.
@@ -333,6 +362,8 @@ class DecisionAction(StrEnum):
     ABORTED = "aborted"
     """Ended from outside, by a person or a newer release: what was decided before is void."""
     ESCALATE = "escalate"
+    RETURNED = "returned"
+    """A release that was rolled back has traffic again."""
 
 
 class Decision(msgspec.Struct, kw_only=True, rename=_ECS):
@@ -358,6 +389,21 @@ class Decision(msgspec.Struct, kw_only=True, rename=_ECS):
     policy_hash: str = ""
     undelivered_to: str = ""
     """The endpoint that could not be told, where that is why people are called."""
+    flag: str = ""
+    """The feature flag whose variants are the arms; empty where releases are."""
+    next_phase: str = ""
+    """The phase that a promotion leads to; empty after the last one."""
+    exposure: float | None = None
+    """The canary's share from now on: of the next phase after a promotion (1 after the last one),
+    0 after a rollback, ``None`` where nothing is said of it."""
+    hosts: list[str] = []
+    """Globs of the hosts that run the canary from now on, where the policy names them."""
+    users: str = ""
+    """The group of users that gets the canary from now on, where the policy names one."""
+    notify: list[str] = []
+    """The endpoints that are told, where the phase names them."""
+    requested_by: str = ""
+    """Who asked for it, where a person overrode the evidence; ``reason`` is theirs."""
 
 
 def decision_id(rollout: str, phase: str, action: DecisionAction) -> str:
@@ -406,10 +452,20 @@ class RolloutCommandAction(StrEnum):
 
     START = "start"
     ABORT = "abort"
+    """End it without a decision."""
+    HOLD = "hold"
+    """Stay in this phase until ``resume``, whatever the evidence says; a rollback still fires."""
+    RESUME = "resume"
+    PHASE = "phase"
+    """Go to a phase, forward or back."""
+    PROMOTE = "promote"
+    """Override: leave this phase for the next one."""
+    ROLLBACK = "rollback"
+    """Override: roll back."""
 
 
 class RolloutCommand(msgspec.Struct, kw_only=True, rename=_ECS):
-    """A request on ``coalmine.rollouts``: open a rollout, or end one."""
+    """A request on ``coalmine.rollouts``: open a rollout, steer it, or end it."""
 
     id: str
     """Idempotency key: the same id twice is one request."""
@@ -418,8 +474,67 @@ class RolloutCommand(msgspec.Struct, kw_only=True, rename=_ECS):
     action: RolloutCommandAction
     canary: str = ""
     baseline: str = ""
+    flag: str = ""
+    """A feature flag: ``canary`` and ``baseline`` are then two of its variants."""
+    phase: str = ""
+    """Where to begin, or where to go."""
     reason: str = ""
     requested_by: str = ""
+
+
+class AnswerCode(StrEnum):
+    """What became of a command."""
+
+    ACCEPTED = "accepted"
+    ALREADY_OPEN = "already_open"
+    """A rollout of this very canary is under way: nothing was changed."""
+    REPLACED = "replaced"
+    """Accepted; the open rollout of another canary was ended by it."""
+    NO_OPEN_ROLLOUT = "no_open_rollout"
+    RUNNING_RELEASE = "running_release"
+    """The canary is the only release with traffic, or its own baseline."""
+    UNKNOWN_PHASE = "unknown_phase"
+    COOLDOWN = "cooldown"
+    """It was rolled back lately (``cooldown``)."""
+    CLOCK_SKEW = "clock_skew"
+    """The command's time is more than ten minutes from the worker's."""
+    NOT_NOW = "not_now"
+    """The rollout is in a state in which this cannot be asked: its rollback is under way."""
+    REASON_MISSING = "reason_missing"
+    """An override needs a reason."""
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the command did what it asked for."""
+        return self in (AnswerCode.ACCEPTED, AnswerCode.REPLACED, AnswerCode.ALREADY_OPEN)
+
+
+class Answer(msgspec.Struct, kw_only=True, rename=_ECS):
+    """What the judge made of one command, on ``coalmine.answers``; the audit trail of people.
+
+    The same command twice is answered the same way twice.
+    """
+
+    id: str
+    """The command's."""
+    time: int
+    """When it was answered, epoch milliseconds of processed time."""
+    service: str
+    action: RolloutCommandAction
+    code: AnswerCode
+    message: str
+    """One sentence for people."""
+    rollout: str = ""
+    """The rollout it was about, or opened."""
+    canary: str = ""
+    baseline: str = ""
+    flag: str = ""
+    phase: str = ""
+    reason: str = ""
+    """The command's."""
+    requested_by: str = ""
+    version: int = 0
+    """How many messages its service's state had taken in."""
 
 
 class CrashGroupSighting(msgspec.Struct, kw_only=True, rename=_ECS):

@@ -32,6 +32,7 @@ ROLLOUTS = Topic("coalmine.rollouts", "RolloutCommand", "service", 30 * _DAY_MS)
 WINDOWS = Topic("coalmine.windows", "Window", "service", 7 * _DAY_MS)
 VERDICTS = Topic("coalmine.verdicts", "Verdict", "service", 7 * _DAY_MS)
 DECISIONS = Topic("coalmine.decisions", "Decision", "service", 30 * _DAY_MS)
+ANSWERS = Topic("coalmine.answers", "Answer", "service", 30 * _DAY_MS)
 DELIVERIES = Topic("coalmine.deliveries", "Delivery", "decision", 30 * _DAY_MS)
 CRASH_GROUPS = Topic("coalmine.crash-groups", "CrashGroupSighting", "service", 7 * _DAY_MS)
 CRASH_MARKS = Topic("coalmine.crash-marks", "CrashMark", "service", 30 * _DAY_MS)
@@ -54,6 +55,7 @@ ALL: tuple[Topic, ...] = (
     WINDOWS,
     VERDICTS,
     DECISIONS,
+    ANSWERS,
     DELIVERIES,
     CRASH_GROUPS,
     CRASH_MARKS,

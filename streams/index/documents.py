@@ -20,6 +20,7 @@ from contracts import arrow, indices, topics
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import LogLine, RecordKind
 from contracts.results import (
+    Answer,
     CrashGroupSighting,
     CrashMark,
     DeadLetter,
@@ -165,6 +166,10 @@ def _decision_places(decision: Decision) -> Places:
     return [(indices.DECISIONS.for_time(decision.time), decision.id)]
 
 
+def _answer_places(answer: Answer) -> Places:
+    return [(indices.ANSWERS.for_time(answer.time), answer.id)]
+
+
 def _delivery_places(delivery: Delivery) -> Places:
     return [(indices.DELIVERIES.for_time(delivery.time), delivery.id)]
 
@@ -185,6 +190,7 @@ _DECODERS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], Places]]] = {
     topics.WINDOWS.name: (Window, _window_places),
     topics.VERDICTS.name: (Verdict, _verdict_places),
     topics.DECISIONS.name: (Decision, _decision_places),
+    topics.ANSWERS.name: (Answer, _answer_places),
     topics.DELIVERIES.name: (Delivery, _delivery_places),
     topics.CRASH_GROUPS.name: (CrashGroupSighting, _sighting_places),
     topics.CRASH_MARKS.name: (CrashMark, _mark_places),
