@@ -89,6 +89,17 @@ def parse(text: str, as_type: type[T], *, source: str) -> T:
         ) from error
 
 
+def line_of(text: str, field: str) -> int | None:
+    r"""The line of a field such as ``phases[1].exposure``, or of what it would stand in.
+
+    >>> line_of("service: checkout\nphases:\n- name: canary\n", "phases[0].exposure")
+    3
+    """
+    _, steps = _split_path(f" - at `$.{field}`")
+    node, _ = _walk(yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text), steps)
+    return node.start_mark.line + 1 if node else None
+
+
 def resolve_secret(reference: str, *, source: str, field: str) -> Secret:
     """The secret behind ``${env:NAME}`` or ``${file:/path}``; secrets never stand in a file itself.
 

@@ -21,6 +21,7 @@ _MODULES = (
     "rollout",
     "crashes",
     "check",
+    "policy_test",
     "topics",
     "deadletters",
     "replay",
