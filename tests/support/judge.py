@@ -34,6 +34,8 @@ class Judge:
         self.policy = policy
         self.state = ServiceState(service="checkout")
         self.outputs: list[Output] = []
+        self.their_time = 1
+        """The clock of whoever gives commands; the worker's says 1."""
 
     def hear(self, partial: Partial) -> list[Output]:
         """Apply one partial unless it is a duplicate."""
@@ -54,13 +56,16 @@ class Judge:
         action: RolloutCommandAction,
         canary: str = "",
         name: str = "1",
-        *,
-        time: int = 1,
         **fields: str,
     ) -> Answer:
         """Apply a rollout command, and hand back its one answer."""
         command = RolloutCommand(
-            id=name, time=time, service="checkout", action=action, canary=canary, **fields
+            id=name,
+            time=self.their_time,
+            service="checkout",
+            action=action,
+            canary=canary,
+            **fields,
         )
         said = apply_command(self.state, command, self.policy, processed_time=1)
         self._keep(said)
