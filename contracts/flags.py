@@ -7,21 +7,23 @@ users independently of one another.
 
 >>> state = FlagState(flag="new-checkout", service="shop", canary="on", exposure=0.5)
 >>> [assign(state, user).variant for user in ("ann", "bob", "cid", "dan")]
-['on', 'on', '', '']
+['on', 'on', 'default', 'default']
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+import json
+from collections.abc import Collection
 from enum import StrEnum
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from contracts.results import PhaseProgress, RolloutStatus, Verdict
 
+DEFAULT_VARIANT = "default"
+"""Of everybody who does not get the canary, where the rollout names no other: what the code does
+without the flag."""
 _BUCKET_BITS = 53
 """As many as a double has, so that a bucket is exact in any language."""
 
@@ -35,7 +37,7 @@ class FlagState(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     canary: str = ""
     """The variant under test."""
     baseline: str = ""
-    """The variant of everybody else; empty where it is what the code does by default."""
+    """The variant of everybody else; where it is empty, ``DEFAULT_VARIANT``."""
     exposure: float = 0.0
     """Share of the users that get the canary, 0 to 1, besides those of ``groups``."""
     groups: tuple[str, ...] = ()
@@ -44,6 +46,13 @@ class FlagState(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     phase: str = ""
     opened_at: int = 0
     """When its rollout began, epoch milliseconds."""
+    version: int = 0
+    """Of two states of one flag the one with the higher version counts; services need not know."""
+
+    @property
+    def key(self) -> str:
+        """Of its message: the topic keeps the last state of each flag of each service for ever."""
+        return json.dumps([self.service, self.flag])
 
     @property
     def is_killed(self) -> bool:
@@ -109,11 +118,6 @@ def bucket(flag: str, user: str) -> float:
     return (int.from_bytes(digest, "big") >> (64 - _BUCKET_BITS)) / 2.0**_BUCKET_BITS
 
 
-def buckets(flag: str, users: Iterable[str]) -> npt.NDArray[np.float64]:
-    """The buckets of n users, (n,), for simulations and for counting who would be reached."""
-    return np.fromiter((bucket(flag, user) for user in users), np.float64)
-
-
 def assign(state: FlagState, user: str, groups: Collection[str] = ()) -> Assignment:
     """Which variant one user gets.
 
@@ -123,19 +127,20 @@ def assign(state: FlagState, user: str, groups: Collection[str] = ()) -> Assignm
         groups: that the user belongs to, such as ``internal``.
     """
     is_open = state.status.is_open
+    baseline = state.baseline or DEFAULT_VARIANT
     if state.is_killed:
-        return Assignment(state.baseline, Because.KILLED, is_compared=is_open)
+        return Assignment(baseline, Because.KILLED, is_compared=is_open)
     if state.status in _PROMOTED:
         return Assignment(state.canary, Because.EVERYBODY, is_compared=is_open)
     is_split = state.exposure > 0
     if any(group in groups for group in state.groups):
         return Assignment(state.canary, Because.TARGETED, is_compared=not is_split)
     if not is_split:
-        return Assignment(state.baseline, Because.DEFAULT, is_compared=True)
+        return Assignment(baseline, Because.DEFAULT, is_compared=True)
     if not user and state.exposure < 1:
-        return Assignment(state.baseline, Because.DEFAULT, is_compared=False)
+        return Assignment(baseline, Because.DEFAULT, is_compared=False)
     is_canary = bucket(state.flag, user) < state.exposure
-    variant = state.canary if is_canary else state.baseline
+    variant = state.canary if is_canary else baseline
     return Assignment(variant, Because.SPLIT, is_compared=True)
 
 
@@ -166,6 +171,7 @@ def flag_state(verdict: Verdict) -> FlagState:
         status=status,
         phase=verdict.phase,
         opened_at=verdict.opened_at,
+        version=verdict.version,
     )
 
 
