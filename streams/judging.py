@@ -16,18 +16,14 @@ from contracts import topics
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.flags import flag_state
 from contracts.policy import Policies
-from contracts.results import Decision, Partial, RolloutCommand, Source, Verdict, Window
+from contracts.results import Answer, Decision, Partial, RolloutCommand, Source, Verdict, Window
 from contracts.topics import Topic
 from streams import metrics
 from streams.durable import DurableTable
-from streams.judge.service import (
-    Output,
-    ServiceState,
-    apply_command,
-    apply_partial,
-    late_records,
-    unknown_from,
-)
+from streams.judge.commands import apply_command
+from streams.judge.counting import late_records
+from streams.judge.service import apply_partial, is_due
+from streams.judge.service_state import Output, ServiceState, unknown_from
 from streams.messages import Message, aggregate, in_parts, sender_of
 from streams.outlet import Outlet, Result
 from streams.reread import Rereader
@@ -46,6 +42,7 @@ _OUTPUT_TOPICS: dict[type[Output], Topic] = {
     Window: topics.WINDOWS,
     Verdict: topics.VERDICTS,
     Decision: topics.DECISIONS,
+    Answer: topics.ANSWERS,
 }
 _KIND_OF = {topic.name: kind for kind, topic in topics.TELEMETRY.items()}
 
@@ -63,6 +60,7 @@ class Judging:
         self._policies = policies
         self._rereader = rereader
         self._decoded: dict[bytes, tuple[int, ServiceState]] = {}
+        self._listening_since = _now_ms()
 
     async def handle(self, messages: Sequence[Message]) -> list[str]:
         """Apply messages of any services, those of one service in their order.
@@ -99,12 +97,16 @@ class Judging:
         All services of the table are looked at, not only those heard since the start: a worker that
         was killed may have left something pending.
         """
-        now = _now_ms()
+        now, since = _now_ms(), self._listening_since
         states = [self._state(service) for service in self._states.own_keys()]
         await self._outlet.publish(
-            (topics.PARTIALS, state.service, Partial(service=state.service, sent_at=now))
+            (
+                topics.PARTIALS,
+                state.service,
+                Partial(service=state.service, sent_at=now, listening_since=since),
+            )
             for state in states
-            if state.is_pending and now - state.heard_at >= IDLE_AFTER_MS
+            if now - state.heard_at >= IDLE_AFTER_MS and is_due(state, now, since)
         )
 
     async def _judge(self, service: str, heard: Sequence[Heard]) -> list[str]:
