@@ -293,6 +293,8 @@ class PhaseProgress(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     name: str
     exposure: float | None = None
+    users: str = ""
+    """The group of users that gets the canary in it, where the policy names one."""
     min_duration_s: float = 0.0
     min_exposures: int = 0
     max_duration_s: float | None = None
