@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,9 @@ from contracts.results import (
     Source,
     Verdict,
 )
-from streams.judge.service import Output, ServiceState, apply_command, apply_partial
+from streams.judge.commands import apply_command
+from streams.judge.service import apply_partial
+from streams.judge.service_state import Output, ServiceState
 from streams.replay import replay
 
 _SOURCE = "test"
@@ -162,7 +164,7 @@ class _Run:
         outputs = apply_command(self._state, command, self._policy, processed_time=at)
         self._note(o for o in outputs if not (is_start and isinstance(o, Answer)))
 
-    def _note(self, outputs: Iterator[Output | Answer] | list[Output]) -> None:
+    def _note(self, outputs: Iterable[Output]) -> None:
         for output in outputs:
             if isinstance(output, Verdict):
                 self._found.verdict = output
