@@ -12,7 +12,7 @@ from coalmine.cli.asking import elasticsearch_client
 from coalmine.cli.output import say
 from coalmine.policies.rates import per_second, share_of_one
 from contracts.clock import SystemClock
-from contracts.config import line_of
+from contracts.config import Document
 from contracts.errors import ConfigError, Recoverable
 from contracts.policy import Policy, load_policy
 from contracts.settings import ElasticsearchSettings
@@ -98,10 +98,10 @@ def warnings_of(path: Path, flows_for: FlowsFor) -> Iterator[tuple[Shortfall, in
     from coalmine.policies.budgets import shortfalls  # noqa: PLC0415 - loads scipy
 
     policy = load_policy(path)
-    text = path.read_text(encoding="utf-8")
+    document = Document.read(path)
     for service, flows in flows_for(policy):
         for found in shortfalls(policy, flows):
-            line = line_of(text, found.field)
+            line = document.line_of(found.field)
             where = f"{path}:{line}" if line else str(path)
             of = f" (of {service})" if service else ""
             yield found, line, f"{where}: {found.message}{of}"

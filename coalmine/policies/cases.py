@@ -113,7 +113,8 @@ class Expected(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     not_before: Seconds | None = None
     """… and not earlier than that."""
     webhooks: dict[str, dict[str, Any]] = {}
-    """Endpoint to what the last request to it must hold; further fields are not looked at."""
+    """Endpoint to what the last body it is sent must hold; further fields are not looked at. Of a
+    tool that takes no JSON: ``body`` and ``requests``, what is said to it, in order."""
 
 
 class Case(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from coalmine.policies.cases import Expected
 from coalmine.policies.trial import Trial
-from coalmine.policies.webhooks import Webhook
+from coalmine.policies.webhooks import Told
 from coalmine.policies.words import spoken
 from contracts.results import Decision, DecisionAction, Verdict
 
@@ -29,7 +29,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def differences(
-    expected: Expected, found: Trial, webhooks: Mapping[str, Sequence[Webhook]]
+    expected: Expected, found: Trial, webhooks: Mapping[str, Sequence[Told]]
 ) -> list[Difference]:
     """Every difference; none where the test holds.
 
@@ -103,13 +103,16 @@ def _of_lists(expected: Expected, found: Trial) -> Iterator[Difference]:
 
 
 def _of_webhook(
-    endpoint: str, body: Mapping[str, Any], sent: Sequence[Webhook]
+    endpoint: str, body: Mapping[str, Any], sent: Sequence[Told]
 ) -> Iterator[Difference]:
     field = f"webhooks.{endpoint}"
     if not sent:
         yield Difference(field=field, expected="a request", found=_NOTHING)
         return
-    yield from _missing(field, body, sent[-1].body)
+    last = sent[-1]
+    is_json = isinstance(last.body, Mapping)
+    found = last.body if is_json else {"body": last.body, "requests": last.requests}
+    yield from _missing(field, body, found)
 
 
 def _missing(field: str, wanted: object, found: object) -> Iterator[Difference]:

@@ -12,7 +12,7 @@ import msgspec
 from coalmine.policies.cases import Case, load_cases, policy_path
 from coalmine.policies.expecting import Difference, differences
 from coalmine.policies.trial import Trial, try_case
-from coalmine.policies.webhooks import endpoints_of, webhooks_of
+from coalmine.policies.webhooks import endpoints_of, told
 from contracts.errors import ConfigError
 from contracts.policy import TESTS_SUFFIXES, Policy, load_policy
 
@@ -107,7 +107,7 @@ def _run(
     started = time.perf_counter()
     found = try_case(case, policy, path, number)
     sent = {
-        endpoint.name: webhooks_of(endpoint, found.decisions)
+        endpoint.name: told(endpoint, found.decisions)
         for endpoint in (endpoints_of(endpoints) if endpoints else [])
     }
     for name in case.expect.webhooks.keys() - sent.keys():

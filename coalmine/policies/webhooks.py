@@ -1,4 +1,4 @@
-"""What endpoints would be sent of a decision, without their secrets and without sending it."""
+"""What endpoints would be told of a decision, without their secrets and without telling them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ from typing import Any
 
 import msgspec
 
+from alerting.conversing import converse
 from alerting.integrations import PRESETS
+from alerting.integrations.conversation import Answer, Request
+from alerting.integrations.preset import Options
 from alerting.settings import AlertingConfig, EndpointConfig
-from contracts.config import load
+from contracts.config import Seconds, Secret, load, seconds
 from contracts.errors import ConfigError
 from contracts.results import Decision
 
 
-class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as its preset makes it, still unsigned."""
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What one endpoint is told of one decision, as long as it says yes to everything."""
 
     endpoint: str
     preset: str
     decision: str
-    method: str
+    requests: list[str]
+    """Method and path, or the line, in order; secrets as ``***``."""
     body: Any
-    """JSON where it is JSON, else its text."""
+    """Of the last request that has one: JSON where it is JSON, else its text."""
 
 
 def endpoints_of(path: Path) -> list[EndpointConfig]:
@@ -39,30 +43,60 @@ def endpoints_of(path: Path) -> list[EndpointConfig]:
             expected = f"expected one of {', '.join(sorted(PRESETS))}"
             field = f"endpoints[{number}].preset"
             raise ConfigError(str(path), expected, field=field, value=endpoint.preset)
+        try:
+            _options(endpoint)
+        except msgspec.ValidationError as error:
+            field = f"endpoints[{number}].options"
+            raise ConfigError(str(path), str(error), field=field) from error
     return endpoints
 
 
-def webhooks_of(endpoint: EndpointConfig, decisions: Iterable[Decision]) -> list[Webhook]:
-    """The first request of each decision that this endpoint wants, in order."""
-    return [_webhook(endpoint, decision) for decision in decisions if _wants(endpoint, decision)]
+def told(endpoint: EndpointConfig, decisions: Iterable[Decision]) -> list[Told]:
+    """What an endpoint is told of each decision that it wants, in order."""
+    return [_told(endpoint, decision) for decision in decisions if _wants(endpoint, decision)]
 
 
 def _wants(endpoint: EndpointConfig, decision: Decision) -> bool:
+    actions = endpoint.actions or PRESETS[endpoint.preset].default_actions
     is_named = not decision.notify or endpoint.name in decision.notify
     is_served = any(fnmatchcase(decision.service, glob) for glob in endpoint.services)
-    return is_named and is_served and decision.action in endpoint.actions
+    return is_named and is_served and decision.action in actions
 
 
-def _webhook(endpoint: EndpointConfig, decision: Decision) -> Webhook:
-    message = PRESETS[endpoint.preset](decision)
+def _told(endpoint: EndpointConfig, decision: Decision) -> Told:
+    requests: list[str] = []
+
+    def yes(request: Request) -> Answer:
+        requests.append(request.shown)
+        return Answer(200, body=b"{}")
+
+    conversation = PRESETS[endpoint.preset].deliver(decision, _options(endpoint))
+    shown = converse(conversation, yes).body
     try:
-        body = msgspec.json.decode(message.body)
+        body = msgspec.json.decode(shown)
     except msgspec.DecodeError:
-        body = message.body.decode(errors="replace")
-    return Webhook(
+        body = shown
+    return Told(
         endpoint=endpoint.name,
         preset=endpoint.preset,
         decision=decision.id,
-        method=message.method,
+        requests=requests,
         body=body,
     )
+
+
+def _options(endpoint: EndpointConfig) -> Options:
+    options: Options = msgspec.convert(
+        endpoint.options, PRESETS[endpoint.preset].options, dec_hook=_without_secrets
+    )
+    return options
+
+
+def _without_secrets(as_type: type[Any], value: object) -> object:
+    if as_type is Secret:
+        return Secret(str(value))  # the reference itself: nothing is sent
+    if as_type is Seconds:
+        return seconds(value) if isinstance(value, str) else Seconds(float(str(value)))
+    if as_type is Path:
+        return Path(str(value))
+    raise NotImplementedError(f"no decoder for {as_type}")
