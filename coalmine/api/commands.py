@@ -24,6 +24,7 @@ _STATUS = {
     AnswerCode.NO_OPEN_ROLLOUT: 404,
     AnswerCode.UNKNOWN_PHASE: 422,
     AnswerCode.REASON_MISSING: 422,
+    AnswerCode.RELEASE_MISSING: 422,
 }
 _CONFLICT = 409
 
