@@ -18,6 +18,7 @@ _MODULES = (
     "agent",
     "rooms",
     "dashboard",
+    "api",
     "rollout",
     "crashes",
     "check",
