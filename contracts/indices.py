@@ -184,6 +184,8 @@ DELIVERIES = Index(
         "reason": _TEXT,
         "duration_ms": _DOUBLE,
         "is_circuit_open": _BOOL,
+        "requested_by": _KEYWORD,
+        "request_reason": _TEXT,
         "body": {"type": "keyword", "index": False, "doc_values": False},
     },
     retention_days=365,

@@ -19,6 +19,7 @@ _MODULES = (
     "rooms",
     "dashboard",
     "rollout",
+    "webhook",
     "crashes",
     "check",
     "topics",
