@@ -186,6 +186,8 @@ DELIVERIES = Index(
         "is_circuit_open": _BOOL,
         "requested_by": _KEYWORD,
         "request_reason": _TEXT,
+        "steps": _KEYWORD,
+        "verified": _BOOL,
         "body": {"type": "keyword", "index": False, "doc_values": False},
     },
     retention_days=365,

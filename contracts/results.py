@@ -449,6 +449,11 @@ class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
     """Who sent it again by hand; empty where the alerter did by itself."""
     request_reason: str = ""
     """Why, in that person's words."""
+    steps: list[str] = []
+    """Each request of the attempt and how it was answered, where it took more than one."""
+    verified: bool | None = None
+    """Whether the tool was seen to have done what it took on; ``None`` where it was not asked, or
+    did not say."""
 
 
 class RolloutCommandAction(StrEnum):

@@ -17,7 +17,8 @@ from alerting.integrations.generic import rfc3339
 from contracts.results import Decision
 
 _KNOWN = (
-    "action|service|canary|baseline|phase|next_phase|exposure|rollout|flag|reason|decision|expires_at"
+    "action|service|canary|baseline|phase|next_phase|exposure"
+    "|rollout|flag|reason|decision|expires_at"
 )
 _WORD = re.compile(rf"\{{({_KNOWN})\}}")
 _SAFE_KEY = re.compile(r"[\w./:@+-]+", re.ASCII)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from alerting.auth import BASIC, BEARER, NONE
 from alerting.integrations import preset
 from alerting.integrations.asking import post
@@ -17,7 +19,9 @@ _RESOLVED_BY = (DecisionAction.ROLLBACK_VERIFIED, DecisionAction.ABORTED)
 class Options(preset.Options, frozen=True, kw_only=True):
     """What the alert is called."""
 
-    labels: dict[str, Wording] = {"alertname": "CoalmineRollout", "severity": "critical"}
+    labels: dict[str, Wording] = msgspec.field(
+        default_factory=lambda: {"alertname": "CoalmineRollout", "severity": "critical"}
+    )
     """Beside ``service``, ``rollout`` and ``release``. Labels say which alert it is, so they must
     not hold words that differ between a rollback and its end."""
     lasts: Seconds = Seconds(4 * 3600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import msgspec
@@ -13,8 +14,10 @@ from alerting.integrations.conversation import (
     Answer,
     Conversation,
     Delivered,
+    Ending,
     HttpRequest,
     Refused,
+    Request,
     Retry,
     at,
     path,
@@ -39,16 +42,8 @@ class Options(preset.Options, frozen=True, kw_only=True):
 
 def deliver(decision: Decision, options: Options) -> Conversation:
     """Look whether the template takes variables and was not launched before, then launch it."""
-    template = yield get(_path(options, "launch"))
-    if not template.is_ok:
-        return refused(template, "detail")
-    if why := _mistake(template, options):
-        return Refused(why)
-    known = yield _jobs(options)
-    if not known.is_ok:
-        return refused(known, "detail")
-    if _job(known, decision.id) is not None:
-        return Delivered()
+    if early := (yield from _before(decision, options)):
+        return early
     # as text: the form that every version takes
     variables = msgspec.json.encode(parameters(decision, options.extra_vars)).decode()
     limit = {"limit": filled(options.limit, decision)} if options.limit else {}
@@ -59,6 +54,19 @@ def deliver(decision: Decision, options: Options) -> Conversation:
         number, names = answer.json("job"), ", ".join(ignored)
         return Refused(f"job {number} was launched, but without {names}")
     return Delivered()
+
+
+def _before(decision: Decision, options: Options) -> Generator[Request, Answer, Ending | None]:
+    """The ending where nothing is to be launched."""
+    template = yield get(_path(options, "launch"))
+    if not template.is_ok:
+        return refused(template, "detail")
+    if why := _mistake(template, options):
+        return Refused(why)
+    known = yield _jobs(options)
+    if not known.is_ok:
+        return refused(known, "detail")
+    return None if _job(known, decision.id) is None else Delivered()
 
 
 def verify(decision: Decision, options: Options) -> Conversation:

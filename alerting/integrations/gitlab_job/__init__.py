@@ -40,11 +40,11 @@ def deliver(decision: Decision, options: Options) -> Conversation:
         return refused(known, "message")
     deployments = known.json() or []
     ref, environment = filled(options.ref, decision), filled(options.environment, decision)
-    of_baseline = [one for one in deployments if _is_of(one, ref)]
-    if of_baseline and of_baseline[0] is deployments[0] and at(deployments[0], "status") not in _BAD:
-        return Delivered()  # it is the latest already: asked before, or by someone else
-    worked = (at(one, "deployable", "id") for one in of_baseline if at(one, "status") == "success")
-    job = next((number for number in worked if number is not None), None)
+    latest = at(deployments, 0)
+    if _is_of(latest, ref) and at(latest, "status") not in _BAD:
+        return Delivered()  # asked before, or by someone else
+    worked = (one for one in deployments if _is_of(one, ref) and at(one, "status") == "success")
+    job = at(next(worked, None), "deployable", "id")
     if job is None:
         return Refused(f"no job has deployed {ref} to {environment} with success")
     answer = yield post(path("api", "v4", "projects", options.project, "jobs", job, "retry"), {})

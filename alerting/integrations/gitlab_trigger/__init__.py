@@ -46,7 +46,8 @@ def deliver(decision: Decision, options: Options) -> Conversation:
     variables = parameters(decision, options.variables, str.upper)
     fields: dict[str, Text] = {"token": options.token, "ref": filled(options.ref, decision)}
     fields |= {f"variables[{name}]": value for name, value in variables.items()}
-    answer = yield form(path("api", "v4", "projects", options.project, "trigger", "pipeline"), fields)
+    where = path("api", "v4", "projects", options.project, "trigger", "pipeline")
+    answer = yield form(where, fields)
     return Delivered() if answer.is_ok else refused(answer, "message")
 
 

@@ -98,6 +98,4 @@ def _with_crumb(build: HttpRequest, answer: Answer) -> HttpRequest:
     return replace(build, headers={**build.headers, name: Secret(value), **session})
 
 
-PRESET = preset.Preset(
-    deliver=deliver, verify=verify, options=Options, auth=(BASIC,), actions=RUNS
-)
+PRESET = preset.Preset(deliver=deliver, verify=verify, options=Options, auth=(BASIC,), actions=RUNS)

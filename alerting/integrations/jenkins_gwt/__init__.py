@@ -29,6 +29,4 @@ def _ending(answer: Answer) -> Ending:
     return Refused("no job was triggered: look at their tokens and filters")
 
 
-PRESET = preset.Preset(
-    deliver=deliver, auth=(BEARER, header("token", auth="header")), actions=RUNS
-)
+PRESET = preset.Preset(deliver=deliver, auth=(BEARER, header("token", auth="header")), actions=RUNS)

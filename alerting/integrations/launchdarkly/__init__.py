@@ -43,7 +43,8 @@ def verify(decision: Decision, options: Options) -> Conversation:
 
 
 def _flag(decision: Decision, options: Options) -> str:
-    return path("api", "v2", "flags", filled(options.project, decision), filled(options.flag, decision))
+    project, flag = filled(options.project, decision), filled(options.flag, decision)
+    return path("api", "v2", "flags", project, flag)
 
 
 PRESET = preset.Preset(

@@ -29,7 +29,7 @@ class Options(preset.Options, frozen=True, kw_only=True):
     job: Wording = "{service}"
     namespace: Wording = "default"
     release_meta: str = "release"
-    """The key of the job's ``meta`` that holds the release; a version tag of that name also counts."""
+    """The key of the job's ``meta`` that holds the release; a version tag counts too."""
 
 
 def deliver(decision: Decision, options: Options) -> Conversation:

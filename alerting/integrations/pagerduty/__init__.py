@@ -31,8 +31,7 @@ def deliver(decision: Decision, options: Options) -> Conversation:
     event: dict[str, object] = {
         "routing_key": options.routing_key,
         "event_action": "resolve" if decision.action in _RESOLVED_BY else "trigger",
-        # an endpoint that was not told stays so, whatever becomes of the rollout
-        "dedup_key": key(decision.id if decision.undelivered_to else decision.rollout, _KEY_AT_MOST),
+        "dedup_key": key(_subject(decision), _KEY_AT_MOST),
         "client": "Coalmine",
         "payload": {
             "summary": _summary(decision),
@@ -46,6 +45,11 @@ def deliver(decision: Decision, options: Options) -> Conversation:
     }
     answer = yield post("/v2/enqueue", event)
     return Delivered() if answer.is_ok else refused(answer, "message")
+
+
+def _subject(decision: Decision) -> str:
+    """The rollout, which its end resolves; but an endpoint that was not told stays so."""
+    return decision.id if decision.undelivered_to else decision.rollout
 
 
 def _summary(decision: Decision) -> str:

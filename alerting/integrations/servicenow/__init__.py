@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from alerting.auth import BASIC, BEARER
 from alerting.integrations import preset
 from alerting.integrations.asking import get, post, refused
@@ -19,7 +21,7 @@ class Options(preset.Options, frozen=True, kw_only=True):
 
     urgency: str = "1"
     impact: str = "1"
-    fields: dict[str, Wording] = {}
+    fields: dict[str, Wording] = msgspec.field(default_factory=dict)
     """Further fields of the table, such as ``assignment_group``."""
 
 
