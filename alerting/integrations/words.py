@@ -13,6 +13,7 @@ from typing import Annotated
 
 import msgspec
 
+from alerting.integrations.conversation import UnusableError
 from alerting.integrations.generic import rfc3339
 from contracts.results import Decision
 
@@ -52,6 +53,18 @@ def filled(text: str, decision: Decision) -> str:
     """The text with the decision's words in it; what a word brings with it is not filled again."""
     known = words(decision)
     return _WORD.sub(lambda match: known[match[1]], text)
+
+
+def named(text: str, decision: Decision) -> str:
+    """Like ``filled``, where nothing can be without a name.
+
+    Raises:
+        UnusableError: the decision says nothing there: a flag, of a rollout of releases.
+    """
+    name = filled(text, decision)
+    if not name:
+        raise UnusableError(f"this decision fills {text} with nothing")
+    return name
 
 
 def parameters(

@@ -6,7 +6,7 @@ from alerting.auth import header
 from alerting.integrations import preset
 from alerting.integrations.asking import get, post, refused
 from alerting.integrations.conversation import Conversation, Delivered, Retry, path, taken
-from alerting.integrations.words import Wording, filled
+from alerting.integrations.words import Wording, filled, named
 from contracts.results import Decision, DecisionAction
 
 _SEMANTIC = {"content-type": "application/json; domain-model=launchdarkly.semanticpatch"}
@@ -43,7 +43,7 @@ def verify(decision: Decision, options: Options) -> Conversation:
 
 
 def _flag(decision: Decision, options: Options) -> str:
-    project, flag = filled(options.project, decision), filled(options.flag, decision)
+    project, flag = filled(options.project, decision), named(options.flag, decision)
     return path("api", "v2", "flags", project, flag)
 
 

@@ -6,7 +6,7 @@ from alerting.auth import header
 from alerting.integrations import preset
 from alerting.integrations.asking import first, get, post, refused
 from alerting.integrations.conversation import Conversation, Delivered, Retry, at, path, taken
-from alerting.integrations.words import Wording, filled
+from alerting.integrations.words import Wording, filled, named
 from contracts.results import Decision, DecisionAction
 
 
@@ -40,7 +40,7 @@ def verify(decision: Decision, options: Options) -> Conversation:
 
 
 def _feature(decision: Decision, options: Options) -> str:
-    project, feature = filled(options.project, decision), filled(options.feature, decision)
+    project, feature = filled(options.project, decision), named(options.feature, decision)
     return path("api", "admin", "projects", project, "features", feature)
 
 
