@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
     Delivered,
     Ending,
+    HttpRequest,
     Refused,
     Request,
     Retry,
@@ -28,6 +29,8 @@ class Exchange:
     ending: Ending
     answer: Answer | None = None
     """The last one."""
+    status: int | None = None
+    """Of the last answer over HTTP."""
     body: str = ""
     """Of the last request that had one, as records show it."""
     steps: tuple[str, ...] = ()
@@ -72,9 +75,10 @@ def _early_ending(answer: Answer) -> Ending | None:
 
 def _with(said: Exchange, request: Request, answer: Answer) -> Exchange:
     outcome = answer.failure or str(answer.status)
-    return Exchange(
-        ending=said.ending,
+    return replace(
+        said,
         answer=answer,
+        status=answer.status if isinstance(request, HttpRequest) else said.status,
         body=request.body.shown or said.body,
         steps=(*said.steps, f"{request.shown}: {outcome}"),
         duration_ms=said.duration_ms + answer.duration_ms,
@@ -83,4 +87,4 @@ def _with(said: Exchange, request: Request, answer: Answer) -> Exchange:
 
 def _ended(said: Exchange, ending: Ending) -> Exchange:
     assert isinstance(ending, Delivered | Refused | Retry), "a conversation returns an ending"
-    return Exchange(ending, said.answer, said.body, said.steps, said.duration_ms)
+    return replace(said, ending=ending)

@@ -52,7 +52,6 @@ def delivery_of(notice: Notice) -> Delivery:
     """The record of a notice that has an outcome."""
     assert notice.outcome is not None, "settled before recorded"
     decision, exchange = notice.decision, notice.exchange
-    answer = exchange.answer if exchange else None
     return Delivery(
         id=f"{decision.id}/{notice.endpoint.name}/{notice.attempt}",
         time=notice.started_at,
@@ -64,7 +63,7 @@ def delivery_of(notice: Notice) -> Delivery:
         url=notice.endpoint.shown_url,
         attempt=notice.attempt,
         outcome=notice.outcome,
-        status=answer.status if answer else None,
+        status=exchange.status if exchange else None,
         reason=notice.reason,
         duration_ms=round(exchange.duration_ms, 3) if exchange else 0.0,
         body=exchange.body[:_BODY_KEPT] if exchange else "",

@@ -19,7 +19,7 @@ from alerting.breaker import Breaker
 from alerting.conversing import converse
 from alerting.escalation import escalation_of, is_called_for
 from alerting.integrations import PRESETS
-from alerting.integrations.conversation import Answer, HttpRequest, Refused, Retry
+from alerting.integrations.conversation import Answer, HttpRequest, Refused, Request, Retry
 from alerting.notice import Notice, delivery_of, report
 from alerting.retry import delay_s, retry_after_s
 from alerting.signing import webhook_id
@@ -169,12 +169,14 @@ def _send(notice: Notice, parts: Parts) -> Notice:
     assert sign is not None, "signed before sent"
     end_s = parts.clock.monotonic_s() + endpoint.timeout_s
 
-    def ask(request: HttpRequest) -> Answer:
+    def ask(request: Request) -> Answer:
         limits = Limits(
             within_s=(decision.expires_at - parts.clock.now_ms()) / 1000,
             timeout_s=end_s - parts.clock.monotonic_s(),
         )
-        return parts.transport.send(endpoint, sign(request), limits)
+        if isinstance(request, HttpRequest):
+            request = sign(request)
+        return parts.transport.send(endpoint, request, limits)
 
     conversation = PRESETS[endpoint.preset].deliver(decision, endpoint.options)
     return replace(notice, exchange=converse(conversation, ask))

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -24,6 +24,13 @@ from contracts.results import Decision, DecisionAction
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 _Delay = Annotated[float, msgspec.Meta(ge=0)]
 _REFERENCE = re.compile(r"\$\{(?:env|file):[^}]+\}")
+
+_ADDRESSES = {
+    "http": "http(s)://host[:port]/path",
+    "tcp": "tcp://host:port",
+    "unix": "unix:///path",
+    "file": "file:///path",
+}
 
 Network = IPv4Network | IPv6Network
 
@@ -204,14 +211,23 @@ def _url(text: str, preset: Preset, source: str, field: str) -> tuple[Secret, st
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in preset.schemes or not parts.hostname or not url.isprintable():
+    if parts.scheme not in preset.schemes or not _is_whole(parts) or not url.isprintable():
         shown = None if is_reference else text
-        raise ConfigError(source, "expected http(s)://host[:port]/path", field=field, value=shown)
+        expected = " or ".join(_ADDRESSES[s] for s in preset.schemes if s != "https")
+        raise ConfigError(source, f"expected {expected}", field=field, value=shown)
+    if parts.hostname is None:
+        return Secret(url), f"{parts.scheme}://" + ("/***" if is_reference else parts.path)
     if parts.username is not None or parts.password is not None:
         raise ConfigError(source, "an address must not hold a user or password", field=field)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     where = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     return Secret(url), where + ("/***" if is_reference else parts.path)
+
+
+def _is_whole(parts: SplitResult) -> bool:
+    if parts.scheme in {"unix", "file"}:
+        return not parts.netloc and parts.path.startswith("/") and not parts.path.endswith("/")
+    return bool(parts.hostname) and (parts.scheme != "tcp" or parts.port is not None)
 
 
 def _secrets(

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import httpcore
 
 from alerting.addresses import ForbiddenAddressError, Resolve, checked_addresses
-from alerting.integrations.conversation import Answer, HttpRequest, revealed
+from alerting.integrations.conversation import Answer, HttpRequest, Request, revealed
 from alerting.settings import Endpoint, Network
 from contracts.config import Secret
 
@@ -39,13 +39,13 @@ class Limits:
 class Transport(Protocol):
     """Sends requests; never raises for what a receiver or a network does."""
 
-    def send(self, endpoint: Endpoint, request: HttpRequest, limits: Limits) -> Answer:
+    def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Answer:
         """One request, credentials among its headers; blocks for the limits' timeout at most."""
         ...
 
 
 class HttpTransport:
-    """The transport of production. A connection lives for one request.
+    """HTTP requests. A connection lives for one request.
 
     Args:
         resolve: name to addresses; the system's resolver if not given.
@@ -61,7 +61,7 @@ class HttpTransport:
         try:
             answer = self._exchange(endpoint, request, times)
         except Exception as error:  # noqa: BLE001 - a receiver may break HTTP in any way it likes
-            return Answer(failure=_failure(error), duration_ms=_since_ms(began))
+            return Answer(failure=failure_of(error), duration_ms=_since_ms(began))
         return replace(answer, duration_ms=_since_ms(began))
 
     def _exchange(self, endpoint: Endpoint, request: HttpRequest, times: _Times) -> Answer:
@@ -126,7 +126,8 @@ def _since_ms(began: float) -> float:
     return (time.monotonic() - began) * 1000
 
 
-def _failure(error: Exception) -> str:
+def failure_of(error: Exception) -> str:
+    """The named reason of what kept a request from being answered."""
     chain: list[BaseException] = [error]
     while (below := chain[-1].__cause__ or chain[-1].__context__) and below not in chain:
         chain.append(below)

@@ -24,6 +24,18 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 
+_CLOCK = re.compile(r"^\d\d?(?::[0-5]\d)+$")
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes ``17:00`` for a text, as YAML 1.2 does; to YAML 1.1 it is the number 1020."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the library has it
+        first: [("tag:yaml.org,2002:str", _CLOCK), *found] if first.isdigit() else found
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 class Secret:
     """A value that never prints: ``repr`` and ``str`` give ``***``; ``reveal()`` gives it."""
 
@@ -64,8 +76,8 @@ class Document:
     def __init__(self, text: str, source: str) -> None:
         self.source = source
         try:
-            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
-            self._value = yaml.safe_load(text)
+            self._root = yaml.compose(text, Loader=_Loader)
+            self._value = yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe one
         except (yaml.YAMLError, ValueError) as error:  # the latter of a date that there is not
             mark = getattr(error, "problem_mark", None)
             line = mark.line + 1 if mark else None

@@ -93,8 +93,73 @@ class HttpRequest:
         return f"{self.method} {self.path or '/'}"
 
 
-Request: TypeAlias = HttpRequest
-"""What a conversation may ask for."""
+@dataclass(frozen=True, slots=True)
+class SocketLine:
+    """A line to the admin socket that the endpoint's ``unix://`` or ``tcp://`` address names.
+
+    The answer's body is what the tool says until it closes the connection.
+
+    Raises:
+        UnusableError: it is not one line.
+    """
+
+    line: str
+
+    def __post_init__(self) -> None:
+        if not self.line.isprintable():
+            raise UnusableError("a command must be one line")
+
+    @property
+    def shown(self) -> str:
+        """As records show it."""
+        return self.line
+
+    @property
+    def body(self) -> Body:
+        """As it is sent."""
+        return text_body(f"{self.line}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """What stands in the file that the endpoint's ``file://`` address names; 404 if there is none.
+
+    It is answered with 200 and the content.
+    """
+
+    body: Body = Body()
+    shown: str = "read file"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceFile:
+    """Give that file new content, all at once: a reader sees the old or the new, never a part.
+
+    Where the path is a symbolic link, the file that it leads to is replaced. Answered with 200.
+    """
+
+    body: Body
+    shown: str = "replace file"
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """Run a command that stands in the options, without a shell and within the attempt's time.
+
+    Answered with 200, or with 422 where its exit code is not 0; the body is what it printed.
+    """
+
+    argv: tuple[str, ...]
+    body: Body = Body()
+
+    @property
+    def shown(self) -> str:
+        """As records show it."""
+        return " ".join(self.argv)
+
+
+Request: TypeAlias = HttpRequest | SocketLine | ReadFile | ReplaceFile | RunCommand
+"""What a conversation may ask for. Paths and commands come from the endpoints file only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +168,8 @@ class Answer:
 
     status: int | None = None
     failure: str = ""
-    """``timeout``, ``connection``, ``name``, ``tls``, ``protocol`` or ``forbidden address``."""
+    """``timeout``, ``connection``, ``name``, ``tls``, ``protocol``, ``forbidden address``, ``file``
+    or ``command``."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case; of several the first."""
     body: bytes = b""

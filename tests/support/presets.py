@@ -25,9 +25,14 @@ from alerting.integrations.conversation import (
     Answer,
     Delivered,
     Ending,
+    HttpRequest,
+    ReadFile,
     Refused,
+    ReplaceFile,
     Request,
     Retry,
+    RunCommand,
+    SocketLine,
 )
 from alerting.settings import Endpoint, load_endpoints
 from contracts.results import Decision, DecisionAction
@@ -145,13 +150,21 @@ def answer_of(step: Step) -> Answer:
 
 def shown(request: Request) -> dict[str, Any]:
     """A request as recordings have it."""
-    fields: dict[str, Any] = {
-        "method": request.method,
-        "path": request.path,
-        "query": {name: str(value) for name, value in request.query.items()},
-        "headers": {name: str(value) for name, value in request.headers.items()},
-        "body": request.body.shown,
-    }
+    match request:
+        case HttpRequest():
+            fields: dict[str, Any] = {
+                "method": request.method,
+                "path": request.path,
+                "query": {name: str(value) for name, value in request.query.items()},
+                "headers": {name: str(value) for name, value in request.headers.items()},
+                "body": request.body.shown,
+            }
+        case SocketLine():
+            fields = {"line": request.line}
+        case ReadFile() | ReplaceFile():
+            fields = {"file": request.shown, "body": request.body.shown}
+        case RunCommand():
+            fields = {"command": list(request.argv)}
     return {name: value for name, value in fields.items() if value}
 
 
@@ -200,8 +213,20 @@ def _fill_in(preset: str) -> None:
             for step, request in zip(one["verify"], asked, strict=True):
                 _put_first(step, shown(request))
             one["verify_ending"] = told(exchange.ending)
-    text = yaml.safe_dump(raw, sort_keys=False, width=100, allow_unicode=True)
+    text = yaml.dump(raw, Dumper=_Readable, sort_keys=False, width=100, allow_unicode=True)
     file.write_text(text, encoding="utf-8")
+
+
+class _Readable(yaml.SafeDumper):
+    """Texts of several lines as such."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if text.strip().count("\n") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Readable.add_representer(str, _text)
 
 
 def _put_first(step: dict[str, Any], request: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from contracts import indices
 from contracts.results import Decision, DecisionAction, Delivery, DeliveryOutcome
 from contracts.settings import ElasticsearchSettings
 from tests.support.alerting import decision_of
+from tests.support.dashboard_seed import install_templates
 from tests.support.stack import unique
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -29,6 +30,7 @@ def index(elasticsearch_settings: ElasticsearchSettings) -> Callable[..., None]:
 
     def put(*results: Decision | Delivery) -> None:
         with closing(elasticsearch.Elasticsearch(**elasticsearch_settings.client_options())) as es:
+            install_templates(es)
             for one in results:
                 kind = indices.DECISIONS if isinstance(one, Decision) else indices.DELIVERIES
                 name = kind.for_time(one.time)

@@ -9,7 +9,7 @@ from typing import Any
 from alerting.auth import SIGNATURE
 from alerting.breaker import Breaker
 from alerting.intake import Place
-from alerting.integrations.conversation import Answer, HttpRequest
+from alerting.integrations.conversation import Answer, HttpRequest, Request
 from alerting.integrations.preset import Options
 from alerting.ledger import DeliveryMemory
 from alerting.outbox import Outbox
@@ -36,9 +36,9 @@ class ScriptedTransport:
 
     def __init__(self, *answers: Answer) -> None:
         self.answers = answers
-        self.requests: list[HttpRequest] = []
+        self.requests: list[Request] = []
 
-    def send(self, endpoint: Endpoint, request: HttpRequest, limits: Limits) -> Answer:
+    def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Answer:
         """See ``Transport``."""
         assert endpoint.name
         assert limits.timeout_s <= endpoint.timeout_s
@@ -152,6 +152,11 @@ class House:
         """The receiver."""
         assert isinstance(self.parts.transport, ScriptedTransport)
         return self.parts.transport
+
+    @property
+    def http_requests(self) -> Sequence[HttpRequest]:
+        """What the receiver was asked over HTTP."""
+        return [one for one in self.transport.requests if isinstance(one, HttpRequest)]
 
     @property
     def outcomes(self) -> Sequence[tuple[int, str]]:

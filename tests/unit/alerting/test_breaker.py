@@ -11,7 +11,7 @@ SLOW = endpoint(delays_s=(1.0, 2.0, 5.0, 10.0, 20.0))
 
 
 def _ids(house: House) -> list[object]:
-    return [dict(request.headers)["webhook-id"] for request in house.transport.requests]
+    return [request.headers["webhook-id"] for request in house.http_requests]
 
 
 def _of(number: int) -> dict[str, object]:

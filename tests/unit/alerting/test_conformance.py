@@ -107,7 +107,9 @@ def test_no_secret_is_recorded_logged_or_printed(
     case: Case, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Neither in the record, nor in the log, nor where anybody prints what is at hand."""
-    faults = [Answer(401, body=TOKEN.encode()), Answer(500), Answer(failure="tls")]
+    knows_it = case.endpoint.secrets or "PRESET_TOKEN" in str(case.recording.options)
+    echo = TOKEN.encode() if knows_it else b"no"
+    faults = [Answer(401, body=echo), Answer(500), Answer(failure="tls")]
     answers = [answer_of(step) for step in case.recording.conversation]
     told_of = list[object]([case.endpoint, play(case)])
     for script in (answers, *([fault, *answers] for fault in faults)):

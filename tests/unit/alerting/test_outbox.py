@@ -29,7 +29,7 @@ def test_retries_follow_the_schedule_with_one_id() -> None:
     assert [record.time - NOW_MS for record in house.ledger.records] == [
         0, 1_000, 3_000, 8_000, 13_000,
     ]  # fmt: skip
-    headers = [dict(request.headers) for request in house.transport.requests]
+    headers = [request.headers for request in house.http_requests]
     assert {h["webhook-id"] for h in headers} == {"checkout/1.5.0/canary/rollback"}
     assert len({h["webhook-timestamp"] for h in headers}) == 5
 
