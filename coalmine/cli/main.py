@@ -22,6 +22,7 @@ _MODULES = (
     "rollout",
     "gate",
     "explain",
+    "webhook",
     "crashes",
     "check",
     "policy_test",

@@ -70,7 +70,7 @@ def test_each_query_is_a_command_that_a_shell_takes() -> None:
     """Whatever stands in a name: the body is quoted, and is JSON."""
     evil = decision(service="it's; rm -rf $HOME")
     asking = queries(Explanation(evil, regressed(), []))
-    assert [query.index for query in asking][0] == "coalmine-crash-groups-*"
+    assert next(query.index for query in asking) == "coalmine-crash-groups-*"
     for query in asking:
         words = shlex.split(query.curl)
         assert json.loads(words[-1]) == query.body

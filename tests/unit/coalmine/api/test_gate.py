@@ -94,7 +94,15 @@ def test_what_is_wrong_with_the_configuration_ends_it_at_once() -> None:
 def test_one_line_is_told_for_each_change() -> None:
     """Growing evidence is no change; a phase, a hold and an API that is away are."""
     held = state_of(verdict(held_because="ci holds it", evidence_log10=0.3))
-    steps = [RUNNING, state_of(verdict(evidence_log10=0.9)), AWAY, AWAY, held, held, BAD]
+    steps: list[Step] = [
+        RUNNING,
+        state_of(verdict(evidence_log10=0.9)),
+        AWAY,
+        AWAY,
+        held,
+        held,
+        BAD,
+    ]
     _, lines = waited(steps)
     assert [line.split(":")[0] for line in lines] == [
         "inconclusive", "the API does not answer", "inconclusive", "regressed",
