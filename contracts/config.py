@@ -99,6 +99,16 @@ class Document:
             raise ConfigError(str(path), f"cannot be read: {error}") from error
         return cls(text, str(path))
 
+    def line_of(self, field: str) -> int | None:
+        r"""The line of a field such as ``phases[1].exposure``, or of what it would stand in.
+
+        >>> Document("service: checkout\nphases:\n- name: canary\n", "").line_of("phases[0].users")
+        3
+        """
+        _, steps = _split_path(f" - at `$.{field}`")
+        node, _ = _walk(self._root, self._value, steps)
+        return node.start_mark.line + 1 if node else None
+
     def convert(self, as_type: type[T], *at: str | int) -> T:
         """The value at a place, the whole by default, as a type; nothing there is its defaults.
 
