@@ -462,6 +462,11 @@ class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
     body: str = ""
     is_circuit_open: bool = False
     """Whether, after this attempt, the endpoint's circuit is open: it is only probed."""
+    steps: list[str] = []
+    """Each request of the attempt and how it was answered, where it took more than one."""
+    verified: bool | None = None
+    """Whether the tool was seen to have done what it took on; ``None`` where it was not asked, or
+    did not say."""
 
 
 class RolloutCommandAction(StrEnum):
