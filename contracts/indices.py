@@ -185,6 +185,8 @@ DELIVERIES = Index(
         "reason": _TEXT,
         "duration_ms": _DOUBLE,
         "is_circuit_open": _BOOL,
+        "requested_by": _KEYWORD,
+        "request_reason": _TEXT,
         "steps": _KEYWORD,
         "verified": _BOOL,
         "body": {"type": "keyword", "index": False, "doc_values": False},

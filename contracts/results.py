@@ -462,6 +462,10 @@ class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
     body: str = ""
     is_circuit_open: bool = False
     """Whether, after this attempt, the endpoint's circuit is open: it is only probed."""
+    requested_by: str = ""
+    """Who sent it again by hand; empty where the alerter did by itself."""
+    request_reason: str = ""
+    """Why, in that person's words."""
     steps: list[str] = []
     """Each request of the attempt and how it was answered, where it took more than one."""
     verified: bool | None = None
