@@ -20,6 +20,7 @@ _MODULES = (
     "dashboard",
     "api",
     "rollouts",
+    "webhook",
     "crashes",
     "check",
     "policy_test",

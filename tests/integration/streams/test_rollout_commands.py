@@ -133,9 +133,7 @@ def test_a_flag_is_a_rollout_of_its_variants(rollout: Rollout) -> None:
 
 
 @pytest.mark.usefixtures("rollout")
-def test_the_command_stands_where_nobody_answers(
-    kafka_settings: KafkaSettings
-) -> None:
+def test_the_command_stands_where_nobody_answers(kafka_settings: KafkaSettings) -> None:
     """Who does not wait gets no answer, and the command is taken all the same."""
     service = unique("unanswered")
     start = _command(RolloutCommandAction.START, service)
