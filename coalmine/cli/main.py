@@ -20,6 +20,8 @@ _MODULES = (
     "dashboard",
     "api",
     "rollouts",
+    "gate",
+    "explain",
     "webhook",
     "crashes",
     "check",
