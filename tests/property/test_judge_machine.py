@@ -193,6 +193,7 @@ class JudgeMachine(RuleBasedStateMachine):
         """A second of traffic stays behind in another partition."""
         self.second += 1
         for partial in self.traffic.second(self.second, releases):
+            assert partial.source is not None
             source = msgspec.structs.replace(partial.source, partition=1)
             self.waiting.append(msgspec.structs.replace(partial, source=source))
 

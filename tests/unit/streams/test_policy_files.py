@@ -23,7 +23,7 @@ def _look(files: PolicyFiles, times: int = 2) -> None:
 
 
 def _is_refused() -> bool:
-    return metrics.POLICIES_REFUSED.collect()[0].samples[0].value == 1
+    return metrics.REGISTRY.get_sample_value("coalmine_streams_policies_refused") == 1
 
 
 def test_a_changed_policy_is_taken_by_all_who_hold_the_policies(tmp_path: Path) -> None:
