@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from alerting.auth import Auth
 from alerting.integrations import PRESETS
-from contracts.config import Seconds, Secret, load, resolve_secret
+from alerting.integrations.preset import Options, Preset
+from alerting.silences import Silence, SilenceConfig, silence_of
+from contracts.config import Document, Seconds, Secret, resolve_secret
 from contracts.errors import ConfigError
 from contracts.results import Decision, DecisionAction
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 _Delay = Annotated[float, msgspec.Meta(ge=0)]
-_MOST_SECRETS = 2
-_SECRET_BYTES = range(24, 65)
 _REFERENCE = re.compile(r"\$\{(?:env|file):[^}]+\}")
+
+_ADDRESSES = {
+    "http": "http(s)://host[:port]/path",
+    "tcp": "tcp://host:port",
+    "unix": "unix:///path",
+    "file": "file:///path",
+}
 
 Network = IPv4Network | IPv6Network
 
@@ -45,12 +52,16 @@ class EndpointConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     name: _Name
     url: str
     """The address, or a reference to it where it holds a secret itself."""
-    secret: str | list[str]
-    """``${env:…}`` or ``${file:…}`` of a ``whsec_…`` secret; two of them while it is rotated."""
+    secret: str | list[str] = msgspec.field(default_factory=list)
+    """``${env:…}`` or ``${file:…}`` of what ``auth`` needs: a ``whsec_…`` secret (two of them while
+    it is rotated), a token, or ``user:password``."""
+    auth: str = ""
+    """How to authenticate, where the preset knows several ways."""
     preset: str = "generic"
-    actions: list[DecisionAction] = msgspec.field(
-        default_factory=lambda: [DecisionAction.ROLLBACK, DecisionAction.ESCALATE]
-    )
+    options: dict[str, Any] = {}
+    """What the preset needs to know; its folder tells."""
+    actions: list[DecisionAction] = []
+    """What it hears of; by default rollbacks and escalations, as far as the preset has them."""
     services: list[str] = msgspec.field(default_factory=lambda: ["*"])
     """Globs of service names."""
     timeout: Seconds = Seconds(10)
@@ -58,6 +69,8 @@ class EndpointConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     allow_private: bool | list[str] = False
     """Whether, or which, private and loopback addresses (CIDR) may be a target."""
     ca_file: Path | None = None
+    verify_within: Seconds = Seconds(60)
+    """How long to look whether the tool did what it took on, where the preset can; 0 for not."""
     retry: RetryConfig = msgspec.field(default_factory=RetryConfig)
 
 
@@ -65,6 +78,9 @@ class AlertingConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     """The whole file."""
 
     endpoints: list[EndpointConfig] = []
+    silences: list[SilenceConfig] = []
+    dashboard_url: str = ""
+    """Where people find the dashboard: messages link to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +93,9 @@ class Endpoint:
     """Revealed to the transport only: addresses of some tools are secrets."""
     shown_url: str
     """Without user info, query and, where the address came by reference, path."""
+    auth: Auth
     secrets: tuple[Secret, ...]
+    options: Options
     actions: frozenset[DecisionAction]
     services: tuple[str, ...]
     timeout_s: float
@@ -85,25 +103,49 @@ class Endpoint:
     ca_file: Path | None
     delays_s: tuple[float, ...]
     jitter: float
+    verify_within_s: float
+
+    def redacted(self, text: str) -> str:
+        """A text from outside, such as a tool's answer, without this endpoint's secrets."""
+        for secret in (*self.secrets, *_secrets_in(msgspec.structs.asdict(self.options))):
+            for part in {secret.reveal(), secret.reveal().partition(":")[2]} - {""}:
+                text = text.replace(part, "***")
+        return text
 
     def wants(self, decision: Decision) -> bool:
         """Whether this endpoint is to be told of this decision."""
         return (
             decision.action in self.actions
             and decision.undelivered_to != self.name
+            and (not decision.notify or self.name in decision.notify)
             and any(fnmatchcase(decision.service, glob) for glob in self.services)
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """The whole file, checked."""
+
+    endpoints: tuple[Endpoint, ...]
+    silences: tuple[Silence, ...]
+
+
 def load_endpoints(path: Path) -> tuple[Endpoint, ...]:
+    """The endpoints of the file, see ``load_alerting``."""
+    return load_alerting(path).endpoints
+
+
+def load_alerting(path: Path) -> Alerting:
     """Read, check and resolve the endpoints file.
 
     Raises:
         ConfigError: a field that is wrong, a secret that is not there or not one.
     """
-    config = load(path, AlertingConfig)
+    document = Document.read(path)
+    config = document.convert(AlertingConfig)
+    dashboard = _dashboard_url(config.dashboard_url, str(path))
     endpoints = tuple(
-        _endpoint(entry, str(path), f"endpoints[{number}]")
+        _endpoint(entry, document, number, dashboard)
         for number, entry in enumerate(config.endpoints)
     )
     names = [endpoint.name for endpoint in endpoints]
@@ -115,10 +157,23 @@ def load_endpoints(path: Path) -> tuple[Endpoint, ...]:
                 field=f"endpoints[{number}].name",
                 value=name,
             )
-    return endpoints
+    silences = tuple(
+        silence_of(entry, names, str(path), f"silences[{number}]")
+        for number, entry in enumerate(config.silences)
+    )
+    return Alerting(endpoints, silences)
 
 
-def _endpoint(entry: EndpointConfig, source: str, field: str) -> Endpoint:
+def _dashboard_url(text: str, source: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query):
+        expected = "expected http(s)://host[:port]/path"
+        raise ConfigError(source, expected, field="dashboard_url", value=text)
+    return text.rstrip("/")
+
+
+def _endpoint(entry: EndpointConfig, document: Document, number: int, dashboard: str) -> Endpoint:
+    source, field = document.source, f"endpoints[{number}]"
     if entry.preset not in PRESETS:
         expected = f"expected one of {', '.join(sorted(PRESETS))}"
         raise ConfigError(source, expected, field=f"{field}.preset", value=entry.preset)
@@ -127,24 +182,67 @@ def _endpoint(entry: EndpointConfig, source: str, field: str) -> Endpoint:
     if not entry.retry.delays or min(entry.retry.delays) <= 0:
         expected = "expected at least one delay, each above 0 s"
         raise ConfigError(source, expected, field=f"{field}.retry.delays")
-    url, shown = _url(entry.url, source, f"{field}.url")
+    preset = PRESETS[entry.preset]
+    url, shown = _url(entry.url, preset, source, f"{field}.url")
+    auth = _auth(entry, preset, source, field)
+    options = document.convert(preset.options, "endpoints", number, "options")
+    if not options.dashboard_url:
+        options = msgspec.structs.replace(options, dashboard_url=dashboard)
     return Endpoint(
         name=entry.name,
         preset=entry.preset,
         url=url,
         shown_url=shown,
-        secrets=_secrets(entry.secret, source, f"{field}.secret"),
-        actions=frozenset(entry.actions),
+        auth=auth,
+        secrets=_secrets(entry.secret, auth, source, f"{field}.secret"),
+        options=options,
+        actions=_actions(entry, preset, source, f"{field}.actions"),
         services=tuple(entry.services),
         timeout_s=float(entry.timeout),
         private_networks=_networks(entry.allow_private, source, f"{field}.allow_private"),
         ca_file=_ca_file(entry.ca_file, source, f"{field}.ca_file"),
         delays_s=tuple(float(delay) for delay in entry.retry.delays),
         jitter=entry.retry.jitter,
+        verify_within_s=float(entry.verify_within),
     )
 
 
-def _url(text: str, source: str, field: str) -> tuple[Secret, str]:
+def _secrets_in(value: object) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _secrets_in(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _secrets_in(one)
+
+
+def _auth(entry: EndpointConfig, preset: Preset, source: str, field: str) -> Auth:
+    """The way that is asked for; else the first one that fits having a secret or not."""
+    ways = {auth.name: auth for auth in preset.auth}
+    if entry.auth:
+        if entry.auth not in ways:
+            expected = f"expected one of {', '.join(ways)}"
+            raise ConfigError(source, expected, field=f"{field}.auth", value=entry.auth)
+        return ways[entry.auth]
+    has_secret = bool(entry.secret)
+    fitting = [auth for auth in preset.auth if (auth.most_secrets > 0) == has_secret]
+    return (fitting or list(preset.auth))[0]
+
+
+def _actions(
+    entry: EndpointConfig, preset: Preset, source: str, field: str
+) -> frozenset[DecisionAction]:
+    for number, action in enumerate(entry.actions):
+        if action not in preset.actions:
+            known = ", ".join(action.value for action in DecisionAction if action in preset.actions)
+            expected = f"{entry.preset} acts on {known}"
+            raise ConfigError(source, expected, field=f"{field}[{number}]", value=action.value)
+    return frozenset(entry.actions) or preset.default_actions
+
+
+def _url(text: str, preset: Preset, source: str, field: str) -> tuple[Secret, str]:
     is_reference = _REFERENCE.fullmatch(text) is not None
     url = resolve_secret(text, source=source, field=field).reveal() if is_reference else text
     try:
@@ -152,9 +250,12 @@ def _url(text: str, source: str, field: str) -> tuple[Secret, str]:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():
+    if parts.scheme not in preset.schemes or not _is_whole(parts) or not url.isprintable():
         shown = None if is_reference else text
-        raise ConfigError(source, "expected http(s)://host[:port]/path", field=field, value=shown)
+        expected = " or ".join(_ADDRESSES[s] for s in preset.schemes if s != "https")
+        raise ConfigError(source, f"expected {expected}", field=field, value=shown)
+    if parts.hostname is None:
+        return Secret(url), f"{parts.scheme}://" + ("/***" if is_reference else parts.path)
     if parts.username is not None or parts.password is not None:
         raise ConfigError(source, "an address must not hold a user or password", field=field)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -162,19 +263,25 @@ def _url(text: str, source: str, field: str) -> tuple[Secret, str]:
     return Secret(url), where + ("/***" if is_reference else parts.path)
 
 
-def _secrets(references: str | list[str], source: str, field: str) -> tuple[Secret, ...]:
+def _is_whole(parts: SplitResult) -> bool:
+    if parts.scheme in {"unix", "file"}:
+        return not parts.netloc and parts.path.startswith("/") and not parts.path.endswith("/")
+    return bool(parts.hostname) and (parts.scheme != "tcp" or parts.port is not None)
+
+
+def _secrets(
+    references: str | list[str], auth: Auth, source: str, field: str
+) -> tuple[Secret, ...]:
     given = [references] if isinstance(references, str) else references
-    if not 1 <= len(given) <= _MOST_SECRETS:
-        raise ConfigError(source, "expected one secret, or two while it is rotated", field=field)
+    if auth.most_secrets == 0 and given:
+        raise ConfigError(source, f"expected none: auth is {auth.name}", field=field)
+    if auth.most_secrets and not 1 <= len(given) <= auth.most_secrets:
+        or_two = ", or two while it is rotated" if auth.most_secrets > 1 else ""
+        raise ConfigError(source, f"expected one secret{or_two}", field=field)
     secrets = tuple(resolve_secret(r, source=source, field=field) for r in given)
     for secret in secrets:
-        try:
-            raw = base64.b64decode(secret.reveal().removeprefix("whsec_") + "==", validate=False)
-        except (binascii.Error, ValueError):
-            raw = b""
-        if not secret.reveal().startswith("whsec_") or len(raw) not in _SECRET_BYTES:
-            expected = "expected whsec_ and the base64 of 24 to 64 random bytes"
-            raise ConfigError(source, expected, field=field)
+        if mistake := auth.mistake(secret.reveal()):
+            raise ConfigError(source, mistake, field=field)
     return secrets
 
 

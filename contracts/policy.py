@@ -30,6 +30,8 @@ Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 CRASH_RULES_STEM = "crash-rules"
 """Name of the file with rules of crash groups, beside the policies."""
+TESTS_SUFFIXES = (".test.yaml", ".test.yml")
+"""How the names of files with tests of policies end; they stand beside them."""
 
 
 class Direction(StrEnum):
@@ -68,10 +70,15 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     name: str
+    """What verdicts call it; its own in the policy."""
     kind: MetricKind = MetricKind.RATIO
+    """How it is judged: a ratio, a distribution, or groups."""
     of: str = "request"
+    """The counter of exposures."""
     bad: str = ""
+    """The counter of bad outcomes, of a ratio or of groups."""
     value: str = ""
+    """The histogram of a distribution."""
     direction: Direction = Direction.INCREASE
     """Which way is worse: crashes must not ``increase``, clicks must not ``decrease``; of groups
     only more is worse."""
@@ -87,6 +94,7 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """For reports that come late (crashes of phones): each stretch of time is judged this long
     after its end, with what has come by then, so that both arms are compared at the same age."""
     weight: Weight = 1.0
+    """Its part of the evidence and of α, beside the weights of the other critical metrics."""
     phases: list[str] = []
     """Phases in which it is judged; all where none is named. A phase with a tolerance of its own is
     a metric of its own: evidence of all metrics is averaged with weights that are set before."""
@@ -111,8 +119,11 @@ class BusinessHours(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """When people are there: only then a phase is left for the next one. Rollbacks do not wait."""
 
     days: list[Weekday] = msgspec.field(default_factory=lambda: [*Weekday][:5])
+    """Monday to Friday by default."""
     start: _TimeOfDay = "09:00"
+    """Local time."""
     end: _TimeOfDay = "17:00"
+    """Local time, the first moment after."""
     zone: str = "UTC"
     """A name of the time zone database: ``Europe/Berlin``."""
 
@@ -121,9 +132,13 @@ class Freeze(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A time ``[start, end)`` in which no phase is left for the next one. Rollbacks do not wait."""
 
     start: datetime
+    """With its offset: ``2026-12-23T00:00:00Z``."""
     end: datetime
+    """The first moment after."""
     reason: str
+    """What people are told while a phase is held."""
     owner: str = ""
+    """Whom to ask."""
 
 
 class AtEnd(StrEnum):
@@ -138,6 +153,7 @@ class Phase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One step of a rollout: left for the next one when its minima are met and health is shown."""
 
     name: str = "canary"
+    """Its own in the policy."""
     exposure: Share | None = None
     """The canary's share of the traffic."""
     hosts: list[str] = []
@@ -145,10 +161,13 @@ class Phase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     users: str = ""
     """The group of users that gets the canary, such as ``internal``, for the router or the flag."""
     min_duration: Seconds = Seconds(0)
+    """How long it lasts at least."""
     min_exposures: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Exposures that the canary needs in it at least."""
     max_duration: Seconds | None = None
     """How long it may last without a decision; without one, for ever."""
     at_end: AtEnd = AtEnd.HOLD
+    """What happens after ``max_duration``."""
     notify: list[str] = []
     """Names of the endpoints that are told of this phase; without any, all that want it."""
 
@@ -199,8 +218,11 @@ class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     escalate_after: Seconds = Seconds(60)
     """How long after a rollback its traffic may last before people are called."""
     decision_expires_after: Seconds = Seconds(900)
+    """How long a decision may be delivered; after that it is stale."""
     business_hours: BusinessHours | None = None
+    """When a phase may be left for the next one; at any hour without."""
     freezes: list[Freeze] = []
+    """Times in which no phase is left for the next one."""
     watch_after: Seconds = Seconds(0)
     """How long a release that was promoted is still compared, while its baseline has traffic."""
     close_after: Seconds = Seconds(7 * 86_400)
@@ -210,7 +232,10 @@ class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     autodetect: bool = False
     """Open a rollout when a release never seen before appears beside a known one."""
     metrics: list[Metric] = msgspec.field(default_factory=_default_metrics)
+    """What must not get worse; errors, crashes, latency, and each crash group and log template by
+    itself, where none is given."""
     phases: list[Phase] = msgspec.field(default_factory=lambda: [Phase()])
+    """In the order in which they follow; one of the name ``canary`` where none is given."""
 
     def tolerance_of(self, metric: Metric) -> float:
         """The metric's own tolerance, or the policy's."""
@@ -362,12 +387,16 @@ class Policies:
 def load_policies(directory: Path) -> Policies:
     """Every ``*.yaml`` of a directory, by service; ``crash-rules.yaml`` has rules of crash groups.
 
+    Tests of policies (``*.test.yaml``) may stand beside them.
+
     Raises:
         ConfigError: a file is wrong, or two files speak for one service.
     """
     policies: dict[str, Policy] = {}
     rules = NO_CRASH_RULES
     for path in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
+        if path.name.endswith(TESTS_SUFFIXES):
+            continue
         if path.stem == CRASH_RULES_STEM:
             rules = load_crash_rules(path)
             continue

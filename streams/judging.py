@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import structlog
 
 from contracts import topics
 from contracts.errors import UNREADABLE, InvalidRecord
+from contracts.flags import flag_state
 from contracts.policy import Policies
 from contracts.results import Answer, Decision, Partial, RolloutCommand, Source, Verdict, Window
 from contracts.topics import Topic
@@ -24,7 +25,7 @@ from streams.judge.counting import late_records
 from streams.judge.service import apply_partial, is_due
 from streams.judge.service_state import Output, ServiceState, unknown_from
 from streams.messages import Message, aggregate, in_parts, sender_of
-from streams.outlet import Outlet
+from streams.outlet import Outlet, Result
 from streams.reread import Rereader
 from streams.state import decode_state, encode_state
 from streams.windows.labels import fold_services
@@ -125,9 +126,7 @@ class Judging:
             await self._outlet.set_aside(InvalidRecord("failed", repr(error)), STAGE, heard[0][0])
             return ["failed"]
         _tell(outputs)
-        await self._outlet.publish(
-            (_OUTPUT_TOPICS[type(output)], output.service, output) for output in outputs
-        )
+        await self._outlet.publish(_results(outputs))
         await self._keep(service.encode(), state, encoded, heard[-1][0])
         _count(outputs)
         return []
@@ -218,6 +217,15 @@ def _decode(message: Message) -> Partial | RolloutCommand:
         # replayed out of the dead letters: its source's fence has passed it long ago
         partial.source = Source(topic=sender.agent, partition=0, offset=sender.seq)
     return partial
+
+
+def _results(outputs: Iterable[Output]) -> Iterator[Result]:
+    """Where each output goes; what a verdict means for its flag goes ahead of it."""
+    for output in outputs:
+        if isinstance(output, Verdict) and output.flag:
+            state = flag_state(output)
+            yield topics.FLAGS, state.key, state
+        yield _OUTPUT_TOPICS[type(output)], output.service, output
 
 
 def _tell(outputs: Iterable[Output]) -> None:
