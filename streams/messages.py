@@ -20,7 +20,8 @@ from contracts.records import RecordKind
 from contracts.results import CrashGroupSighting, DeadLetter, Partial, Source
 from streams.crashes.sightings import Grouped, sightings
 from streams.outcomes import grouped, of_groups, outcomes_of
-from streams.windows.aggregate import COLUMNS, Coded, cells_of_batch
+from streams.windows.aggregate import COLUMNS, cells_of_batch
+from streams.windows.grouping import Coded
 
 log = structlog.get_logger()
 
