@@ -157,7 +157,7 @@ def _odd_event(chosen: random.Random) -> Event:
         release=chosen.choice(["1", "2", ""]),
         host="" if chosen.random() < _HOSTLESS else f"host-{chosen.randrange(40)}",
         arm=chosen.choice(["", "canary"]),
-        name=chosen.choice(["request", "request.bad", "click", "unknown", ""]),
+        name=chosen.choice(["request", "click", "unknown", ""]),
         route=chosen.choice(["/a", "/b", ""]),
         status=chosen.choice([None, 0, 1, 99, 200, 404, 503, 599, 600, -3]),
         ok=chosen.random() < 0.8,

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from contracts import arrow, histogram
 from contracts.policy import Policies, Unit
 from contracts.records import RecordKind
 from contracts.results import Cell, SparseHistogram
 from streams.windows import units
+from streams.windows.events import Events, Ids, ids_of, of_batch
 from streams.windows.grouping import (
     EVERY,
+    LABELS,
     UNKNOWN,
     Coded,
     Groups,
@@ -34,23 +35,18 @@ from streams.windows.grouping import (
     group_rows,
     number,
 )
-from streams.windows.ids import Hashes, hashes_of
 
 _OTHER_STATUS = 1
 """Stands for a status that is none of HTTP's."""
 _STATUSES = 600
 _HOST_VALUES = ("cpu_percent", "memory_percent", "load1", "disk_percent")
-_LABELS = ["time", "service", "release", "host"]
+_READ = ["time", "service", "release", "host"]
 COLUMNS: dict[RecordKind, list[str]] = {
-    RecordKind.EVENTS: [
-        *_LABELS, "arm", "name", "route", "status", "ok", "size_bytes", "duration_ms", "user",
-        "session",
-    ],
     RecordKind.CRASHES: arrow.schemas[RecordKind.CRASHES].names,
-    RecordKind.LOGS: [*_LABELS, "severity", "message"],
-    RecordKind.HOSTS: [*_LABELS, *_HOST_VALUES],
-}  # fmt: skip
-"""What is read of each kind."""
+    RecordKind.LOGS: [*_READ, "severity", "message"],
+    RecordKind.HOSTS: [*_READ, *_HOST_VALUES],
+}
+"""What is read of each kind but events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +131,9 @@ class _Series:
         ]
         self._put(series, codes, words, counts)
 
-    def add_histogram(self, suffix: str, column: pa.Array) -> None:
-        """Add the histogram of a column (n,) to each of the series."""
-        values, of_row = arrow.numbers(column, null=math.nan), self.of_row
-        is_finite = np.isfinite(values)
+    def add_histogram(self, suffix: str, values: npt.NDArray[np.floating]) -> None:
+        """Add the histogram of the values (n,) to each of the series; not finite ones are none."""
+        of_row, is_finite = self.of_row, np.isfinite(values)
         if not is_finite.all():
             values, of_row = values[is_finite], of_row[is_finite]
         pairs = count_pairs(of_row, histogram.bins_of(values))
@@ -149,35 +144,15 @@ class _Series:
             into = self.groups.histograms[groups[one]]
             into[words[codes[one]]] = SparseHistogram(bins[part], counts[part])
 
-    def add_units(self, suffix: str, rows: Rows, hashes: Hashes) -> None:
-        """Count the chosen rows, and sketch the distinct ones of the hashes (n,) of their ids."""
+    def add_units(self, suffix: str, rows: Rows, ids: Ids) -> None:
+        """Count those of the rows that have an id, and sketch their distinct units."""
+        rows = ids.known(rows)
         self.add_rows(suffix, rows)
         words = [f"{name}{suffix}" for name in self.names]
         groups, codes = self.group_of.tolist(), self.code_of.tolist()
-        for one, sketch in units.sketches(self.of_row[rows], hashes[rows]):
+        for one, sketch in units.sketches(self.of_row[rows], ids.hashes[rows]):
             into, word = self.groups.units[groups[one]], words[codes[one]]
             into[word] = units.union(into.get(word, units.NOTHING), sketch)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ids:
-    """Ids of one kind of unit: ``hashes`` (n,), and which rows have one (n,) where not all do."""
-
-    kind: str
-    hashes: Hashes
-    is_known: npt.NDArray[np.bool_] | None
-
-    def add_to(self, series: _Series, suffix: str, rows: Rows) -> None:
-        """Add to each series how many of the rows have an id, and a sketch of their units."""
-        series.add_units(f"{suffix}@{self.kind}", self.known(rows), self.hashes)
-
-    def known(self, rows: Rows) -> Rows:
-        """Those of the rows that have an id."""
-        if self.is_known is None:
-            return rows
-        if isinstance(rows, slice):
-            return np.flatnonzero(self.is_known)
-        return rows[self.is_known[rows]]
 
 
 def cells_of_batch(
@@ -201,86 +176,73 @@ def cells_of_batch(
     """
     if batch.num_rows == 0:
         return {}
-    groups = group_rows(batch, policies, agents)
-    _FILL[kind](groups, batch, policies.units)
+    if kind is RecordKind.EVENTS:
+        return cells_of_events(of_batch(batch, policies, agents), policies)
+    coded = {n: codes_of(batch.column(n)) for n in LABELS if n in batch.schema.names}
+    if agents is not None:
+        coded["agent"] = agents
+    groups = group_rows(coded, arrow.numbers(batch.column("time")), policies)
+    _FILL[kind](groups, batch, policies)
     if outcomes is not None:
-        _add_outcomes(groups, batch, policies.units, outcomes)
+        _add_outcomes(groups, batch, policies, outcomes)
+    return _by_service(groups)
+
+
+def cells_of_events(events: Events, policies: Policies) -> dict[str, list[Cell]]:
+    """The cells of each service, as of ``cells_of_batch``, in at least one event."""
+    times = events.numbers["time"]
+    groups = group_rows(events.labels, times, policies)
+    series = _Series.of(groups, *events.labels["name"])
+    bad = np.flatnonzero(~events.numbers["ok"])
+    series.add_rows("", EVERY)
+    series.add_rows(".bad", bad)
+    for unit, ids in events.ids.items():
+        series.add_units(f"@{unit.value}", EVERY, ids)
+        series.add_units(f".bad@{unit.value}", bad, ids)
+    series.add_sums(".bytes", events.numbers["size_bytes"])
+    series.add_status(events.numbers["status"])
+    series.add_histogram(".duration_ms", events.numbers["duration_ms"])
+    groups.mark_first_bad(times, bad)
+    return _by_service(groups)
+
+
+def _by_service(groups: Groups) -> dict[str, list[Cell]]:
     by_service: dict[str, list[Cell]] = defaultdict(list)
     for service, cell in groups.cells():
         by_service[service].append(cell)
     return dict(by_service)
 
 
-def _fill_events(groups: Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
-    series = _Series.of(groups, *codes_of(batch.column("name"), UNKNOWN))
-    bad = np.flatnonzero(~arrow.numbers(batch.column("ok"), null=True))
-    series.add_rows("", EVERY)
-    series.add_rows(".bad", bad)
-    for ids in _ids_of(batch, wanted):
-        ids.add_to(series, "", EVERY)
-        ids.add_to(series, ".bad", bad)
-    series.add_sums(".bytes", arrow.numbers(batch.column("size_bytes"), null=0))
-    series.add_status(arrow.numbers(batch.column("status"), null=0))
-    series.add_histogram(".duration_ms", batch.column("duration_ms"))
-    groups.mark_first_bad(arrow.numbers(batch.column("time")), bad)
-
-
-def _fill_crashes(groups: Groups, batch: pa.RecordBatch, wanted: frozenset[Unit]) -> None:
+def _fill_crashes(groups: Groups, batch: pa.RecordBatch, policies: Policies) -> None:
     series = _Series.of_all(groups, "crash")
     series.add_rows("", EVERY)
-    for ids in _ids_of(batch, wanted):
-        ids.add_to(series, "", EVERY)
+    for unit, ids in ids_of(batch, policies).items():
+        series.add_units(f"@{unit.value}", EVERY, ids)
     groups.mark_first_bad(arrow.numbers(batch.column("time")), EVERY)
 
 
-def _fill_logs(groups: Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
+def _fill_logs(groups: Groups, batch: pa.RecordBatch, _policies: Policies) -> None:
     _Series.of_all(groups, "log").add_rows("", EVERY)
     codes, severities = codes_of(batch.column("severity"), UNKNOWN)
     _Series.of(groups, codes, [f"log.{one}" for one in severities]).add_rows("", EVERY)
 
 
-def _fill_hosts(groups: Groups, batch: pa.RecordBatch, _wanted: frozenset[Unit]) -> None:
+def _fill_hosts(groups: Groups, batch: pa.RecordBatch, _policies: Policies) -> None:
     series = _Series.of_all(groups, "host")
     series.add_rows("", EVERY)
     for name in _HOST_VALUES:
-        series.add_histogram(f".{name}", batch.column(name))
+        series.add_histogram(f".{name}", arrow.numbers(batch.column(name), null=math.nan))
 
 
-_FILL: dict[RecordKind, Callable[[Groups, pa.RecordBatch, frozenset[Unit]], None]] = {
-    RecordKind.EVENTS: _fill_events,
+_FILL: dict[RecordKind, Callable[[Groups, pa.RecordBatch, Policies], None]] = {
     RecordKind.CRASHES: _fill_crashes,
     RecordKind.LOGS: _fill_logs,
     RecordKind.HOSTS: _fill_hosts,
 }
 
 
-def _ids_of(batch: pa.RecordBatch, wanted: frozenset[Unit]) -> list[_Ids]:
-    """Sessions (a user stands for a session that is missing) and users, where there are any."""
-    users = batch.column("user")
-    columns = {
-        Unit.SESSION: _or_else(batch.column("session"), users),
-        Unit.USER: users,
-    }
-    found = []
-    for kind, column in columns.items():
-        if kind not in wanted or column.null_count == len(column):
-            continue
-        is_known = arrow.numbers(column.is_valid()) if column.null_count else None
-        found.append(_Ids(kind.value, hashes_of(column), is_known))
-    return found
-
-
-def _or_else(column: pa.Array, other: pa.Array) -> pa.Array:
-    """The values of a column, and of another one where it has none."""
-    if not column.null_count:
-        return column
-    if column.null_count == len(column):
-        return other
-    return pc.coalesce(column.cast(pa.utf8()), other.cast(pa.utf8()))
-
-
 def _add_outcomes(
-    groups: Groups, batch: pa.RecordBatch, wanted: frozenset[Unit], outcomes: Outcomes
+    groups: Groups, batch: pa.RecordBatch, policies: Policies, outcomes: Outcomes
 ) -> None:
     """Add how often each group has each kind of outcome; each service is told a title once."""
     told = set()
@@ -293,16 +255,16 @@ def _add_outcomes(
             told.add((services[group], code))
             groups.titles[group][name] = outcomes.titles[code]
     if "user" in batch.schema.names:
-        for ids in _ids_of(batch, wanted):
-            _add_outcome_units(groups, ids, outcomes)
+        for unit, ids in ids_of(batch, policies).items():
+            _add_outcome_units(groups, unit, ids, outcomes)
 
 
-def _add_outcome_units(groups: Groups, ids: _Ids, outcomes: Outcomes) -> None:
+def _add_outcome_units(groups: Groups, unit: Unit, ids: Ids, outcomes: Outcomes) -> None:
     """Add to each group how many outcomes of each kind have an id, and their units."""
     has_id = EVERY if ids.is_known is None else ids.is_known[outcomes.rows]
     chosen, codes = outcomes.rows[has_id], outcomes.codes[has_id]
     of_row = groups.of_row[chosen]
-    names = [f"{name}@{ids.kind}" for name in outcomes.names]
+    names = [f"{name}@{unit.value}" for name in outcomes.names]
     for group, code, count in _each(of_row, codes):
         groups.outcomes[group][names[code]] = count
     of_both = of_row * len(names) + codes

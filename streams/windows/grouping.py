@@ -30,7 +30,8 @@ Rows = slice | Ints
 EVERY = slice(None)
 
 _LATEST = np.iinfo(np.int64).max
-_LABELS = ("service", "release", "host", "arm")
+LABELS = ("service", "release", "host", "arm", "agent", "route")
+"""What tells cells apart, besides their ticks; in order of significance."""
 
 
 @dataclass(slots=True)
@@ -92,18 +93,20 @@ class Groups:
             )
 
 
-def group_rows(batch: pa.RecordBatch, policies: Policies, agents: Coded | None) -> Groups:
-    """The groups of a batch of at least one record, in order of their labels' codes and ticks."""
-    names = [name for name in _LABELS if name in batch.schema.names]
-    coded = {name: codes_of(batch.column(name)) for name in names}
-    if agents is not None:
-        coded["agent"] = agents
-    services = coded["service"]
-    chosen = np.array([policies.is_stratified(name) for name in services[1]])
-    if chosen.any() and "route" in batch.schema.names:
-        routes, known = codes_of(batch.column("route"))
-        coded["route"] = np.where(chosen[services[0]], routes, len(known)), [*known, ""]
-    times = arrow.numbers(batch.column("time"))
+def group_rows(coded: dict[str, Coded], times: Ints, policies: Policies) -> Groups:
+    """The groups of rows, at least one, in order of their labels' codes and of ticks.
+
+    Args:
+        coded: labels; those of ``LABELS``, as far as there are any, tell groups apart.
+        times: event times (n,), epoch milliseconds.
+        policies: tell which services are counted route by route.
+    """
+    coded = {name: coded[name] for name in LABELS if name in coded}
+    services, names = coded["service"]
+    chosen = np.array([policies.is_stratified(name) for name in names])
+    if "route" in coded:
+        routes, known = coded["route"]
+        coded["route"] = np.where(chosen[services], routes, len(known)), [*known, ""]
     ticks = times // TICK_MS
     first_tick = ticks.min()
     sizes = [(codes, len(values)) for codes, values in coded.values()]
