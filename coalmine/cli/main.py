@@ -20,6 +20,8 @@ _MODULES = (
     "dashboard",
     "api",
     "rollout",
+    "gate",
+    "explain",
     "webhook",
     "crashes",
     "check",
