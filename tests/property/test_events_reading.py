@@ -23,8 +23,8 @@ POLICIES = Policies(
         "t": Policy(service="t", metrics=[Metric(name="a", unit=Unit.USER)]),
     }
 )
-PLAIN = ["u", "user-01", "a-longer-one"]
-IDS = [
+PLAIN: list[str | None] = ["u", "user-01", "a-longer-one"]
+IDS: list[list[str | None]] = [
     [None],
     PLAIN,
     [None, "", *PLAIN],

@@ -30,6 +30,7 @@ def test_equal_ids_have_equal_hashes_wherever_they_stand(found: list[str | None]
     assert len(ids.hashes_of(pa.array(found, pa.utf8()).slice(cut))) == max(0, len(found) - cut)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), max_size=60))
 def test_sketches_hold_the_distinct_units_of_each_group(pairs: list[tuple[int, int]]) -> None:
     """Counts are exact, and the library reads and writes the same bytes."""
