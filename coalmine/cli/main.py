@@ -19,7 +19,7 @@ _MODULES = (
     "rooms",
     "dashboard",
     "api",
-    "rollout",
+    "rollouts",
     "gate",
     "explain",
     "webhook",
