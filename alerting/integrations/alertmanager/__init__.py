@@ -60,4 +60,5 @@ PRESET = preset.Preset(
     options=Options,
     auth=(NONE, BASIC, BEARER),
     actions=frozenset(DecisionAction) - {DecisionAction.PROMOTE},
+    acts=False,
 )

@@ -62,4 +62,5 @@ PRESET = preset.Preset(
     options=Options,
     auth=(NONE,),
     actions=frozenset(DecisionAction) - {DecisionAction.PROMOTE},
+    acts=False,
 )

@@ -54,4 +54,4 @@ def deliver(decision: Decision, options: Options) -> Conversation:
     return Delivered() if answer.is_ok else refused(answer, "error", "message")
 
 
-PRESET = preset.Preset(deliver=deliver, options=Options, auth=(BASIC, BEARER))
+PRESET = preset.Preset(deliver=deliver, options=Options, auth=(BASIC, BEARER), acts=False)

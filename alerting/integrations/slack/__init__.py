@@ -72,4 +72,4 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-PRESET = preset.Preset(deliver=deliver, options=Options, auth=(NONE,))
+PRESET = preset.Preset(deliver=deliver, options=Options, auth=(NONE,), acts=False)
