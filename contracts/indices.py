@@ -126,6 +126,7 @@ WINDOWS = Index(
         "part": _KEYWORD,
         "window_s": _LONG,
         "histograms": _STORED,
+        "units": _STORED,
     },
     retention_days=30,
     dynamic_counts=True,

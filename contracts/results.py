@@ -180,8 +180,15 @@ class Window(msgspec.Struct, kw_only=True, rename=_ECS):
     part: str
     counts: dict[str, int]
     histograms: dict[str, SparseHistogram]
+    units: dict[str, bytes] = {}
+    """Theta sketches of the distinct units (``request@session``, ``crash@user``) of a stretch that
+    begins in this window: in a part of their own, named ``UNITS_PART``, which counts nothing."""
     version: int = 0
     """How many messages its service's state had taken in: of two copies the later one counts."""
+
+
+UNITS_PART = "units-"
+"""How the ``part`` of a window begins that carries units."""
 
 
 class RelativeRisk(msgspec.Struct, kw_only=True):
@@ -430,6 +437,8 @@ class DeliveryOutcome(StrEnum):
     EXPIRED = "expired"
     OBSOLETE = "obsolete"
     """Its rollout ended, or a later decision took its place, before it could be delivered."""
+    SILENCED = "silenced"
+    """A person said that nobody is to be told of this for a while."""
     EXHAUSTED = "exhausted"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
@@ -22,6 +23,26 @@ class Options(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     A field of type ``contracts.config.Secret`` is written as ``${env:…}`` or ``${file:…}``. A check
     beyond types goes into ``__post_init__``, as a ``ValueError`` whose text says what is expected.
     """
+
+    dashboard_url: str = ""
+    """The file's own ``dashboard_url``, unless the endpoint has another; see ``links``."""
+
+
+def links(decision: Decision, options: Options) -> dict[str, str]:
+    """Pages of the dashboard about a decision: ``rollout`` and, if there is one, ``crash``.
+
+    Empty where nobody said where the dashboard is.
+    """
+    if not options.dashboard_url:
+        return {}
+    service = f"{options.dashboard_url}/s/{quote(decision.service, safe='')}"
+    found = {"rollout": f"{service}/r/{quote(decision.canary, safe='')}"}
+    kind, _, group = (
+        decision.guilty_group.group.partition("/") if decision.guilty_group else ("",) * 3
+    )
+    if kind == "crash" and group:
+        found["crash"] = f"{service}/crashes/{quote(group, safe='')}"
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
