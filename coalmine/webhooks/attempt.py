@@ -9,7 +9,8 @@ from alerting.breaker import Breaker
 from alerting.integrations.conversation import Answer, HttpRequest, ReadFile, Request
 from alerting.ledger import DeliveryMemory
 from alerting.notice import Notice
-from alerting.pipeline import Parts, build_pipeline, run_stages
+from alerting.parts import Parts
+from alerting.pipeline import build_pipeline, run_stages
 from alerting.settings import Endpoint
 from alerting.standing import Standing
 from alerting.transport import Limits, Transport

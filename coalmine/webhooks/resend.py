@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from alerting.notice import Notice, delivery_of
-from alerting.pipeline import Ledger
+from alerting.parts import Ledger
 from alerting.settings import Endpoint
 from alerting.standing import Standing
 from alerting.transport import Transport
