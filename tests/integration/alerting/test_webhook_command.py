@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import elasticsearch
 import msgspec
 import pytest
+import structlog
 import yaml
 from standardwebhooks.webhooks import Webhook
 from typer.testing import CliRunner
@@ -64,11 +65,12 @@ def delivery_of(decision: Decision, attempt: int, **changes: Any) -> Delivery:
 @pytest.fixture
 def coalmine(
     stack_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Any]:
+) -> Iterator[Callable[..., Any]]:
     """``coalmine webhook``, run on the servers of these tests."""
     for name, value in stack_environment.items():
         monkeypatch.setenv(name, value)
-    return lambda *words: CliRunner().invoke(build(), ["webhook", *words])
+    yield lambda *words: CliRunner().invoke(build(), ["webhook", *words])
+    structlog.reset_defaults()  # the command has set up its own log
 
 
 def test_deliveries_are_listed_the_latest_first(

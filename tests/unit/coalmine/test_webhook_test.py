@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import yaml
 from typer.testing import CliRunner
 
@@ -26,7 +27,7 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """The command on an endpoint of these fields: its exit code, stdout and stderr."""
     monkeypatch.setenv("TEST_SECRET", new_secret())
 
@@ -37,7 +38,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         words = ["webhook", "test", "tool", "--endpoints", str(file), *arguments]
         return CliRunner().invoke(build(), words)
 
-    return invoke
+    yield invoke
+    structlog.reset_defaults()  # the command has set up its own log
 
 
 def test_a_sample_is_sent_signed_and_its_taking_is_told(run: Run, receiver: Make) -> None:
