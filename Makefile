@@ -11,7 +11,7 @@ BENCH_STAMP := .venv-bench/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
 
-.PHONY: help setup check format test test-faults demo screenshots bench bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-ingest-parts bench-replay bench-real-data bench-understanding bench-latency bench-scale lock pins browser haproxy clean
+.PHONY: help setup check format test test-faults demo screenshots bench bench-core bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-ingest-parts bench-replay bench-real-data bench-understanding bench-latency bench-scale lock pins browser haproxy clean
 
 # Real logs that are no part of this repository: access/ and kafka/ below it
 DATA ?= ../shared/data
@@ -59,6 +59,9 @@ screenshots: $(STAMP) browser  ## Take pictures of the dashboard into docs/image
 
 bench: $(BENCH_STAMP)  ## Events per second of Coalmine's aggregate and of its peers, results compared
 	@$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+bench-core: $(STAMP)  ## Events per CPU second of the aggregate's core alone, without Kafka: ARGS="--against ../other-tree"
+	@$(BIN)/python -m benchmarks.throughput.core $(ARGS)
 
 bench-profile: $(BENCH_STAMP)  ## Where the CPU time of the aggregate goes: make bench-profile ARGS="--side worker"
 	@$(BIN)/python -m benchmarks.throughput.profiler $(ARGS)

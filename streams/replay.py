@@ -35,7 +35,8 @@ from streams.judge.service_state import Output, ServiceState
 from streams.outcomes import outcomes_of
 from streams.recordings import batches_of
 from streams.set_aside import SetAside
-from streams.windows.aggregate import TICK_MS, cells_of_batch
+from streams.windows.aggregate import cells_of_batch
+from streams.windows.grouping import TICK_MS
 
 _SOURCE = "replay"
 
