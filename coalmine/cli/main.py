@@ -26,6 +26,7 @@ _MODULES = (
     "crashes",
     "check",
     "policy_test",
+    "policy",
     "topics",
     "deadletters",
     "replay",
