@@ -57,6 +57,8 @@ class Preset:
         auth: the ways to authenticate that the tool knows; the first is the default.
         actions: what the tool can do; an endpoint may ask for these only.
         schemes: of the endpoint's ``url``.
+        acts: whether the tool changes something by it; not so where people are told, or a receiver
+            that judges for itself. ``coalmine webhook test`` sends a sample only to these.
     """
 
     deliver: Say
@@ -65,6 +67,7 @@ class Preset:
     auth: tuple[Auth, ...] = (SIGNATURE,)
     actions: frozenset[DecisionAction] = frozenset(DecisionAction)
     schemes: tuple[str, ...] = ("http", "https")
+    acts: bool = True
 
     @property
     def default_actions(self) -> frozenset[DecisionAction]:

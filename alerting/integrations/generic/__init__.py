@@ -83,4 +83,4 @@ def rfc3339(time_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-PRESET = Preset(deliver=deliver)
+PRESET = Preset(deliver=deliver, acts=False)
