@@ -24,6 +24,7 @@ _MODULES = (
     "explain",
     "webhook",
     "crashes",
+    "init",
     "check",
     "policy_test",
     "policy",
