@@ -21,6 +21,7 @@ _MODULES = (
     "api",
     "rollout",
     "crashes",
+    "releases",
     "check",
     "policy_test",
     "topics",
