@@ -22,6 +22,7 @@ _MODULES = (
     "rollout",
     "webhook",
     "crashes",
+    "releases",
     "check",
     "policy_test",
     "topics",
