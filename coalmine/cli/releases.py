@@ -15,7 +15,7 @@ from contracts.errors import Fatal
 from contracts.settings import ElasticsearchSettings
 
 if TYPE_CHECKING:
-    from dashboard.queries.adoption import (
+    from dashboard.queries.release_records import (
         CrashFree,
         Point,
         ReleaseRecord,
@@ -118,7 +118,7 @@ def curve(points: Sequence[Point], report: ReleaseReport) -> str:
 
 def _crash_free(found: CrashFree) -> str:
     """
-    >>> from dashboard.queries.adoption import CrashFree
+    >>> from dashboard.queries.release_records import CrashFree
     >>> _crash_free(CrashFree(1000, 1, 0.999)), _crash_free(CrashFree(0, 0, None))
     ('99.90 %', '')
     """

@@ -7,15 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from dashboard.queries.adoption import (
-    Bucket,
-    ReleaseReport,
-    Span,
-    Stretch,
-    crash_free,
-    in_order,
-    report_of,
-)
+from dashboard.queries.adoption import crash_free, in_order, report_of
+from dashboard.queries.release_records import Bucket, ReleaseReport, Span, Stretch
 from streams.windows import ids, units
 
 DAY_MS = 86_400_000
@@ -150,6 +143,14 @@ def test_a_release_is_compared_with_its_predecessor_at_the_same_age() -> None:
     assert same.lower is not None
     assert same.upper is not None
     assert same.lower < -0.04 < same.upper < 0
+
+
+def test_crashes_without_ids_are_compared_at_no_age() -> None:
+    """They must not look like none."""
+    first = {"1.0": NOW - 5 * DAY_MS, "2.0": NOW - 1 * DAY_MS}
+    stretches = [stretch(name, time, range(10)) for name, time in first.items()]
+    buckets = [bucket("1.0", first["1.0"], 10), bucket("2.0", first["2.0"], 10, crashes=3)]
+    assert report(first, buckets, stretches).releases[1].same_age is None
 
 
 def test_without_ids_requests_tell_what_matters() -> None:
