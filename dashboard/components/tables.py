@@ -34,6 +34,7 @@ _DELIVERY = {
     "refused": Label("Refused", "stop", "bad"),
     "expired": Label("Expired", "empty", "bad"),
     "obsolete": Label("Obsolete", "empty", "idle"),
+    "silenced": Label("Silenced", "pause", "idle"),
     "exhausted": Label("Gave up", "stop", "bad"),
 }
 _ACTIONS = {
