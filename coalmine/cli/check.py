@@ -226,7 +226,12 @@ def _loader(kind: Kind) -> Callable[[Path], object]:
 
 def _schema_of(kind: Kind) -> dict[str, Any]:
     as_type = _type_of(kind)
-    return described(json_schema(as_type), as_type)
+    found = described(json_schema(as_type), as_type)
+    if kind is Kind.ENDPOINTS:
+        from alerting.schema import with_presets  # noqa: PLC0415 - only for this kind
+
+        return with_presets(found)
+    return found
 
 
 def _type_of(kind: Kind) -> type[msgspec.Struct]:
