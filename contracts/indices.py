@@ -237,6 +237,19 @@ LOGS = Index(
     },
     retention_days=7,
 )
+HOSTS = Index(
+    "hosts",
+    {
+        **_IDENTITY,
+        "cpu_percent": _DOUBLE,
+        "memory_percent": _DOUBLE,
+        "load1": _DOUBLE,
+        "disk_percent": _DOUBLE,
+        "open_files": _LONG,
+    },
+    retention_days=7,
+)
+"""One sample of each host, service, release and minute: its last one."""
 DEADLETTERS = Index(
     "deadletters",
     {
@@ -264,5 +277,6 @@ ALL: tuple[Index, ...] = (
     CRASH_GROUPS,
     CRASH_MARKS,
     LOGS,
+    HOSTS,
     DEADLETTERS,
 )

@@ -61,6 +61,14 @@ def dashboard(
     is_open: Annotated[
         bool, typer.Option("--open", help="Listen beyond this machine without any login.")
     ] = False,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Health ports of the other processes, as Prometheus's file_sd_configs has them.",
+        ),
+    ] = None,
     health_port: HealthPort = None,
     health_host: HealthHost = _LOOPBACK,
 ) -> None:
@@ -79,7 +87,7 @@ def dashboard(
         is_open=is_open,
     )
     check_elasticsearch(elasticsearch_settings())
-    run(host, port, health_address(health_host, health_port), access)
+    run(host, port, health_address(health_host, health_port), access, targets)
 
 
 def add(

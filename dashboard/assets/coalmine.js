@@ -105,10 +105,45 @@
     return Math.floor(s / 3600) + " h " + Math.floor((s % 3600) / 60) + " min";
   }
 
+  // ---- the grid's script: large, and below the plots, so it comes after them -------------------
+  const grid = {};
+  function drawn() {
+    if (!document.querySelector(".js-plotly-plot")) return Promise.resolve();
+    return new Promise((done) => (window.requestIdleCallback || setTimeout)(done, { timeout: 400 }));
+  }
+  function loadGrid() {
+    if (!grid.loaded) {
+      grid.loaded = new Promise((done, failed) => {
+        const script = document.createElement("script");
+        script.src = document.querySelector("meta[name=coalmine-grid]").content;
+        script.onload = () => {
+          const real = window.dash_ag_grid;
+          // a grid that is drawn keeps its kind: another one would be drawn anew
+          window.dash_ag_grid = Object.assign({}, real, { AgGrid: LateGrid });
+          done({ default: real.AgGrid });
+        };
+        script.onerror = failed;
+        document.head.append(script);
+      });
+    }
+    return grid.loaded;
+  }
+  function LateGrid(props) {
+    const React = window.React;
+    grid.Real = grid.Real || React.lazy(() => drawn().then(loadGrid));
+    const waiting = React.createElement("div", { className: "grid-waiting", "aria-busy": "true" });
+    return React.createElement(React.Suspense, { fallback: waiting }, React.createElement(grid.Real, props));
+  }
+  LateGrid.dashRenderType = true;
+  window.dash_ag_grid = { AgGrid: LateGrid };
+
   // ---- grid -------------------------------------------------------------------------------
   const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
   functions.asShare = (v) => (v === null || v === undefined ? "–" : +(100 * v).toPrecision(2) + " %");
   functions.asCount = (v) => Number(v).toLocaleString("en-US").replaceAll(",", "\u202f");
+  functions.asPercent = (v) => (v === null || v === undefined ? "–" : +Number(v).toPrecision(3) + " %");
+  functions.asMs = (v) =>
+    v === null || v === undefined ? "–" : v >= 1000 ? +(v / 1000).toPrecision(3) + " s" : (v >= 10 ? Math.round(v) : +v.toPrecision(2)) + " ms";
   functions.byWord = (a, b) => a.word.localeCompare(b.word);
   functions.byRank = (_a, _b, first, second) => first.data.rank - second.data.rank;
 
@@ -138,6 +173,11 @@
     );
 
   cells.RolloutLink = ({ data }) => link(data.href, data.service, data.reason);
+
+  cells.NameLink = ({ data, value }) => link(data.href, value);
+
+  cells.CountLink = ({ data, value, column }) =>
+    value ? link(data[column.getColId() + "_href"], functions.asCount(value)) : "0";
 
   cells.CrashLink = ({ data }) =>
     make(

@@ -6,7 +6,6 @@ has one description, whether it is opened or kept current.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -25,6 +24,7 @@ from dashboard.figures.latency import tail
 from dashboard.figures.rates import rates
 from dashboard.figures.risk import relative_risk
 from dashboard.figures.traffic import traffic
+from dashboard.live import Drawing
 from dashboard.queries.frames import records
 from dashboard.queries.reader import LEAD_MS, RolloutView
 
@@ -38,18 +38,8 @@ _MARKS = {
     DecisionAction.ROLLBACK_VERIFIED.value: ("traffic gone", GOOD),
     DecisionAction.ABORTED.value: ("aborted", NEUTRAL),
     DecisionAction.ESCALATE.value: ("escalated", CANARY),
+    DecisionAction.RETURNED.value: ("traffic is back", CANARY),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """Everything that changes on a rollout's page, by name."""
-
-    structure: str
-    """Changes when the page needs other slots or figures: then the body is built anew."""
-    slots: dict[str, Any]
-    figures: dict[str, Figure]
-    crashes: list[dict[str, Any]]
 
 
 def draw(view: RolloutView, zone: str) -> Drawing:
@@ -79,7 +69,7 @@ def draw(view: RolloutView, zone: str) -> Drawing:
         structure="|".join([v.rollout, zone, *names]),
         slots=slots,
         figures=_figures(view, zone),
-        crashes=tables.crash_rows(view.crashes, v.canary),
+        grids={"crashes": tables.crash_rows(view.crashes, v.canary)},
     )
 
 
@@ -111,7 +101,7 @@ def body(view: RolloutView, drawing: Drawing) -> html.Div:
             *[_metric_section(m, drawing) for m in metrics],
             card(
                 "Crash groups",
-                tables.crash_grid(drawing.crashes),
+                tables.crash_grid(drawing.grids["crashes"]),
                 hint="counts since the rollout opened; click a row for a stack trace",
             ),
             html.Div(

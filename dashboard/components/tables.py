@@ -28,22 +28,6 @@ GRID_OPTIONS = {
     "domLayout": "autoHeight",
     "tooltipShowDelay": 300,
 }
-_DELIVERY = {
-    "delivered": Label("Delivered", "check", "good"),
-    "retrying": Label("Retrying", "dots", "warn"),
-    "refused": Label("Refused", "stop", "bad"),
-    "expired": Label("Expired", "empty", "bad"),
-    "obsolete": Label("Obsolete", "empty", "idle"),
-    "exhausted": Label("Gave up", "stop", "bad"),
-}
-_ACTIONS = {
-    "rollback": Label("Roll back", "undo", "bad"),
-    "promote": Label("Promote", "check", "good"),
-    "hold": Label("Hold", "pause", "warn"),
-    "rollback_verified": Label("Rollback verified", "check", "good"),
-    "aborted": Label("Aborted", "stop", "idle"),
-    "escalate": Label("Escalate", "alert", "bad"),
-}
 
 
 def rollout_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -211,7 +195,7 @@ def decision_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash component
     rows = [
         [
             moment(int(r["time"])),
-            badge(_ACTIONS[str(r["action"])]),
+            badge(words.label_of(words.ACTIONS, str(r["action"]))),
             str(r["phase"]),
             str(r["reason"]),
         ]
@@ -228,8 +212,8 @@ def delivery_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash component
     rows = [
         [
             moment(int(r["time"])),
-            badge(_DELIVERY[str(r["outcome"])]),
-            _ACTIONS[str(r["action"])].word,
+            badge(words.label_of(words.DELIVERIES, str(r["outcome"]))),
+            words.label_of(words.ACTIONS, str(r["action"])).word,
             html.Span([html.B(str(r["endpoint"])), html.Span(str(r["url"]), className="dim-line")]),
             f"{int(r['attempt'])}",
             _answer(r),

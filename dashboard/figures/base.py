@@ -8,7 +8,7 @@ so that dark and light need no second figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -24,6 +24,10 @@ GOOD = "#0a9670"
 NEUTRAL = "#8a8f98"
 CANARY_BAND = "rgba(213, 94, 0, 0.20)"
 MARK = "#b0559a"
+
+SERIES = ("#d55e00", "#1f86c4", "#0a9670", "#b0559a")
+DASHES = ("solid", "dash", "dot", "dashdot")
+"""Colour and dash of several lines: never told apart by colour alone."""
 
 MAX_POINTS = 720
 """Most points of one line: more cannot be told apart on a screen."""
@@ -198,3 +202,17 @@ def mark_labels(marks: Sequence[Mark], zone: str) -> list[dict[str, Any]]:
             zip(marks, local_times([m.time for m in marks], zone), strict=True)
         )
     ]
+
+
+def renamed(figure: Figure, names: Mapping[str, str]) -> Figure:
+    """The same figure with other names in its legend.
+
+    Args:
+        figure: has a trace for each arm.
+        names: what stands for ``canary`` and ``baseline``; text of telemetry.
+    """
+    data = [
+        {**trace, "name": escape(names.get(str(trace.get("name")), trace.get("name")))}
+        for trace in figure["data"]
+    ]
+    return {**figure, "data": data}
