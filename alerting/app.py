@@ -16,6 +16,7 @@ from kafka.errors import KafkaError
 
 from alerting import metrics
 from alerting.breaker import Breaker
+from alerting.carrier import Carrier
 from alerting.intake import STAGE, Place, decode, select_endpoints
 from alerting.ledger import KafkaLedger
 from alerting.offsets import OffsetTracker, Partition
@@ -23,7 +24,6 @@ from alerting.outbox import Outbox
 from alerting.pipeline import Parts
 from alerting.settings import Endpoint, load_endpoints
 from alerting.standing import Standing
-from alerting.transport import HttpTransport
 from alerting.watchdog import StallWatch
 from contracts import journal
 from contracts.clock import Clock, SystemClock
@@ -178,7 +178,7 @@ class Alerter:
         metrics.CIRCUIT_OPEN.labels(endpoint.name).set_function(lambda: breaker.is_open)
         parts = Parts(
             clock=self._clock,
-            transport=HttpTransport(),
+            transport=Carrier(),
             ledger=self._ledger,
             random=Random(),  # noqa: S311 - only the jitter of retries comes from it
             standing=self._standing,

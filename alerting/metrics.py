@@ -70,10 +70,10 @@ def count(notice: Notice) -> None:
     """Count an attempt that is recorded; endpoints are those of the file, so few."""
     endpoint = notice.endpoint.name
     DELIVERIES.labels(endpoint, str(notice.outcome)).inc()
-    if notice.answer is None:
+    if notice.exchange is None:
         return
-    ATTEMPT_SECONDS.labels(endpoint).observe(notice.answer.duration_ms / 1000)
+    ATTEMPT_SECONDS.labels(endpoint).observe(notice.exchange.duration_ms / 1000)
     if notice.outcome is DeliveryOutcome.DELIVERED:
-        answered_at = notice.started_at + notice.answer.duration_ms
+        answered_at = notice.started_at + notice.exchange.duration_ms
         waited_ms = answered_at - notice.decision.processed_time
         WEBHOOK_SECONDS.labels(endpoint).observe(waited_ms / 1000)

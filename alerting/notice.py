@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 
 from alerting import metrics
-from alerting.integrations.message import Message
+from alerting.conversing import Exchange
+from alerting.integrations.conversation import HttpRequest
 from alerting.settings import Endpoint
-from alerting.transport import Answer, Request
 from contracts.results import Decision, DecisionAction, Delivery, DeliveryOutcome
 
 _log = structlog.get_logger()
@@ -21,6 +23,10 @@ _BODY_KEPT = 64 * 1024
 """Characters of a body that its record keeps: a record must fit into a message."""
 
 
+Signer: TypeAlias = Callable[[HttpRequest], HttpRequest]
+"""Adds the endpoint's credentials to a request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One decision on its way to one endpoint, and how far it came in this attempt."""
@@ -30,9 +36,8 @@ class Notice:
     attempt: int
     """From 1; goes on counting after a restart."""
     started_at: int = 0
-    message: Message | None = None
-    request: Request | None = None
-    answer: Answer | None = None
+    signer: Signer | None = None
+    exchange: Exchange | None = None
     outcome: DeliveryOutcome | None = None
     reason: str = ""
     """Why this attempt failed; before it, why the last one did."""
@@ -46,7 +51,7 @@ class Notice:
 def delivery_of(notice: Notice) -> Delivery:
     """The record of a notice that has an outcome."""
     assert notice.outcome is not None, "settled before recorded"
-    decision, answer = notice.decision, notice.answer
+    decision, exchange = notice.decision, notice.exchange
     return Delivery(
         id=f"{decision.id}/{notice.endpoint.name}/{notice.attempt}",
         time=notice.started_at,
@@ -58,10 +63,11 @@ def delivery_of(notice: Notice) -> Delivery:
         url=notice.endpoint.shown_url,
         attempt=notice.attempt,
         outcome=notice.outcome,
-        status=answer.status if answer else None,
+        status=exchange.status if exchange else None,
         reason=notice.reason,
-        duration_ms=round(answer.duration_ms, 3) if answer else 0.0,
-        body=notice.message.body.decode()[:_BODY_KEPT] if notice.message else "",
+        duration_ms=round(exchange.duration_ms, 3) if exchange else 0.0,
+        body=exchange.body[:_BODY_KEPT] if exchange else "",
+        steps=list(exchange.steps) if exchange and len(exchange.steps) > 1 else [],
         is_circuit_open=notice.is_circuit_open,
     )
 
@@ -77,7 +83,7 @@ def report(notice: Notice) -> None:
         "attempt": notice.attempt,
         "outcome": str(notice.outcome),
         "reason": notice.reason,
-        "duration_ms": round(notice.answer.duration_ms, 1) if notice.answer else 0.0,
+        "duration_ms": round(notice.exchange.duration_ms, 1) if notice.exchange else 0.0,
     }
     if notice.outcome is DeliveryOutcome.DELIVERED:
         _log.info("delivered", **fields)

@@ -14,14 +14,17 @@ from typing import Protocol
 
 import structlog
 
+from alerting.auth import Occasion
 from alerting.breaker import Breaker
+from alerting.conversing import converse
 from alerting.escalation import escalation_of, is_called_for
 from alerting.integrations import PRESETS
+from alerting.integrations.conversation import Answer, HttpRequest, Refused, Request, Retry
 from alerting.notice import Notice, delivery_of, report
-from alerting.retry import delay_s, may_pass, retry_after_s
-from alerting.signing import signed_headers, webhook_id
+from alerting.retry import delay_s, retry_after_s
+from alerting.signing import webhook_id
 from alerting.standing import Standing
-from alerting.transport import Request, Transport
+from alerting.transport import Limits, Transport
 from contracts.clock import Clock
 from contracts.errors import Recoverable
 from contracts.results import Decision, Delivery, DeliveryOutcome
@@ -91,10 +94,9 @@ def build_pipeline(parts: Parts) -> tuple[Stage, ...]:
     return (
         Stage("begin", lambda n: replace(n, started_at=parts.clock.now_ms())),
         Stage("refuse_stale", lambda n: _refuse_stale(n, parts.standing)),
-        Stage("render", _render),
         Stage("sign", lambda n: _sign(n, parts.clock)),
-        Stage("send", lambda n: _send(n, parts.transport, parts.clock)),
-        Stage("settle", lambda n: _settle(n, parts)),
+        Stage("send", lambda n: _send(n, parts)),
+        Stage("retry", lambda n: _settle(n, parts)),
         # before the record: a crash in between raises it again, under the same id
         Stage("escalate", lambda n: _escalate(n, parts), sees_endings=True),
         Stage("record", lambda n: _record(n, parts.ledger), sees_endings=True),
@@ -149,51 +151,61 @@ def _refuse_stale(notice: Notice, standing: Standing) -> Notice:
     )
 
 
-def _render(notice: Notice) -> Notice:
-    return replace(notice, message=PRESETS[notice.endpoint.preset](notice.decision))
-
-
 def _sign(notice: Notice, clock: Clock) -> Notice:
-    message = notice.message
-    assert message is not None, "rendered before signed"
-    headers = signed_headers(
-        webhook_id(notice.decision.id), message.body, clock.now_ms(), notice.endpoint.secrets
-    )
-    request = Request(
-        method=message.method,
-        headers=(*message.headers.items(), *headers),
-        body=message.body,
-    )
-    return replace(notice, request=request)
+    """Have the endpoint's credentials ready: each request of the conversation gets its own."""
+    endpoint, message_id = notice.endpoint, webhook_id(notice.decision.id)
+
+    def sign(request: HttpRequest) -> HttpRequest:
+        occasion = Occasion(message_id, request.body.sent, clock.now_ms())
+        credentials = endpoint.auth.headers(endpoint.secrets, occasion)
+        return replace(request, headers={**request.headers, **credentials})
+
+    return replace(notice, signer=sign)
 
 
-def _send(notice: Notice, transport: Transport, clock: Clock) -> Notice:
-    assert notice.request is not None, "signed before sent"
-    left_s = (notice.decision.expires_at - clock.now_ms()) / 1000
-    request = replace(notice.request, within_s=left_s)
-    return replace(notice, answer=transport.send(notice.endpoint, request))
+def _send(notice: Notice, parts: Parts) -> Notice:
+    """The preset's conversation with its tool, as a whole within the endpoint's timeout."""
+    decision, endpoint, sign = notice.decision, notice.endpoint, notice.signer
+    assert sign is not None, "signed before sent"
+    end_s = parts.clock.monotonic_s() + endpoint.timeout_s
+
+    def ask(request: Request) -> Answer:
+        limits = Limits(
+            within_s=(decision.expires_at - parts.clock.now_ms()) / 1000,
+            timeout_s=end_s - parts.clock.monotonic_s(),
+        )
+        if isinstance(request, HttpRequest):
+            request = sign(request)
+        return parts.transport.send(endpoint, request, limits)
+
+    conversation = PRESETS[endpoint.preset].deliver(decision, endpoint.options)
+    return replace(notice, exchange=converse(conversation, ask))
 
 
 def _settle(notice: Notice, parts: Parts) -> Notice:
-    """What the answer means: delivered, refused for good, to be tried again, or out of time."""
-    answer, breaker = notice.answer, parts.breaker
-    assert answer is not None, "sent before settled"
-    reason = answer.failure or f"http {answer.status}"
-    if not may_pass(answer):
+    """What the ending means: delivered, refused for good, to be tried again, or out of time."""
+    exchange, breaker = notice.exchange, parts.breaker
+    assert exchange is not None, "sent before settled"
+    if not isinstance(exchange.ending, Retry):
         breaker.passed()
-        is_taken = answer.status is not None and 200 <= answer.status < 300
-        if is_taken:
-            return replace(notice, outcome=DeliveryOutcome.DELIVERED, reason="")
-        return replace(notice, outcome=DeliveryOutcome.REFUSED, reason=reason)
-    now_ms = parts.clock.now_ms()
+        if isinstance(exchange.ending, Refused):
+            return replace(
+                notice,
+                outcome=DeliveryOutcome.REFUSED,
+                reason=notice.endpoint.redacted(exchange.ending.reason),
+            )
+        return replace(notice, outcome=DeliveryOutcome.DELIVERED, reason="")
+    now_ms, answer = parts.clock.now_ms(), exchange.answer
+    reason = notice.endpoint.redacted(exchange.ending.reason)
+    asked_s = retry_after_s(answer.headers.get("retry-after", ""), now_ms) if answer else 0.0
     tried = max(notice.attempt, breaker.probes + 1)
-    wait_s = delay_s(notice.endpoint, tried, answer, parts.random, now_ms)
+    wait_s = max(delay_s(notice.endpoint, tried, parts.random), asked_s)
     breaker.failed(reason, parts.clock.monotonic_s(), wait_s)
     failed = replace(notice, reason=reason, is_circuit_open=breaker.is_open)
     if now_ms + wait_s * 1000 >= notice.decision.expires_at:
         return replace(failed, outcome=DeliveryOutcome.EXHAUSTED)
     if breaker.is_open:  # the probe says when; what the receiver asked for holds anyway
-        wait_s = retry_after_s(answer.retry_after, now_ms)
+        wait_s = asked_s
     return replace(failed, outcome=DeliveryOutcome.RETRYING, retry_in_s=wait_s)
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import Random
 
+from alerting.integrations.conversation import Answer
 from alerting.settings import Endpoint
-from alerting.transport import Answer
 
 _AGAIN = frozenset({408, 425, 429})
 
@@ -23,19 +23,16 @@ def may_pass(answer: Answer) -> bool:
     return answer.status in _AGAIN or answer.status >= 500
 
 
-def delay_s(endpoint: Endpoint, attempt: int, answer: Answer, random: Random, now_ms: int) -> float:
-    """Seconds until the next attempt, at least what ``Retry-After`` asked for.
+def delay_s(endpoint: Endpoint, attempt: int, random: Random) -> float:
+    """Seconds until the next attempt, as the endpoint's schedule has it.
 
     Args:
         endpoint: its delays and jitter.
         attempt: the attempt that failed, from 1.
-        answer: how it failed.
         random: source of the jitter.
-        now_ms: for a ``Retry-After`` that is a date.
     """
     base = endpoint.delays_s[min(attempt, len(endpoint.delays_s)) - 1]
-    spread = random.uniform(-endpoint.jitter, endpoint.jitter)
-    return max(base * (1 + spread), retry_after_s(answer.retry_after, now_ms))
+    return base * (1 + random.uniform(-endpoint.jitter, endpoint.jitter))
 
 
 def retry_after_s(value: str, now_ms: int) -> float:

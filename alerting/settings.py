@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from alerting.auth import Auth
 from alerting.integrations import PRESETS
-from contracts.config import Seconds, Secret, load, resolve_secret
+from alerting.integrations.preset import Options, Preset
+from contracts.config import Document, Seconds, Secret, resolve_secret
 from contracts.errors import ConfigError
 from contracts.results import Decision, DecisionAction
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 _Delay = Annotated[float, msgspec.Meta(ge=0)]
-_MOST_SECRETS = 2
-_SECRET_BYTES = range(24, 65)
 _REFERENCE = re.compile(r"\$\{(?:env|file):[^}]+\}")
+
+_ADDRESSES = {
+    "http": "http(s)://host[:port]/path",
+    "tcp": "tcp://host:port",
+    "unix": "unix:///path",
+    "file": "file:///path",
+}
 
 Network = IPv4Network | IPv6Network
 
@@ -45,12 +51,16 @@ class EndpointConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     name: _Name
     url: str
     """The address, or a reference to it where it holds a secret itself."""
-    secret: str | list[str]
-    """``${env:…}`` or ``${file:…}`` of a ``whsec_…`` secret; two of them while it is rotated."""
+    secret: str | list[str] = msgspec.field(default_factory=list)
+    """``${env:…}`` or ``${file:…}`` of what ``auth`` needs: a ``whsec_…`` secret (two of them while
+    it is rotated), a token, or ``user:password``."""
+    auth: str = ""
+    """How to authenticate, where the preset knows several ways."""
     preset: str = "generic"
-    actions: list[DecisionAction] = msgspec.field(
-        default_factory=lambda: [DecisionAction.ROLLBACK, DecisionAction.ESCALATE]
-    )
+    options: dict[str, Any] = {}
+    """What the preset needs to know; its folder tells."""
+    actions: list[DecisionAction] = []
+    """What it hears of; by default rollbacks and escalations, as far as the preset has them."""
     services: list[str] = msgspec.field(default_factory=lambda: ["*"])
     """Globs of service names."""
     timeout: Seconds = Seconds(10)
@@ -77,7 +87,9 @@ class Endpoint:
     """Revealed to the transport only: addresses of some tools are secrets."""
     shown_url: str
     """Without user info, query and, where the address came by reference, path."""
+    auth: Auth
     secrets: tuple[Secret, ...]
+    options: Options
     actions: frozenset[DecisionAction]
     services: tuple[str, ...]
     timeout_s: float
@@ -85,6 +97,13 @@ class Endpoint:
     ca_file: Path | None
     delays_s: tuple[float, ...]
     jitter: float
+
+    def redacted(self, text: str) -> str:
+        """A text from outside, such as a tool's answer, without this endpoint's secrets."""
+        for secret in (*self.secrets, *_secrets_in(msgspec.structs.asdict(self.options))):
+            for part in {secret.reveal(), secret.reveal().partition(":")[2]} - {""}:
+                text = text.replace(part, "***")
+        return text
 
     def wants(self, decision: Decision) -> bool:
         """Whether this endpoint is to be told of this decision."""
@@ -101,10 +120,10 @@ def load_endpoints(path: Path) -> tuple[Endpoint, ...]:
     Raises:
         ConfigError: a field that is wrong, a secret that is not there or not one.
     """
-    config = load(path, AlertingConfig)
+    document = Document.read(path)
+    config = document.convert(AlertingConfig)
     endpoints = tuple(
-        _endpoint(entry, str(path), f"endpoints[{number}]")
-        for number, entry in enumerate(config.endpoints)
+        _endpoint(entry, document, number) for number, entry in enumerate(config.endpoints)
     )
     names = [endpoint.name for endpoint in endpoints]
     for number, name in enumerate(names):
@@ -118,7 +137,8 @@ def load_endpoints(path: Path) -> tuple[Endpoint, ...]:
     return endpoints
 
 
-def _endpoint(entry: EndpointConfig, source: str, field: str) -> Endpoint:
+def _endpoint(entry: EndpointConfig, document: Document, number: int) -> Endpoint:
+    source, field = document.source, f"endpoints[{number}]"
     if entry.preset not in PRESETS:
         expected = f"expected one of {', '.join(sorted(PRESETS))}"
         raise ConfigError(source, expected, field=f"{field}.preset", value=entry.preset)
@@ -127,14 +147,18 @@ def _endpoint(entry: EndpointConfig, source: str, field: str) -> Endpoint:
     if not entry.retry.delays or min(entry.retry.delays) <= 0:
         expected = "expected at least one delay, each above 0 s"
         raise ConfigError(source, expected, field=f"{field}.retry.delays")
-    url, shown = _url(entry.url, source, f"{field}.url")
+    preset = PRESETS[entry.preset]
+    url, shown = _url(entry.url, preset, source, f"{field}.url")
+    auth = _auth(entry, preset, source, field)
     return Endpoint(
         name=entry.name,
         preset=entry.preset,
         url=url,
         shown_url=shown,
-        secrets=_secrets(entry.secret, source, f"{field}.secret"),
-        actions=frozenset(entry.actions),
+        auth=auth,
+        secrets=_secrets(entry.secret, auth, source, f"{field}.secret"),
+        options=document.convert(preset.options, "endpoints", number, "options"),
+        actions=_actions(entry, preset, source, f"{field}.actions"),
         services=tuple(entry.services),
         timeout_s=float(entry.timeout),
         private_networks=_networks(entry.allow_private, source, f"{field}.allow_private"),
@@ -144,7 +168,42 @@ def _endpoint(entry: EndpointConfig, source: str, field: str) -> Endpoint:
     )
 
 
-def _url(text: str, source: str, field: str) -> tuple[Secret, str]:
+def _secrets_in(value: object) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _secrets_in(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _secrets_in(one)
+
+
+def _auth(entry: EndpointConfig, preset: Preset, source: str, field: str) -> Auth:
+    """The way that is asked for; else the first one that fits having a secret or not."""
+    ways = {auth.name: auth for auth in preset.auth}
+    if entry.auth:
+        if entry.auth not in ways:
+            expected = f"expected one of {', '.join(ways)}"
+            raise ConfigError(source, expected, field=f"{field}.auth", value=entry.auth)
+        return ways[entry.auth]
+    has_secret = bool(entry.secret)
+    fitting = [auth for auth in preset.auth if (auth.most_secrets > 0) == has_secret]
+    return (fitting or list(preset.auth))[0]
+
+
+def _actions(
+    entry: EndpointConfig, preset: Preset, source: str, field: str
+) -> frozenset[DecisionAction]:
+    for number, action in enumerate(entry.actions):
+        if action not in preset.actions:
+            known = ", ".join(action.value for action in DecisionAction if action in preset.actions)
+            expected = f"{entry.preset} acts on {known}"
+            raise ConfigError(source, expected, field=f"{field}[{number}]", value=action.value)
+    return frozenset(entry.actions) or preset.default_actions
+
+
+def _url(text: str, preset: Preset, source: str, field: str) -> tuple[Secret, str]:
     is_reference = _REFERENCE.fullmatch(text) is not None
     url = resolve_secret(text, source=source, field=field).reveal() if is_reference else text
     try:
@@ -152,9 +211,12 @@ def _url(text: str, source: str, field: str) -> tuple[Secret, str]:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():
+    if parts.scheme not in preset.schemes or not _is_whole(parts) or not url.isprintable():
         shown = None if is_reference else text
-        raise ConfigError(source, "expected http(s)://host[:port]/path", field=field, value=shown)
+        expected = " or ".join(_ADDRESSES[s] for s in preset.schemes if s != "https")
+        raise ConfigError(source, f"expected {expected}", field=field, value=shown)
+    if parts.hostname is None:
+        return Secret(url), f"{parts.scheme}://" + ("/***" if is_reference else parts.path)
     if parts.username is not None or parts.password is not None:
         raise ConfigError(source, "an address must not hold a user or password", field=field)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -162,19 +224,25 @@ def _url(text: str, source: str, field: str) -> tuple[Secret, str]:
     return Secret(url), where + ("/***" if is_reference else parts.path)
 
 
-def _secrets(references: str | list[str], source: str, field: str) -> tuple[Secret, ...]:
+def _is_whole(parts: SplitResult) -> bool:
+    if parts.scheme in {"unix", "file"}:
+        return not parts.netloc and parts.path.startswith("/") and not parts.path.endswith("/")
+    return bool(parts.hostname) and (parts.scheme != "tcp" or parts.port is not None)
+
+
+def _secrets(
+    references: str | list[str], auth: Auth, source: str, field: str
+) -> tuple[Secret, ...]:
     given = [references] if isinstance(references, str) else references
-    if not 1 <= len(given) <= _MOST_SECRETS:
-        raise ConfigError(source, "expected one secret, or two while it is rotated", field=field)
+    if auth.most_secrets == 0 and given:
+        raise ConfigError(source, f"expected none: auth is {auth.name}", field=field)
+    if auth.most_secrets and not 1 <= len(given) <= auth.most_secrets:
+        or_two = ", or two while it is rotated" if auth.most_secrets > 1 else ""
+        raise ConfigError(source, f"expected one secret{or_two}", field=field)
     secrets = tuple(resolve_secret(r, source=source, field=field) for r in given)
     for secret in secrets:
-        try:
-            raw = base64.b64decode(secret.reveal().removeprefix("whsec_") + "==", validate=False)
-        except (binascii.Error, ValueError):
-            raw = b""
-        if not secret.reveal().startswith("whsec_") or len(raw) not in _SECRET_BYTES:
-            expected = "expected whsec_ and the base64 of 24 to 64 random bytes"
-            raise ConfigError(source, expected, field=field)
+        if mistake := auth.mistake(secret.reveal()):
+            raise ConfigError(source, mistake, field=field)
     return secrets
 
 

@@ -10,54 +10,42 @@ import math
 import ssl
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpcore
 
 from alerting.addresses import ForbiddenAddressError, Resolve, checked_addresses
+from alerting.integrations.conversation import Answer, HttpRequest, Request, revealed
 from alerting.settings import Endpoint, Network
-
-_ANSWER_BYTES = 4_096
-"""How much of an answer is read: a receiver's body decides nothing."""
+from contracts.config import Secret
 
 _TLS_ERRORS = (ssl.SSLError, ssl.CertificateError)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """Method, headers and body, as they go over the wire."""
+class Limits:
+    """How long one request may take."""
 
-    method: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
     within_s: float = math.inf
     """Seconds until its decision expires: what is not sent by then is not sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: a status, or the named reason why none did."""
-
-    status: int | None = None
-    failure: str = ""
-    """``timeout``, ``connection``, ``name``, ``tls`` or ``forbidden address``."""
-    retry_after: str = ""
-    duration_ms: float = 0.0
+    timeout_s: float = math.inf
+    """What is left of the attempt: it is answered by then, or not at all."""
 
 
 class Transport(Protocol):
     """Sends requests; never raises for what a receiver or a network does."""
 
-    def send(self, endpoint: Endpoint, request: Request) -> Answer:
-        """One attempt; blocks for the endpoint's timeout at most."""
+    def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Answer:
+        """One request, credentials among its headers; blocks for the limits' timeout at most."""
         ...
 
 
 class HttpTransport:
-    """The transport of production. A connection lives for one request.
+    """HTTP requests. A connection lives for one request.
 
     Args:
         resolve: name to addresses; the system's resolver if not given.
@@ -66,23 +54,21 @@ class HttpTransport:
     def __init__(self, resolve: Resolve | None = None) -> None:
         self._resolve = resolve
 
-    def send(self, endpoint: Endpoint, request: Request) -> Answer:
+    def send(self, endpoint: Endpoint, request: HttpRequest, limits: Limits) -> Answer:
         """See ``Transport``."""
         began = time.monotonic()
+        times = _Times(began + min(limits.timeout_s, limits.within_s), began + limits.timeout_s)
         try:
-            status, retry_after = self._exchange(endpoint, request, began)
+            answer = self._exchange(endpoint, request, times)
         except Exception as error:  # noqa: BLE001 - a receiver may break HTTP in any way it likes
-            return Answer(failure=_failure(error), duration_ms=_since_ms(began))
-        return Answer(status=status, retry_after=retry_after, duration_ms=_since_ms(began))
+            return Answer(failure=failure_of(error), duration_ms=_since_ms(began))
+        return replace(answer, duration_ms=_since_ms(began))
 
-    def _exchange(self, endpoint: Endpoint, request: Request, began_s: float) -> tuple[int, str]:
-        times = _Times(
-            send_by_s=began_s + min(endpoint.timeout_s, request.within_s),
-            end_s=began_s + endpoint.timeout_s,
-        )
+    def _exchange(self, endpoint: Endpoint, request: HttpRequest, times: _Times) -> Answer:
         backend = _CheckedBackend(endpoint.private_networks, times, self._resolve)
-        url = endpoint.url.reveal()
+        url = target(endpoint.url, request)
         tls = _tls(endpoint.ca_file) if url.lower().startswith("https:") else None
+        headers = [(name, revealed(value)) for name, value in request.headers.items()]
         with httpcore.ConnectionPool(
             ssl_context=tls, network_backend=backend, max_keepalive_connections=0
         ) as pool:
@@ -90,12 +76,24 @@ class HttpTransport:
             with pool.stream(
                 request.method,
                 url,
-                headers=[*request.headers, ("connection", "close")],
-                content=request.body,
+                headers=[*headers, ("connection", "close")],
+                content=request.body.sent,
                 extensions={"timeout": limits},
             ) as response:
-                _read_some(response)
-                return response.status, _header(response, b"retry-after")
+                body, is_cut = _read_some(response, request.answer_bytes)
+                return Answer(response.status, "", _headers(response), body, is_cut)
+
+
+def target(url: Secret, request: HttpRequest) -> str:
+    """Where a request goes: the endpoint's address with the request's path and query.
+
+    >>> target(Secret("https://a.example/api/?k=1"), HttpRequest(path="/v1", query={"q": "x y"}))
+    'https://a.example/api/v1?k=1&q=x+y'
+    """
+    parts = urlsplit(url.reveal())
+    query = urlencode({name: revealed(value) for name, value in request.query.items()})
+    path = parts.path.rstrip("/") + request.path if request.path else parts.path
+    return urlunsplit(parts._replace(path=path, query="&".join(filter(None, (parts.query, query)))))
 
 
 @lru_cache(maxsize=64)
@@ -104,28 +102,32 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
 
 
-def _read_some(response: httpcore.Response) -> None:
-    """Let the receiver finish a short answer; a status that came is valid whatever follows."""
-    size = 0
+def _read_some(response: httpcore.Response, most: int) -> tuple[bytes, bool]:
+    """What of a body is read, and whether there is more; a status is valid whatever follows."""
+    body = bytearray()
     try:
         for part in response.iter_stream():
-            size += len(part)
-            if size > _ANSWER_BYTES:
-                return
+            body += part
+            if len(body) > most:
+                return bytes(body[:most]), True
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError):
-        return
+        return bytes(body), True
+    return bytes(body), False
 
 
-def _header(response: httpcore.Response, name: bytes) -> str:
-    values = [value for key, value in response.headers if key.lower() == name]
-    return values[0].decode("latin-1") if values else ""
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in response.headers:
+        found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    return found
 
 
 def _since_ms(began: float) -> float:
     return (time.monotonic() - began) * 1000
 
 
-def _failure(error: Exception) -> str:
+def failure_of(error: Exception) -> str:
+    """The named reason of what kept a request from being answered."""
     chain: list[BaseException] = [error]
     while (below := chain[-1].__cause__ or chain[-1].__context__) and below not in chain:
         chain.append(below)
@@ -144,7 +146,7 @@ def _failure(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """Of one attempt, monotonic seconds: the last moment to send, and the one to be answered."""
+    """Of one request, monotonic seconds: the last moment to send, and the one to be answered."""
 
     send_by_s: float
     end_s: float

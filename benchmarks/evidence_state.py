@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from contracts.config import Seconds
 from contracts.policy import Metric, Policy, StratifyBy
-from streams.judge.service import ServiceState, apply_partial
+from streams.judge.service import apply_partial
+from streams.judge.service_state import ServiceState
 from streams.state import encode_state
 from tests.support.partials import Traffic
 

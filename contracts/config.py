@@ -21,7 +21,19 @@ _PATH_IN_MESSAGE = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
 _PATH_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_REFERENCE = re.compile(r"\$\{(?P<kind>env|file):(?P<name>[^}]+)\}")
+_REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
+
+
+_CLOCK = re.compile(r"^\d\d?(?::[0-5]\d)+$")
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes ``17:00`` for a text, as YAML 1.2 does; to YAML 1.1 it is the number 1020."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as the library has it
+        first: [("tag:yaml.org,2002:str", _CLOCK), *found] if first.isdigit() else found
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 class Secret:
@@ -50,43 +62,98 @@ class Seconds(float):
     """A duration; written in YAML as ``10m``, ``1.5s``, ``500ms``, or as a number of seconds."""
 
 
+class Document:
+    """A YAML file that was read, and of which parts can be turned into types.
+
+    Args:
+        text: what stands in it.
+        source: its name in errors.
+
+    Raises:
+        ConfigError: not YAML.
+    """
+
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        try:
+            self._root = yaml.compose(text, Loader=_Loader)
+            self._value = yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe one
+        except (yaml.YAMLError, ValueError) as error:  # the latter of a date that there is not
+            mark = getattr(error, "problem_mark", None)
+            line = mark.line + 1 if mark else None
+            problem = getattr(error, "problem", None) or str(error)
+            raise ConfigError(source, f"not valid YAML: {problem}", line=line) from error
+        except RecursionError as error:
+            raise ConfigError(source, "not valid YAML: nested too deeply") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Document:
+        """The document in a file.
+
+        Raises:
+            ConfigError: unreadable, or not YAML.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(str(path), f"cannot be read: {error}") from error
+        return cls(text, str(path))
+
+    def line_of(self, field: str) -> int | None:
+        r"""The line of a field such as ``phases[1].exposure``, or of what it would stand in.
+
+        >>> Document("service: checkout\nphases:\n- name: canary\n", "").line_of("phases[0].users")
+        3
+        """
+        _, steps = _split_path(f" - at `$.{field}`")
+        node, _ = _walk(self._root, self._value, steps)
+        return node.start_mark.line + 1 if node else None
+
+    def convert(self, as_type: type[T], *at: str | int) -> T:
+        """The value at a place, the whole by default, as a type; nothing there is its defaults.
+
+        Args:
+            as_type: what it is to become.
+            at: the steps to it, for example ``"endpoints", 0, "options"``.
+
+        Raises:
+            ConfigError: an unknown field, a value that does not fit.
+        """
+        part = self._value
+        for step in at:
+            part = part.get(step) if isinstance(part, dict) else part[step] if part else None
+        try:
+            return msgspec.convert({} if part is None else part, as_type, dec_hook=_decode_value)
+        except msgspec.ValidationError as error:
+            expected, below = _split_path(str(error))
+            steps = [*at, *below]
+            node, found = _walk(self._root, self._value, steps)
+            is_shown = not isinstance(error.__cause__, _SecretError)
+            raise ConfigError(
+                self.source,
+                _unfold(expected),
+                line=node.start_mark.line + 1 if node else None,
+                field=_dotted(steps),
+                value=found if is_shown and not isinstance(found, dict | list) else None,
+            ) from error
+
+
 def load(path: Path, as_type: type[T]) -> T:
     """Read one YAML file into ``as_type``; an empty file is the type's defaults.
 
     Raises:
         ConfigError: unreadable, not YAML, an unknown field, a value that does not fit.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"cannot be read: {error}") from error
-    return parse(text, as_type, source=str(path))
+    return Document.read(path).convert(as_type)
 
 
 def parse(text: str, as_type: type[T], *, source: str) -> T:
     """Like ``load``, from a text; ``source`` is the name that errors give."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # the latter of a date that there is not
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else None
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(source, f"not valid YAML: {problem}", line=line) from error
-    except RecursionError as error:
-        raise ConfigError(source, "not valid YAML: nested too deeply") from error
-    try:
-        return msgspec.convert({} if value is None else value, as_type, dec_hook=_decode_value)
-    except msgspec.ValidationError as error:
-        expected, steps = _split_path(str(error))
-        node, found = _walk(root, value, steps)
-        raise ConfigError(
-            source,
-            _unfold(expected),
-            line=node.start_mark.line + 1 if node else None,
-            field=_dotted(steps),
-            value=found if not isinstance(found, dict | list) else None,
-        ) from error
+    return Document(text, source).convert(as_type)
+
+
+class _SecretError(ValueError):
+    """What is wrong with a secret; the value that was found is not shown."""
 
 
 def resolve_secret(reference: str, *, source: str, field: str) -> Secret:
@@ -95,18 +162,25 @@ def resolve_secret(reference: str, *, source: str, field: str) -> Secret:
     Raises:
         ConfigError: an inline value, a variable that is not set, a file that cannot be read.
     """
-    match = _REFERENCE.fullmatch(reference)
+    try:
+        return _secret_behind(reference)
+    except _SecretError as error:
+        raise ConfigError(source, str(error), field=field) from error
+
+
+def _secret_behind(reference: object) -> Secret:
+    match = _REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
     if match is None:
-        raise ConfigError(source, "a secret is given as ${env:NAME} or ${file:/path}", field=field)
-    name = match["name"]
-    if match["kind"] == "env":
+        raise _SecretError("a secret is given as ${env:NAME} or ${file:/path}")
+    kind, name = match.groups()
+    if kind == "env":
         if not (value := os.environ.get(name)):
-            raise ConfigError(source, f"environment variable {name} is not set", field=field)
+            raise _SecretError(f"environment variable {name} is not set")
         return Secret(value)
     try:
         return Secret(Path(name).read_text(encoding="utf-8").strip())
-    except OSError as error:
-        raise ConfigError(source, f"secret file cannot be read: {error}", field=field) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _SecretError(f"secret file cannot be read: {error}") from error
 
 
 def seconds(text: str) -> Seconds | None:
@@ -139,6 +213,8 @@ def _decode_value(as_type: type[Any], value: object) -> object:
         raise ValueError("expected a duration such as 10m, 1.5s or 500ms")
     if as_type is Path and isinstance(value, str):
         return Path(value)
+    if as_type is Secret:
+        return _secret_behind(value)
     raise NotImplementedError(f"no decoder for {as_type}")
 
 
@@ -153,6 +229,8 @@ def _schema_of(as_type: type[Any]) -> dict[str, Any]:
         return {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}
     if as_type is Path:
         return {"type": "string"}
+    if as_type is Secret:
+        return {"type": "string", "pattern": f"^{_REFERENCE.pattern}$"}
     raise NotImplementedError(f"no schema for {as_type}")
 
 

@@ -184,6 +184,8 @@ DELIVERIES = Index(
         "reason": _TEXT,
         "duration_ms": _DOUBLE,
         "is_circuit_open": _BOOL,
+        "steps": _KEYWORD,
+        "verified": _BOOL,
         "body": {"type": "keyword", "index": False, "doc_values": False},
     },
     retention_days=365,

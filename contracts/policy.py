@@ -7,11 +7,12 @@ no worse than its baseline at most once in a hundred rollouts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import available_timezones
 
 import msgspec
 
@@ -29,6 +30,8 @@ Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 CRASH_RULES_STEM = "crash-rules"
 """Name of the file with rules of crash groups, beside the policies."""
+TESTS_SUFFIXES = (".test.yaml", ".test.yml")
+"""How the names of files with tests of policies end; they stand beside them."""
 
 
 class Direction(StrEnum):
@@ -67,10 +70,15 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
 
     name: str
+    """What verdicts call it; its own in the policy."""
     kind: MetricKind = MetricKind.RATIO
+    """How it is judged: a ratio, a distribution, or groups."""
     of: str = "request"
+    """The counter of exposures."""
     bad: str = ""
+    """The counter of bad outcomes, of a ratio or of groups."""
     value: str = ""
+    """The histogram of a distribution."""
     direction: Direction = Direction.INCREASE
     """Which way is worse: crashes must not ``increase``, clicks must not ``decrease``; of groups
     only more is worse."""
@@ -86,6 +94,7 @@ class Metric(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """For reports that come late (crashes of phones): each stretch of time is judged this long
     after its end, with what has come by then, so that both arms are compared at the same age."""
     weight: Weight = 1.0
+    """Its part of the evidence and of α, beside the weights of the other critical metrics."""
     phases: list[str] = []
     """Phases in which it is judged; all where none is named. A phase with a tolerance of its own is
     a metric of its own: evidence of all metrics is averaged with weights that are set before."""
@@ -110,8 +119,11 @@ class BusinessHours(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """When people are there: only then a phase is left for the next one. Rollbacks do not wait."""
 
     days: list[Weekday] = msgspec.field(default_factory=lambda: [*Weekday][:5])
+    """Monday to Friday by default."""
     start: _TimeOfDay = "09:00"
+    """Local time."""
     end: _TimeOfDay = "17:00"
+    """Local time, the first moment after."""
     zone: str = "UTC"
     """A name of the time zone database: ``Europe/Berlin``."""
 
@@ -120,9 +132,13 @@ class Freeze(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A time ``[start, end)`` in which no phase is left for the next one. Rollbacks do not wait."""
 
     start: datetime
+    """With its offset: ``2026-12-23T00:00:00Z``."""
     end: datetime
+    """The first moment after."""
     reason: str
+    """What people are told while a phase is held."""
     owner: str = ""
+    """Whom to ask."""
 
 
 class AtEnd(StrEnum):
@@ -137,6 +153,7 @@ class Phase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One step of a rollout: left for the next one when its minima are met and health is shown."""
 
     name: str = "canary"
+    """Its own in the policy."""
     exposure: Share | None = None
     """The canary's share of the traffic."""
     hosts: list[str] = []
@@ -144,10 +161,13 @@ class Phase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     users: str = ""
     """The group of users that gets the canary, such as ``internal``, for the router or the flag."""
     min_duration: Seconds = Seconds(0)
+    """How long it lasts at least."""
     min_exposures: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Exposures that the canary needs in it at least."""
     max_duration: Seconds | None = None
     """How long it may last without a decision; without one, for ever."""
     at_end: AtEnd = AtEnd.HOLD
+    """What happens after ``max_duration``."""
     notify: list[str] = []
     """Names of the endpoints that are told of this phase; without any, all that want it."""
 
@@ -198,8 +218,11 @@ class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     escalate_after: Seconds = Seconds(60)
     """How long after a rollback its traffic may last before people are called."""
     decision_expires_after: Seconds = Seconds(900)
+    """How long a decision may be delivered; after that it is stale."""
     business_hours: BusinessHours | None = None
+    """When a phase may be left for the next one; at any hour without."""
     freezes: list[Freeze] = []
+    """Times in which no phase is left for the next one."""
     watch_after: Seconds = Seconds(0)
     """How long a release that was promoted is still compared, while its baseline has traffic."""
     close_after: Seconds = Seconds(7 * 86_400)
@@ -209,7 +232,10 @@ class Policy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     autodetect: bool = False
     """Open a rollout when a release never seen before appears beside a known one."""
     metrics: list[Metric] = msgspec.field(default_factory=_default_metrics)
+    """What must not get worse; errors, crashes, latency, and each crash group and log template by
+    itself, where none is given."""
     phases: list[Phase] = msgspec.field(default_factory=lambda: [Phase()])
+    """In the order in which they follow; one of the name ``canary`` where none is given."""
 
     def tolerance_of(self, metric: Metric) -> float:
         """The metric's own tolerance, or the policy's."""
@@ -235,37 +261,84 @@ def load_policy(path: Path) -> Policy:
         ConfigError: with file, line, field, value and what was expected.
     """
     policy = load(path, Policy)
+    for found in (_wrong_metrics(policy), _wrong_phases(policy), _wrong_times(policy)):
+        for field, expected, value in found:
+            raise ConfigError(str(path), expected, field=field, value=value)
+    return policy
+
+
+_Wrong = Iterator[tuple[str, str, object]]
+"""Field, what was expected, and the value where one says more than the field."""
+
+
+def _wrong_metrics(policy: Policy) -> _Wrong:
     for number, metric in enumerate(policy.metrics):
         field = f"metrics[{number}]"
-        if metric.kind is not MetricKind.DISTRIBUTION and not metric.bad:
-            raise ConfigError(
-                str(path), f"a {metric.kind} metric needs bad: what it counts", field=field
-            )
+        is_ratio = metric.kind is MetricKind.RATIO
+        is_distribution = metric.kind is MetricKind.DISTRIBUTION
+        if not is_distribution and not metric.bad:
+            yield field, f"a {metric.kind} metric needs bad: what it counts", None
         if metric.kind is MetricKind.GROUPS and metric.direction is Direction.DECREASE:
-            raise ConfigError(str(path), "of groups only more is worse", field=field)
-        if metric.kind is MetricKind.DISTRIBUTION and not metric.value:
-            raise ConfigError(str(path), "a distribution needs value: its histogram", field=field)
-        if metric.kind is MetricKind.DISTRIBUTION and metric.reports_within:
-            raise ConfigError(str(path), "only a ratio can have reports_within", field=field)
+            yield field, "of groups only more is worse", None
+        if is_distribution and not metric.value:
+            yield field, "a distribution needs value: its histogram", None
+        if not is_ratio and metric.reports_within:
+            yield field, "only a ratio can have reports_within", None
         if policy.harm <= policy.tolerance_of(metric):
-            raise ConfigError(
-                str(path), "harm must be above tolerance", field=field, value=policy.harm
-            )
-    if not any(m.critical and m.kind is not MetricKind.GROUPS for m in policy.metrics):
-        raise ConfigError(
-            str(path),
-            "at least one ratio or distribution must be critical",
-            field="metrics",
-        )
-    for field, names in (
-        ("metrics", [m.name for m in policy.metrics]),
-        ("phases", [p.name for p in policy.phases]),
-    ):
-        if not names or len(set(names)) != len(names):
-            raise ConfigError(
-                str(path), "needs at least one entry, names all different", field=field
-            )
-    return policy
+            yield field, "harm must be above tolerance", policy.harm
+        phases = {phase.name for phase in policy.phases}
+        for place, name in enumerate(metric.phases):
+            if name not in phases:
+                yield f"{field}.phases[{place}]", f"one of the phases: {_listed(phases)}", name
+    if not any(_shows_health(metric) for metric in policy.metrics):
+        yield "metrics", "at least one ratio or distribution must be critical", None
+    yield from _repeated("metrics", [m.name for m in policy.metrics])
+
+
+def _wrong_phases(policy: Policy) -> _Wrong:
+    yield from _repeated("phases", [p.name for p in policy.phases])
+    for number, phase in enumerate(policy.phases):
+        field = f"phases[{number}]"
+        judged = [m for m in policy.metrics if not m.phases or phase.name in m.phases]
+        if not any(_shows_health(metric) for metric in judged):
+            expected = "at least one critical ratio or distribution must be judged in each phase"
+            yield field, expected, phase.name
+        if phase.max_duration is None and phase.at_end is not AtEnd.HOLD:
+            yield f"{field}.at_end", "at_end needs a max_duration", phase.at_end.value
+        if phase.max_duration is not None and phase.max_duration < phase.min_duration:
+            expected = f"at least min_duration, which is {phase.min_duration:g} s"
+            yield f"{field}.max_duration", expected, float(phase.max_duration)
+
+
+def _wrong_times(policy: Policy) -> _Wrong:
+    if hours := policy.business_hours:
+        if hours.zone not in available_timezones():
+            expected = "a name of the time zone database, such as Europe/Berlin"
+            yield "business_hours.zone", expected, hours.zone
+        if not hours.days or hours.start == hours.end:
+            yield "business_hours", "at least one day, and an end other than its start", None
+    for number, freeze in enumerate(policy.freezes):
+        field = f"freezes[{number}]"
+        for name, moment in (("start", freeze.start), ("end", freeze.end)):
+            if moment.tzinfo is None:
+                expected = "a time with its zone, such as 2026-12-24T18:00:00+01:00"
+                yield f"{field}.{name}", expected, moment.isoformat()
+                return
+        if freeze.end <= freeze.start:
+            yield f"{field}.end", "a time after the start", freeze.end.isoformat()
+
+
+def _shows_health(metric: Metric) -> bool:
+    return metric.critical and metric.kind is not MetricKind.GROUPS
+
+
+def _repeated(field: str, names: list[str]) -> _Wrong:
+    if not names or len(set(names)) != len(names):
+        yield field, "needs at least one entry, names all different", None
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 class Policies:
@@ -310,12 +383,16 @@ class Policies:
 def load_policies(directory: Path) -> Policies:
     """Every ``*.yaml`` of a directory, by service; ``crash-rules.yaml`` has rules of crash groups.
 
+    Tests of policies (``*.test.yaml``) may stand beside them.
+
     Raises:
         ConfigError: a file is wrong, or two files speak for one service.
     """
     policies: dict[str, Policy] = {}
     rules = NO_CRASH_RULES
     for path in sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
+        if path.name.endswith(TESTS_SUFFIXES):
+            continue
         if path.stem == CRASH_RULES_STEM:
             rules = load_crash_rules(path)
             continue

@@ -158,6 +158,8 @@ class Partial(msgspec.Struct, kw_only=True, rename=_ECS):
     """Services beyond the limit that this one stands for."""
     source: Source | None = None
     sent_at: int
+    listening_since: int = 0
+    """Of a heartbeat: since when its sender would have heard anything, epoch milliseconds."""
     cells: list[Cell] = []
 
 
@@ -272,6 +274,8 @@ class MetricVerdict(msgspec.Struct, kw_only=True):
     """Largest relative harm that is accepted: the policy's, or the placebo's where that is more."""
     is_critical: bool = True
     """Whether it can roll back; one that cannot only holds the promotion."""
+    is_judged: bool = True
+    """Whether it is judged in this phase; evidence of its own phases stays."""
     placebo: Placebo | None = None
     contributors: list[Contributor] = []
     """The strata, or the tail, in which the arms differ most; largest first."""
@@ -289,6 +293,8 @@ class PhaseProgress(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     name: str
     exposure: float | None = None
+    users: str = ""
+    """The group of users that gets the canary in it, where the policy names one."""
     min_duration_s: float = 0.0
     min_exposures: int = 0
     max_duration_s: float | None = None
@@ -367,7 +373,10 @@ class DecisionAction(StrEnum):
 
 
 class Decision(msgspec.Struct, kw_only=True, rename=_ECS):
-    """What must be done; its id is ``<rollout>/<phase>/<action>`` and never says two things."""
+    """What must be done; its id is ``<rollout>/<phase>/<action>`` and never says two things.
+
+    The second stay in a phase, and the second return of a release, have a number: ``<phase>~2``.
+    """
 
     id: str
     time: int
@@ -395,7 +404,8 @@ class Decision(msgspec.Struct, kw_only=True, rename=_ECS):
     """The phase that a promotion leads to; empty after the last one."""
     exposure: float | None = None
     """The canary's share from now on: of the next phase after a promotion (1 after the last one),
-    0 after a rollback, ``None`` where nothing is said of it."""
+    0 after a rollback, of the earlier ``phase`` that a person sent the rollout back to (a hold),
+    ``None`` where nothing is said of it."""
     hosts: list[str] = []
     """Globs of the hosts that run the canary from now on, where the policy names them."""
     users: str = ""
@@ -445,6 +455,11 @@ class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
     body: str = ""
     is_circuit_open: bool = False
     """Whether, after this attempt, the endpoint's circuit is open: it is only probed."""
+    steps: list[str] = []
+    """Each request of the attempt and how it was answered, where it took more than one."""
+    verified: bool | None = None
+    """Whether the tool was seen to have done what it took on; ``None`` where it was not asked, or
+    did not say."""
 
 
 class RolloutCommandAction(StrEnum):
@@ -502,6 +517,8 @@ class AnswerCode(StrEnum):
     """The rollout is in a state in which this cannot be asked: its rollback is under way."""
     REASON_MISSING = "reason_missing"
     """An override needs a reason."""
+    RELEASE_MISSING = "release_missing"
+    """A start needs the release, or the variant, that is the canary."""
 
     @property
     def is_accepted(self) -> bool:

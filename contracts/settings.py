@@ -104,6 +104,17 @@ class LogStorage:
     """Of all days together: beyond it the oldest day is deleted; 0 for no limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """``COALMINE_API`` (URL), ``COALMINE_API_TOKEN`` or ``_TOKEN_FILE``, ``COALMINE_API_CA_FILE``:
+    how ``coalmine gate`` and others reach ``coalmine api``.
+    """
+
+    url: str = ""
+    token: Secret = field(default_factory=lambda: Secret(""))
+    ca_file: Path | None = None
+
+
 def kafka_settings(environment: Mapping[str, str] | None = None) -> KafkaSettings:
     """The Kafka that the environment names.
 
@@ -166,6 +177,27 @@ def elasticsearch_settings(environment: Mapping[str, str] | None = None) -> Elas
         password=_secret(env, "COALMINE_ELASTICSEARCH_PASSWORD"),
         api_key=_secret(env, "COALMINE_ELASTICSEARCH_API_KEY"),
         ca_file=_certificates(env, "COALMINE_ELASTICSEARCH_CA_FILE"),
+    )
+
+
+def api_settings(environment: Mapping[str, str] | None = None) -> ApiSettings:
+    """The API that the environment names; an empty address where it names none.
+
+    Raises:
+        ConfigError: not an http(s) URL, or a file that is not there.
+    """
+    env = os.environ if environment is None else environment
+    url = env.get("COALMINE_API", "").rstrip("/")
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        expected = "an address holds no user and no password: COALMINE_API_TOKEN does"
+        raise ConfigError("COALMINE_API", expected)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ConfigError("COALMINE_API", "expected http(s)://host:port", value=url)
+    return ApiSettings(
+        url=url,
+        token=_secret(env, "COALMINE_API_TOKEN"),
+        ca_file=_certificates(env, "COALMINE_API_CA_FILE"),
     )
 
 

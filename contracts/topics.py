@@ -21,6 +21,8 @@ class Topic:
     compression: str = "producer"
     max_message_bytes: int = 8_000_000
     """A partial of many labels, a verdict of many strata: they may be larger than Kafka's 1 MiB."""
+    is_compacted: bool = False
+    """Whether the last message of each key is kept for ever."""
 
 
 EVENTS = Topic("coalmine.events", "Arrow batches or JSON of Event", "agent", _DAY_MS)
@@ -32,6 +34,7 @@ ROLLOUTS = Topic("coalmine.rollouts", "RolloutCommand", "service", 30 * _DAY_MS)
 WINDOWS = Topic("coalmine.windows", "Window", "service", 7 * _DAY_MS)
 VERDICTS = Topic("coalmine.verdicts", "Verdict", "service", 7 * _DAY_MS)
 DECISIONS = Topic("coalmine.decisions", "Decision", "service", 30 * _DAY_MS)
+FLAGS = Topic("coalmine.flags", "FlagState", "service and flag", 30 * _DAY_MS, is_compacted=True)
 ANSWERS = Topic("coalmine.answers", "Answer", "service", 30 * _DAY_MS)
 DELIVERIES = Topic("coalmine.deliveries", "Delivery", "decision", 30 * _DAY_MS)
 CRASH_GROUPS = Topic("coalmine.crash-groups", "CrashGroupSighting", "service", 7 * _DAY_MS)
@@ -55,6 +58,7 @@ ALL: tuple[Topic, ...] = (
     WINDOWS,
     VERDICTS,
     DECISIONS,
+    FLAGS,
     ANSWERS,
     DELIVERIES,
     CRASH_GROUPS,

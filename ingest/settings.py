@@ -6,12 +6,11 @@ import re
 import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from contracts.config import Seconds, json_schema, load
+from contracts.config import Seconds, load
 from contracts.dead_letter_limit import DeadLetterLimit
 from contracts.errors import ConfigError
 from contracts.records import RecordKind
@@ -219,11 +218,6 @@ def load_agent_config(path: Path) -> AgentConfig:
     for index, source in enumerate(config.files):
         _check_source(source, str(path), f"files[{index}]")
     return config
-
-
-def agent_schema() -> dict[str, Any]:
-    """JSON Schema of the agent's file, for editors."""
-    return json_schema(AgentConfig)
 
 
 def _check_limits(config: AgentConfig, path: str) -> None:

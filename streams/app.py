@@ -63,7 +63,7 @@ class Worker:
         self.app = app
         self._limit = limit
         fences = new_table(app, "fences-v2", partitions=kafka.partitions)
-        states = new_table(app, "states-v3", partitions=kafka.partitions)
+        states = new_table(app, "states-v4", partitions=kafka.partitions)
         services = new_table(app, "services", partitions=kafka.partitions)
         known = KnownServices(services, policies)
         outlet = Outlet(app)

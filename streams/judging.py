@@ -7,28 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import structlog
 
 from contracts import topics
 from contracts.errors import UNREADABLE, InvalidRecord
+from contracts.flags import flag_state
 from contracts.policy import Policies
-from contracts.results import Decision, Partial, RolloutCommand, Source, Verdict, Window
+from contracts.results import Answer, Decision, Partial, RolloutCommand, Source, Verdict, Window
 from contracts.topics import Topic
 from streams import metrics
 from streams.durable import DurableTable
-from streams.judge.service import (
-    Output,
-    ServiceState,
-    apply_command,
-    apply_partial,
-    late_records,
-    unknown_from,
-)
+from streams.judge.commands import apply_command
+from streams.judge.counting import late_records
+from streams.judge.service import apply_partial, is_due
+from streams.judge.service_state import Output, ServiceState, unknown_from
 from streams.messages import Message, aggregate, in_parts, sender_of
-from streams.outlet import Outlet
+from streams.outlet import Outlet, Result
 from streams.reread import Rereader
 from streams.state import decode_state, encode_state
 from streams.windows.labels import fold_services
@@ -45,6 +42,7 @@ _OUTPUT_TOPICS: dict[type[Output], Topic] = {
     Window: topics.WINDOWS,
     Verdict: topics.VERDICTS,
     Decision: topics.DECISIONS,
+    Answer: topics.ANSWERS,
 }
 _KIND_OF = {topic.name: kind for kind, topic in topics.TELEMETRY.items()}
 
@@ -62,6 +60,7 @@ class Judging:
         self._policies = policies
         self._rereader = rereader
         self._decoded: dict[bytes, tuple[int, ServiceState]] = {}
+        self._listening_since = _now_ms()
 
     async def handle(self, messages: Sequence[Message]) -> list[str]:
         """Apply messages of any services, those of one service in their order.
@@ -98,12 +97,16 @@ class Judging:
         All services of the table are looked at, not only those heard since the start: a worker that
         was killed may have left something pending.
         """
-        now = _now_ms()
+        now, since = _now_ms(), self._listening_since
         states = [self._state(service) for service in self._states.own_keys()]
         await self._outlet.publish(
-            (topics.PARTIALS, state.service, Partial(service=state.service, sent_at=now))
+            (
+                topics.PARTIALS,
+                state.service,
+                Partial(service=state.service, sent_at=now, listening_since=since),
+            )
             for state in states
-            if state.is_pending and now - state.heard_at >= IDLE_AFTER_MS
+            if now - state.heard_at >= IDLE_AFTER_MS and is_due(state, now, since)
         )
 
     async def _judge(self, service: str, heard: Sequence[Heard]) -> list[str]:
@@ -123,9 +126,7 @@ class Judging:
             await self._outlet.set_aside(InvalidRecord("failed", repr(error)), STAGE, heard[0][0])
             return ["failed"]
         _tell(outputs)
-        await self._outlet.publish(
-            (_OUTPUT_TOPICS[type(output)], output.service, output) for output in outputs
-        )
+        await self._outlet.publish(_results(outputs))
         await self._keep(service.encode(), state, encoded, heard[-1][0])
         _count(outputs)
         return []
@@ -216,6 +217,15 @@ def _decode(message: Message) -> Partial | RolloutCommand:
         # replayed out of the dead letters: its source's fence has passed it long ago
         partial.source = Source(topic=sender.agent, partition=0, offset=sender.seq)
     return partial
+
+
+def _results(outputs: Iterable[Output]) -> Iterator[Result]:
+    """Where each output goes; what a verdict means for its flag goes ahead of it."""
+    for output in outputs:
+        if isinstance(output, Verdict) and output.flag:
+            state = flag_state(output)
+            yield topics.FLAGS, state.key, state
+        yield _OUTPUT_TOPICS[type(output)], output.service, output
 
 
 def _tell(outputs: Iterable[Output]) -> None:

@@ -29,7 +29,9 @@ from contracts.results import (
     Source,
     Verdict,
 )
-from streams.judge.service import Output, ServiceState, apply_command, apply_partial
+from streams.judge.commands import apply_command
+from streams.judge.service import apply_partial
+from streams.judge.service_state import Output, ServiceState
 from streams.outcomes import outcomes_of
 from streams.recordings import batches_of
 from streams.set_aside import SetAside

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from contracts.config import Seconds
-from streams.judge.service import ServiceState
+from streams.judge.service_state import ServiceState
 
 
 def _decode_seconds(as_type: type[Any], value: object) -> object:

@@ -23,7 +23,8 @@ from benchmarks.throughput.command import say
 from contracts.policy import Policies, Policy, StratifyBy
 from contracts.records import RecordKind
 from contracts.results import Partial
-from streams.judge.service import ServiceState, apply_partial
+from streams.judge.service import apply_partial
+from streams.judge.service_state import ServiceState
 from streams.messages import Message, aggregate
 from streams.state import encode_state
 

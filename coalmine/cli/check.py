@@ -12,12 +12,24 @@ import msgspec
 import typer
 import yaml
 
+from coalmine.cli.check_budgets import (
+    FailureRateOption,
+    FlowsFor,
+    FromTelemetry,
+    TrafficOption,
+    given_flows,
+    seen_flows,
+    warnings_of,
+)
 from coalmine.cli.output import EXIT_CODES, Exit, print_json, say
+from coalmine.cli.state import StateDirectory, servers
+from coalmine.policies.descriptions import described
 from contracts.config import json_schema
 from contracts.crash_rules import CrashRules, load_crash_rules
 from contracts.errors import ConfigError
-from contracts.policy import Policy, load_policy
+from contracts.policy import TESTS_SUFFIXES, Policy, load_policy
 
+_EXIT_WARNINGS = 3
 _SECRET_MISSING = ("is not set", "secret file cannot be read")
 
 
@@ -28,6 +40,7 @@ class Kind(StrEnum):
     ENDPOINTS = "endpoints"
     AGENT = "agent"
     CRASH_RULES = "crash-rules"
+    TESTS = "tests"
 
 
 class Level(StrEnum):
@@ -62,24 +75,39 @@ def check(
     kind: Annotated[
         Kind | None, typer.Option(help="What the files are; told from their content otherwise.")
     ] = None,
+    traffic: TrafficOption = "",
+    failure_rate: FailureRateOption = "",
+    from_telemetry: FromTelemetry = False,
+    state: StateDirectory = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check configuration files: policies, endpoints, agents, rules of crash groups.
+    """Check configuration files: policies and their tests, endpoints, agents, crash rules.
 
-    Secrets that are not set here are a warning, so that CI can check without them.
+    Secrets that are not set here are a warning, so that CI can check without them. So are budgets
+    that cannot work, where the traffic is given or looked up: phases too short for what they are
+    to show.
 
-    Exit codes: 0 all files are right, 2 a file is wrong.
+    Exit codes: 0 all files are right, 2 a file is wrong, 3 with --strict: there are warnings.
     """
     files = _files(paths)
     if not files:
         raise ConfigError(", ".join(map(str, paths)), "holds no .yaml or .yml file")
+    flows_for = given_flows(traffic, failure_rate)
     findings = _without_twins([check_file(path, kind) for path in files])
+    if from_telemetry and flows_for is None:
+        right = [load_policy(Path(f.file)) for f in findings if _is_right_policy(f)]
+        flows_for = seen_flows(servers(state)[1], right) if right else None
+    findings += _budget_warnings(findings, flows_for) if flows_for else []
     if as_json:
         print_json(findings)
     else:
         _say_findings(findings)
-    if any(finding.level is Level.FAIL for finding in findings):
+    levels = {finding.level for finding in findings}
+    if Level.FAIL in levels:
         raise typer.Exit(Exit.USAGE)
+    if strict and Level.WARN in levels:
+        raise typer.Exit(_EXIT_WARNINGS)
 
 
 def schema(
@@ -112,7 +140,9 @@ def check_file(path: Path, kind: Kind | None = None) -> Finding:
 
 
 def kind_of(path: Path) -> Kind:
-    """What a file is for, told from its first words; a policy unless something else is sure."""
+    """What a file is for, told from its name or its first words; else a policy."""
+    if path.name.endswith(TESTS_SUFFIXES):
+        return Kind.TESTS
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
@@ -155,6 +185,27 @@ def _without_twins(findings: Sequence[Finding]) -> list[Finding]:
     return checked
 
 
+def _is_right_policy(finding: Finding) -> bool:
+    return finding.kind is Kind.POLICY and finding.level is Level.OK
+
+
+def _budget_warnings(findings: Sequence[Finding], flows_for: FlowsFor) -> list[Finding]:
+    return [
+        Finding(
+            file=finding.file,
+            kind=finding.kind,
+            level=Level.WARN,
+            message=message,
+            line=line,
+            field=found.field,
+            service=finding.service,
+        )
+        for finding in findings
+        if _is_right_policy(finding)
+        for found, line, message in warnings_of(Path(finding.file), flows_for)
+    ]
+
+
 def _loader(kind: Kind) -> Callable[[Path], object]:
     if kind is Kind.AGENT:
         from ingest.settings import load_agent_config  # noqa: PLC0415 - only for this kind
@@ -166,21 +217,32 @@ def _loader(kind: Kind) -> Callable[[Path], object]:
         return load_endpoints
     if kind is Kind.CRASH_RULES:
         return load_crash_rules
+    if kind is Kind.TESTS:
+        from coalmine.policies.cases import load_cases  # noqa: PLC0415 - only for this kind
+
+        return load_cases
     return load_policy
 
 
 def _schema_of(kind: Kind) -> dict[str, Any]:
-    if kind is Kind.AGENT:
-        from ingest.settings import agent_schema  # noqa: PLC0415 - only for this kind
+    as_type = _type_of(kind)
+    return described(json_schema(as_type), as_type)
 
-        return agent_schema()
+
+def _type_of(kind: Kind) -> type[msgspec.Struct]:
+    if kind is Kind.AGENT:
+        from ingest.settings import AgentConfig  # noqa: PLC0415 - only for this kind
+
+        return AgentConfig
     if kind is Kind.ENDPOINTS:
         from alerting.settings import AlertingConfig  # noqa: PLC0415 - only for this kind
 
-        return json_schema(AlertingConfig)
-    if kind is Kind.CRASH_RULES:
-        return json_schema(CrashRules)
-    return json_schema(Policy)
+        return AlertingConfig
+    if kind is Kind.TESTS:
+        from coalmine.policies.cases import Cases  # noqa: PLC0415 - only for this kind
+
+        return Cases
+    return CrashRules if kind is Kind.CRASH_RULES else Policy
 
 
 def _say_findings(findings: Sequence[Finding]) -> None:

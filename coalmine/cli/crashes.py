@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coalmine.cli.asking import elasticsearch_client
 from coalmine.cli.output import EXIT_CODES, print_json, print_table, say
 from coalmine.cli.sending import send
 from coalmine.cli.state import StateDirectory, servers
@@ -22,11 +21,7 @@ from contracts.results import CrashMark, CrashMarkKind
 from contracts.settings import ElasticsearchSettings, absent_releases
 
 if TYPE_CHECKING:
-    from elasticsearch import Elasticsearch
-
     from dashboard.queries.crash_records import GroupRecord
-
-_TIMEOUT_S = 15
 
 Service = Annotated[str, typer.Argument(help="The service's name (service.name).")]
 Group = Annotated[
@@ -70,11 +65,11 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one crash group: its releases, and a sample of the newest."""
-    from dashboard.queries.crash_groups import fetch_samples  # noqa: PLC0415 - see _client
+    from dashboard.queries.crash_groups import fetch_samples  # noqa: PLC0415 - see elasticsearch_client
 
     settings = servers(state)[1]
     record = _the_one(_groups(settings, service, since), service, group)
-    with _client(settings) as client:
+    with elasticsearch_client(settings) as client:
         samples = fetch_samples(client, service, record.members)
     if as_json:
         print_json({"group": record, "samples": [_sample(one) for one in samples]})
@@ -132,11 +127,11 @@ for _function in (list_groups, show, resolve, reopen):
 
 
 def _groups(settings: ElasticsearchSettings, service: str, since: str) -> list[GroupRecord]:
-    from dashboard.queries.crash_groups import fetch_groups  # noqa: PLC0415 - see _client
+    from dashboard.queries.crash_groups import fetch_groups  # noqa: PLC0415 - see elasticsearch_client
 
     now_ms = SystemClock().now_ms()
     since_ms = now_ms - _duration_ms(since)
-    with _client(settings) as client:
+    with elasticsearch_client(settings) as client:
         return fetch_groups(client, service, since_ms, now_ms, absent_releases())
 
 
@@ -145,16 +140,6 @@ def _duration_ms(text: str) -> int:
     if length is None or length <= 0:
         raise ConfigError("--since", "expected a duration such as 30m, 12h or 7d", value=text)
     return int(length * 1000)
-
-
-@contextmanager
-def _client(settings: ElasticsearchSettings) -> Iterator[Elasticsearch]:
-    # imported here, like the queries: coalmine --help must not load the client
-    from elasticsearch import Elasticsearch  # noqa: PLC0415 - see above
-
-    options = settings.client_options()
-    with Elasticsearch(**options, request_timeout=_TIMEOUT_S, max_retries=1) as client:
-        yield client
 
 
 def _the_one(found: list[GroupRecord], service: str, group: str) -> GroupRecord:

@@ -68,22 +68,19 @@ def power(
 
 
 def _needed(policy: Policy, metric: Metric, traffic: Traffic, ratio: float) -> Power:
+    from coalmine.policies.budgets import seconds_until_seen  # noqa: PLC0415 - loads scipy
     from streams.judge import calibration, forecast  # noqa: PLC0415 - loads scipy
 
     tolerance = policy.tolerance_of(metric)
-    bound, median_s = forecast.UNKNOWN, None
+    bound = forecast.UNKNOWN
     if ratio > 1 + tolerance:
-        seen = calibration.suspect_traffic(metric, traffic, ratio)
-
-        def until_seen(alpha: float) -> forecast.Forecast:
-            return forecast.until_seen(seen, tolerance=tolerance, harm=ratio - 1, alpha=alpha)
-
-        bound = until_seen(policy.false_rollback_rate)
-        # The average over metrics reaches 1/α when this one's own evidence reaches 1/(αw)
-        alone_s = until_seen(calibration.alpha_of(policy, metric)).seconds
-        if alone_s is not None:
-            beyond = ratio / (1 + tolerance)
-            median_s = alone_s * forecast.median_to_bound(beyond * forecast.MEASURED_ABOVE)
+        bound = forecast.until_seen(
+            calibration.suspect_traffic(metric, traffic, ratio),
+            tolerance=tolerance,
+            harm=ratio - 1,
+            alpha=policy.false_rollback_rate,
+        )
+    median_s = seconds_until_seen(policy, metric, traffic, ratio - 1)
     return Power(share=traffic.share, ratio=ratio, **bound._asdict(), median_s=median_s)
 
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -13,10 +14,13 @@ import msgspec
 import typer
 
 from coalmine.stack.ports import LOOPBACK
-from contracts.errors import Fatal
+from contracts.config import resolve_secret
+from contracts.errors import ConfigError, Fatal
 from contracts.settings import (
+    ApiSettings,
     ElasticsearchSettings,
     KafkaSettings,
+    api_settings,
     elasticsearch_settings,
     kafka_settings,
 )
@@ -36,6 +40,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     kafka: str
     elasticsearch: str
     dashboard: str
+    api: str = ""
     health: dict[str, int] = {}
     """Each part's health port, on the loopback interface."""
 
@@ -120,6 +125,33 @@ def servers(chosen: Path | None = None) -> tuple[KafkaSettings, ElasticsearchSet
     """
     variables = environment(state_directory(chosen))
     return kafka_settings(variables), elasticsearch_settings(variables)
+
+
+def api_files(state_dir: Path) -> tuple[Path, Path]:
+    """The API's file of tokens, and the token that commands on this machine show."""
+    return state_dir / "api" / "tokens.yaml", state_dir / "api" / "token"
+
+
+def api(chosen: Path | None = None) -> ApiSettings:
+    """The API that the environment names, else that of a running ``coalmine up``.
+
+    Raises:
+        ConfigError: the environment holds what is no address, or there is no API at all.
+    """
+    named = api_settings()
+    if named.url:
+        return named
+    state_dir = state_directory(chosen)
+    running = find_running(state_dir)
+    if running is None or not running.api:
+        expected = f"expected the address of coalmine api: no coalmine up runs in {state_dir}"
+        raise ConfigError("COALMINE_API", expected)
+    if named.token.reveal():
+        return replace(named, url=running.api)
+    token = resolve_secret(
+        f"${{file:{api_files(state_dir)[1]}}}", source="COALMINE_API_TOKEN", field=""
+    )
+    return replace(named, url=running.api, token=token)
 
 
 def _write(path: Path, document: object) -> None:

@@ -14,11 +14,13 @@ from typing import Annotated
 
 import typer
 
+from coalmine.api.tokens import local_tokens
 from coalmine.cli.output import EXIT_CODES, Exit, print_json, say
 from coalmine.cli.progress import draw
 from coalmine.cli.state import (
     Running,
     StateDirectory,
+    api_files,
     find_running,
     is_held,
     only_one,
@@ -35,6 +37,7 @@ from contracts.settings import elasticsearch_settings, kafka_settings
 
 _KAFKA_PORT = 9092
 _ELASTICSEARCH_PORT = 9200
+_API_PORT = 8060
 _DOWN_TIMEOUT_S = 45.0
 _DETACH_TIMEOUT_S = 600.0
 """A first start downloads 136 MB."""
@@ -78,12 +81,14 @@ def up(
     with only_one(state_dir), ExitStack() as exits:
         variables = _servers(state_dir, exits)
         say("topics: " + (", ".join(ensure_topics(kafka_settings(variables))) or "all there"))
+        api_port = preferred_port(_API_PORT)
         parts = parts_of(
             state_dir,
             policies=_absolute(policies),
             endpoints=_absolute(endpoints),
             agents=[path.absolute() for path in agent or []],
             dashboard_port=(dashboard_port := preferred_port(port)),
+            api=(api_port, local_tokens(*api_files(state_dir))),
         )
         supervisor = Supervisor(parts, state_dir, environment=variables, on_change=_tell)
         exits.callback(supervisor.stop)
@@ -93,6 +98,7 @@ def up(
             kafka=kafka_settings(variables).bootstrap,
             elasticsearch=elasticsearch_settings(variables).url,
             dashboard=f"http://{LOOPBACK}:{dashboard_port}",
+            api=f"http://{LOOPBACK}:{api_port}",
             health={part.name: part.health_port for part in parts if part.health_port},
         )
         targets = write_targets(state_dir, running.health)
@@ -205,6 +211,7 @@ def _print(running: Running, *, as_json: bool) -> None:
     say(f"Kafka          {running.kafka}")
     say(f"Elasticsearch  {running.elasticsearch}")
     say(f"Dashboard      {running.dashboard}")
+    say(f"API            {running.api}")
 
 
 def _tell(change: Change) -> None:

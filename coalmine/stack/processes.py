@@ -74,6 +74,7 @@ def parts_of(
     endpoints: Path | None = None,
     agents: Sequence[Path] = (),
     dashboard_port: int,
+    api: tuple[int, Path] | None = None,
 ) -> list[Part]:
     """The processes of one Coalmine, in the order of their start: what reads comes first.
 
@@ -83,6 +84,7 @@ def parts_of(
         endpoints: file of endpoints; no alerter runs without it.
         agents: one agent runs for each of these files.
         dashboard_port: where the dashboard listens.
+        api: port of the API and its file of tokens; no API runs without it.
     """
     chosen = ("--policies", str(policies)) if policies else ()
     parts = [
@@ -93,6 +95,10 @@ def parts_of(
         parts.append(Part("alerter", ("alerter", "--config", str(endpoints))))
     address = ("--host", LOOPBACK, "--port", str(dashboard_port))
     parts.append(Part("dashboard", ("dashboard", *address), dashboard_port))
+    if api is not None:
+        port, tokens = api
+        where = ("--host", LOOPBACK, "--port", str(port), "--tokens", str(tokens))
+        parts.append(Part("api", ("api", *where), port))
     for number, config in enumerate(agents, start=1):
         name = "agent" if len(agents) == 1 else f"agent-{number}"
         parts.append(Part(name, ("agent", "--config", str(config))))

@@ -44,7 +44,7 @@ def ensure_topics(settings: KafkaSettings, topics: Sequence[Topic] = ALL) -> lis
 def topic_config(topic: Topic) -> dict[str, str]:
     """The broker's settings of one topic."""
     return {
-        "cleanup.policy": "delete",
+        "cleanup.policy": "compact" if topic.is_compacted else "delete",
         "retention.ms": str(topic.retention_ms),
         "compression.type": topic.compression,
         "max.message.bytes": str(topic.max_message_bytes),

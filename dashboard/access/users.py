@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from contracts.config import Secret, load
 from contracts.errors import ConfigError
+from contracts.kept_files import KeptFile, write_private
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 SHORTEST_PASSWORD = 10
@@ -37,31 +36,19 @@ class Users:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp = _stamp(path)
-        self._hashes = read_users(path)
+        self._hashes = KeptFile(path, read_users)
         # an unknown name must cost as much time as a known one
         self._nobody = hash_password(Secret("nobody has this password"))
 
     def check(self, name: str, password: Secret) -> bool:
         """Whether this is the user's password; slow on purpose."""
-        known = self._current().get(name)
+        known = self._hashes.current().get(name)
         is_right = check_password_hash(known or self._nobody, password.reveal())
         return is_right and known is not None
 
     def mark(self, name: str) -> str:
         """Changes with the user's password; empty for those who are no users (any more)."""
-        return self._current().get(name, "")[-16:]
-
-    def _current(self) -> dict[str, str]:
-        stamp = _stamp(self._path)
-        if stamp != self._stamp:
-            try:
-                self._hashes = read_users(self._path)
-            except ConfigError:
-                return self._hashes  # half-written by hand: the last good one holds
-            self._stamp = stamp
-        return self._hashes
+        return self._hashes.current().get(name, "")[-16:]
 
 
 def read_users(path: Path) -> dict[str, str]:
@@ -84,25 +71,9 @@ def write_users(path: Path, users: dict[str, str]) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    text = yaml.safe_dump({"users": users}, sort_keys=True)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except OSError as error:
-        raise ConfigError(str(path), f"cannot be written: {error.strerror}") from error
+    write_private(path, yaml.safe_dump({"users": users}, sort_keys=True))
 
 
 def hash_password(password: Secret) -> str:
     """What the file holds of a password: scrypt, salted."""
     return generate_password_hash(password.reveal(), method=_METHOD)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_mtime_ns, found.st_ino)

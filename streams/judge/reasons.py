@@ -19,9 +19,11 @@ from streams.judge.rollout_state import Look, RolloutState
 _LN10 = math.log(10)
 
 
-def said(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
+def said(rollout: RolloutState, found: Look, outcome: Outcome, held_because: str = "") -> str:
     """What a verdict says: why the rollout ended, or where it is at this look."""
     reason = rollout.reason or reason_of(rollout, found, outcome)
+    if held_because and not rollout.reason:
+        return f"{reason} Held, because {held_because}."
     if rollout.status is RolloutStatus.TRAFFIC_STOPPED:
         return f"{reason} All traffic has stopped: whether {rollout.canary} is gone is not known."
     return reason
@@ -49,12 +51,10 @@ def reason_of(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
             f"tolerated; {enough}{mostly}"
         )
     if outcome is Outcome.HEALTHY:
-        worse = watched(found)
-        held = f" Held, because {worse.name} got worse." if worse else ""
         return (
             f"{rollout.canary} is no worse than {rollout.baseline}: a harm of "
             f"{rollout.policy.harm:.0%} is ruled out at a false-promotion rate of "
-            f"{rollout.policy.false_promotion_rate:.0%}.{held}"
+            f"{rollout.policy.false_promotion_rate:.0%}."
         )
     return (
         f"No decision yet: evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback, "
@@ -114,11 +114,15 @@ def needed_of(found: Look, outcome: Outcome) -> Needed | None:
     """The shortest of the metrics' forecasts."""
     if outcome is not Outcome.INCONCLUSIVE:
         return None
-    known = [m.needed for m in found.metrics if m.needed and m.needed.exposures is not None]
+    known = [
+        m.needed
+        for m in found.metrics
+        if m.is_judged and m.needed and m.needed.exposures is not None
+    ]
     return min(known, key=lambda needed: needed.exposures or 0) if known else None
 
 
 def watched(found: Look) -> MetricVerdict | None:
-    """A metric that got worse and may not roll back."""
-    regressed = (m for m in found.metrics if m.outcome is Outcome.REGRESSED)
+    """A metric of this phase that got worse and may not roll back."""
+    regressed = (m for m in found.metrics if m.is_judged and m.outcome is Outcome.REGRESSED)
     return next((m for m in regressed if not m.is_critical), None)

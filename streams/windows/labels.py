@@ -54,15 +54,18 @@ class Labels(msgspec.Struct, array_like=True):
     looked: dict[str, int] = {}
     """Kind to the event time at which idle labels were last looked for."""
 
-    def fold(self, cell: Cell, wanted: Container[str]) -> None:
+    def fold(self, cell: Cell, wanted: Container[str], arms: Container[str] = ()) -> None:
         """Rename what is beyond the limits, in place, and count it in ``folded.<kind>``.
 
         Args:
             cell: of this service.
             wanted: names of the events that its policy judges by; they always keep theirs.
+            arms: those of its rollout, which keep theirs too.
         """
         for kind, field in _FIELDS.items():
             label = getattr(cell, field)
+            if kind == "arm" and label in arms:
+                continue
             if label and not self._knows(kind, label, cell.last):
                 setattr(cell, field, OTHER)
                 self.note(cell, kind)

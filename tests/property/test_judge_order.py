@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from contracts.policy import Policy
 from contracts.results import Decision, DecisionAction, Partial, Source
-from streams.judge.service import ServiceState, apply_partial
+from streams.judge.service import apply_partial
+from streams.judge.service_state import ServiceState
 from tests.support.partials import Traffic
 
 BASELINE, CANARY = "1.4.2", "1.5.0"

@@ -52,7 +52,8 @@ from ingest.settings import (
 from ingest.spool import Message as SpoolMessage
 from ingest.tracebacks.detect import crash_of
 from streams.index.documents import TOPICS, documents_of
-from streams.judge.service import ServiceState, apply_partial
+from streams.judge.service import apply_partial
+from streams.judge.service_state import ServiceState
 from streams.judging import _decode as decode_judged
 from streams.messages import Message, aggregate
 from tests.support.alerting import decision_of

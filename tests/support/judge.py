@@ -8,14 +8,18 @@ import msgspec
 
 from contracts.policy import Policy
 from contracts.results import (
+    Answer,
     Decision,
+    DecisionAction,
     Partial,
     RolloutCommand,
     RolloutCommandAction,
     Verdict,
     Window,
 )
-from streams.judge.service import Output, ServiceState, apply_command, apply_partial, unknown_from
+from streams.judge.commands import apply_command
+from streams.judge.service import apply_partial
+from streams.judge.service_state import Output, ServiceState, unknown_from
 from streams.state import decode_state, encode_state
 from tests.support.partials import Traffic
 
@@ -30,14 +34,15 @@ class Judge:
         self.policy = policy
         self.state = ServiceState(service="checkout")
         self.outputs: list[Output] = []
+        self.their_time = 1
+        """The clock of whoever gives commands; the worker's says 1."""
 
     def hear(self, partial: Partial) -> list[Output]:
         """Apply one partial unless it is a duplicate."""
         if partial.source and unknown_from(self.state.fences, partial.source) is None:
             return []
         said = apply_partial(self.state, partial, self.policy, processed_time=partial.sent_at)
-        self.state = decode_state(encode_state(self.state))
-        self.outputs += [msgspec.json.decode(msgspec.json.encode(o), type=type(o)) for o in said]
+        self._keep(said)
         return said
 
     def run(self, traffic: Traffic, seconds: range, releases: list[str] | None = None) -> None:
@@ -46,12 +51,30 @@ class Judge:
             for partial in traffic.second(number, releases):
                 self.hear(partial)
 
-    def order(self, action: RolloutCommandAction, canary: str = "", name: str = "1") -> None:
-        """Apply a rollout command."""
+    def order(
+        self,
+        action: RolloutCommandAction,
+        canary: str = "",
+        name: str = "1",
+        **fields: str,
+    ) -> Answer:
+        """Apply a rollout command, and hand back its one answer."""
         command = RolloutCommand(
-            id=name, time=1, service="checkout", action=action, canary=canary, baseline=""
+            id=name,
+            time=self.their_time,
+            service="checkout",
+            action=action,
+            canary=canary,
+            **fields,
         )
-        self.outputs += apply_command(self.state, command, self.policy, processed_time=1)
+        said = apply_command(self.state, command, self.policy, processed_time=1)
+        self._keep(said)
+        [answer] = [one for one in said if isinstance(one, Answer)]
+        return answer
+
+    def _keep(self, said: list[Output]) -> None:
+        self.state = decode_state(encode_state(self.state))
+        self.outputs += [msgspec.json.decode(msgspec.json.encode(o), type=type(o)) for o in said]
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -60,6 +83,15 @@ class Judge:
     @property
     def decisions(self) -> list[Decision]:
         return [o for o in self.outputs if isinstance(o, Decision)]
+
+    @property
+    def told(self) -> list[DecisionAction]:
+        """What was decided, in order."""
+        return [decision.action for decision in self.decisions]
+
+    @property
+    def answers(self) -> list[Answer]:
+        return [o for o in self.outputs if isinstance(o, Answer)]
 
     def window_totals(self) -> Counter[str]:
         """Sum of all windows' counters, the last version of each part."""

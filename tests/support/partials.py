@@ -35,6 +35,8 @@ class Traffic:
     hosts: int = 1
     """How many hosts each release runs on; their error rates differ by ``host_sd``."""
     host_sd: float = 0.0
+    flag: str = ""
+    """Where given, the names are variants of this flag in the one release ``2.0.0``."""
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.seed)
@@ -73,7 +75,8 @@ class Traffic:
         bins, counts = np.unique(histogram.bins_of(times), return_counts=True)
         return Cell(
             tick=tick,
-            release=release,
+            release="2.0.0" if self.flag else release,
+            arm=f"{self.flag}:{release}" if self.flag else "",
             host=host,
             agent=f"agent-{release}",
             stratum=route,

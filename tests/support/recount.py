@@ -12,7 +12,8 @@ from contracts.policy import Policies, Policy
 from contracts.records import RecordKind
 from contracts.results import Decision, Partial, Window
 from contracts.settings import KafkaSettings
-from streams.judge.service import ServiceState, apply_partial
+from streams.judge.service import apply_partial
+from streams.judge.service_state import ServiceState
 from streams.messages import Message, aggregate
 from tests.support.stack import consume
 from tests.support.telemetry import EVENTS_TOPIC, Keyed

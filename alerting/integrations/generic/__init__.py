@@ -8,15 +8,30 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-import msgspec
-
-from alerting.integrations.message import Message
+from alerting.integrations.conversation import (
+    Body,
+    Conversation,
+    HttpRequest,
+    json_body,
+    taken,
+)
+from alerting.integrations.preset import Options, Preset
 from contracts.results import Decision
 
 TYPE = "coalmine.decision.v1"
 
 
-def render(decision: Decision) -> Message:
+def deliver(decision: Decision, _: Options) -> Conversation:
+    """One request, and any 2xx is a yes."""
+    answer = yield HttpRequest(
+        method="POST",
+        headers={"content-type": "application/json", "user-agent": "coalmine"},
+        body=render(decision),
+    )
+    return taken(answer)
+
+
+def render(decision: Decision) -> Body:
     """The decision as every generic receiver sees it; equal decisions give equal bytes."""
     time = rfc3339(decision.time)
     document = {
@@ -47,10 +62,7 @@ def render(decision: Decision) -> Message:
             "expires_at": rfc3339(decision.expires_at),
         },
     }
-    return Message(
-        body=msgspec.json.encode(document),
-        headers={"content-type": "application/json", "user-agent": "coalmine"},
-    )
+    return json_body(document)
 
 
 def rfc3339(time_ms: int) -> str:
@@ -61,3 +73,6 @@ def rfc3339(time_ms: int) -> str:
     """
     moment = datetime.fromtimestamp(time_ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+PRESET = Preset(deliver=deliver)

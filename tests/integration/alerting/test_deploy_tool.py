@@ -52,7 +52,7 @@ def test_a_genuine_rollback_empties_the_canary_once(deploy_tool: Tool) -> None:
     secret = new_secret()
     url, router, audit = deploy_tool(secret)
     decision = decision_of("checkout")
-    body = render(decision).body
+    body = render(decision).sent
     headers = sign(secret, decision.id, body)
     assert [post(url, headers, body) for _ in range(3)] == [200, 200, 200]
     assert [json.loads(hit.body) for hit in router.hits] == [{"1.5.0": 0}]
@@ -64,7 +64,7 @@ def test_forged_webhooks_are_refused(deploy_tool: Tool) -> None:
     secret = new_secret()
     url, router, _ = deploy_tool(secret)
     decision = decision_of("checkout")
-    body = render(decision).body
+    body = render(decision).sent
     good = sign(secret, decision.id, body)
     forged = [
         (sign(new_secret(), decision.id, body), body),
@@ -84,7 +84,7 @@ def test_a_captured_webhook_is_refused_later(deploy_tool: Tool) -> None:
     secret = new_secret()
     url, router, _ = deploy_tool(secret)
     decision = decision_of("checkout")
-    body = render(decision).body
+    body = render(decision).sent
     headers = sign(secret, decision.id, body, time.time() - 360)
     assert post(url, headers, body) == 401
     assert router.hits == []
@@ -95,7 +95,7 @@ def test_a_stale_decision_is_refused(deploy_tool: Tool) -> None:
     secret = new_secret()
     url, router, _ = deploy_tool(secret)
     decision = decision_of("checkout", expires_at=time.time_ns() // 1_000_000 - 1_000)
-    body = render(decision).body
+    body = render(decision).sent
     assert post(url, sign(secret, decision.id, body), body) == 410
     assert router.hits == []
 

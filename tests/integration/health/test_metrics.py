@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from coalmine.api.tokens import local_tokens
 from coalmine.stack.ports import free_port
 from coalmine.stack.processes import Part, Supervisor, parts_of
 from contracts.settings import ElasticsearchSettings, KafkaSettings
@@ -133,6 +134,7 @@ def fleet(
         endpoints=state / "endpoints.yaml",
         agents=[state / "agent.yaml"],
         dashboard_port=free_port(),
+        api=(free_port(), local_tokens(state / "tokens.yaml", state / "token")),
     )
     environment = {
         "COALMINE_KAFKA": kafka_settings.bootstrap,
@@ -216,11 +218,14 @@ def test_metrics_move_with_the_way_of_a_record(fleet: Fleet) -> None:
         ("alerter", "alerting_attempt_seconds_count{deploy-tool}"),
         ("dashboard", "dashboard_requests_total{page}"),
         ("dashboard", "dashboard_request_seconds_count{page}"),
+        ("api", "api_messages_total{coalmine.verdicts}"),
+        ("api", "api_messages_total{coalmine.decisions}"),
     ]
     for part, name in at_least_once:
         fleet.wait_for(part, f"coalmine_{name}", before, 1)
     fleet.wait_for_zero("worker", "coalmine_streams_lag_messages")
     fleet.wait_for_zero("indexer", "coalmine_streams_lag_messages")
+    fleet.wait_for_zero("api", "coalmine_api_lag_messages")
     fleet.wait_for_zero("agent", "coalmine_ingest_spool_entries")
     for port in fleet.ports.values():
         for path in ("/metrics", "/healthz", "/readyz"):

@@ -19,7 +19,8 @@ from contracts.policy import Policy
 from contracts.results import Decision, Verdict, Window
 from contracts.settings import ElasticsearchSettings, KafkaSettings
 from contracts.settings import elasticsearch_settings as read_settings
-from streams.judge.service import ServiceState, apply_partial
+from streams.judge.service import apply_partial
+from streams.judge.service_state import ServiceState
 from tests.integration.security.test_planted_secrets import AWAY, Room
 from tests.support import dashboard_browser
 from tests.support.api_key_gate import ApiKeyGate

@@ -125,7 +125,7 @@ def test_up_rollout_down(state_dir: Path) -> None:
         down = _coalmine("down", environment=environment)
     assert down.returncode == 0, down.stderr
     assert psutil.wait_procs(family, timeout=10)[1] == []
-    addresses = [running.kafka, running.elasticsearch, running.dashboard]
+    addresses = [running.kafka, running.elasticsearch, running.dashboard, running.api]
     assert not any(is_open(int(address.rsplit(":", 1)[1])) for address in addresses)
 
 
@@ -133,7 +133,7 @@ def _follow_a_rollout(environment: Mapping[str, str], running: Running) -> None:
     ports = {part: str(port) for part, port in running.health.items()}
     wait_until(lambda: all(map(is_ready, ports.values())), 90, "all parts are ready")
     assert not is_ready(str(free_port()))
-    assert list(ports) == ["worker", "indexer", "dashboard"]
+    assert list(ports) == ["worker", "indexer", "dashboard", "api"]
     findings = json.loads(_coalmine("doctor", "--json", environment=environment).stdout)
     levels = {finding["part"]: finding["level"] for finding in findings}
     assert [levels[part] for part in ports] == ["ok"] * len(ports)

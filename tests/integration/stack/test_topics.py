@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_every_topic_of_the_table_is_there(kafka_settings: KafkaSettings) -> None:
-    """Each topic has the table's retention and compression, and the partitions of the settings."""
+    """Each topic has the table's settings, and as many partitions as the settings say."""
     with closing(KafkaAdminClient(**kafka_settings.client_options())) as admin:
         topics = {t["name"]: t for t in admin.describe_topics([topic.name for topic in ALL])}
         resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in ALL]
@@ -26,7 +26,8 @@ def test_every_topic_of_the_table_is_there(kafka_settings: KafkaSettings) -> Non
         assert len(topics[topic.name]["partitions"]) == kafka_settings.partitions
         assert configs[topic.name]["retention.ms"]["value"] == str(topic.retention_ms)
         assert configs[topic.name]["compression.type"]["value"] == topic.compression
-        assert configs[topic.name]["cleanup.policy"]["value"] == "delete"
+        kept = "compact" if topic.is_compacted else "delete"
+        assert configs[topic.name]["cleanup.policy"]["value"] == kept
 
 
 def test_a_second_call_makes_nothing(kafka_settings: KafkaSettings) -> None:

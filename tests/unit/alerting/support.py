@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from alerting.auth import SIGNATURE
 from alerting.breaker import Breaker
 from alerting.intake import Place
+from alerting.integrations.conversation import Answer, HttpRequest, Request
+from alerting.integrations.preset import Options
 from alerting.ledger import DeliveryMemory
 from alerting.outbox import Outbox
 from alerting.pipeline import Parts
 from alerting.settings import Endpoint
 from alerting.standing import Standing
-from alerting.transport import Answer, Request
+from alerting.transport import Limits
 from contracts.clock import ManualClock
 from contracts.config import Secret
 from contracts.errors import Recoverable
@@ -35,9 +38,10 @@ class ScriptedTransport:
         self.answers = answers
         self.requests: list[Request] = []
 
-    def send(self, endpoint: Endpoint, request: Request) -> Answer:
+    def send(self, endpoint: Endpoint, request: Request, limits: Limits) -> Answer:
         """See ``Transport``."""
         assert endpoint.name
+        assert limits.timeout_s <= endpoint.timeout_s
         self.requests.append(request)
         return self.answers[min(len(self.requests), len(self.answers)) - 1]
 
@@ -75,7 +79,9 @@ def endpoint(**changes: Any) -> Endpoint:
         "preset": "generic",
         "url": Secret("https://deploy.example/hook"),
         "shown_url": "https://deploy.example/hook",
+        "auth": SIGNATURE,
         "secrets": (Secret(SECRET),),
+        "options": Options(),
         "actions": frozenset({DecisionAction.ROLLBACK}),
         "services": ("*",),
         "timeout_s": 10.0,
@@ -146,6 +152,11 @@ class House:
         """The receiver."""
         assert isinstance(self.parts.transport, ScriptedTransport)
         return self.parts.transport
+
+    @property
+    def http_requests(self) -> Sequence[HttpRequest]:
+        """What the receiver was asked over HTTP."""
+        return [one for one in self.transport.requests if isinstance(one, HttpRequest)]
 
     @property
     def outcomes(self) -> Sequence[tuple[int, str]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from alerting.breaker import OPENS_AFTER
-from alerting.transport import Answer
+from alerting.integrations.conversation import Answer
 from tests.unit.alerting.support import NOW_MS, House, decision, endpoint
 
 OK, FAIL = Answer(status=200), Answer(status=503)
 SLOW = endpoint(delays_s=(1.0, 2.0, 5.0, 10.0, 20.0))
 
 
-def _ids(house: House) -> list[str]:
-    return [dict(request.headers)["webhook-id"] for request in house.transport.requests]
+def _ids(house: House) -> list[object]:
+    return [request.headers["webhook-id"] for request in house.http_requests]
 
 
 def _of(number: int) -> dict[str, object]:
@@ -86,7 +86,7 @@ def test_what_expires_while_it_waits_is_given_up_in_time() -> None:
 
 def test_retry_after_holds_when_the_circuit_closes() -> None:
     """A receiver that asked for a minute gets it, whatever becomes of others."""
-    busy = Answer(status=429, retry_after="60")
+    busy = Answer(status=429, headers={"retry-after": "60"})
     house = House(*[FAIL] * 4, busy, OK, to=SLOW)
     for number in range(5):
         house.take(decision(**_of(number)), offset=number)

@@ -16,7 +16,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="
 def test_the_documented_body_is_what_is_sent() -> None:
     """A receiver written after the page works."""
     (example,) = re.findall(r"```json\n(.*)\n```", PAGE)
-    assert example.encode() == render(decision()).body
+    assert example.encode() == render(decision()).sent
 
 
 def test_the_documented_signature_is_right() -> None:
@@ -24,5 +24,5 @@ def test_the_documented_signature_is_right() -> None:
     (secret,) = re.findall(r"signed with `(whsec_[^`]+)`", PAGE)
     headers = dict(re.findall(r"^(webhook-\w+): (.*)$", PAGE, re.MULTILINE))
     message_id = webhook_id(decision().id)
-    expected = signed_headers(message_id, render(decision()).body, NOW_MS, [Secret(secret)])
+    expected = signed_headers(message_id, render(decision()).sent, NOW_MS, [Secret(secret)])
     assert headers == dict(expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alerting.escalation import LIVES_MS, escalation_of, is_called_for
-from alerting.transport import Answer
+from alerting.integrations.conversation import Answer
 from contracts.results import DecisionAction, DeliveryOutcome
 from tests.unit.alerting.support import NOW_MS, House, decision, endpoint
 

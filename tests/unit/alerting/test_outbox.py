@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alerting.transport import Answer
+from alerting.integrations.conversation import Answer
 from contracts.results import DeliveryOutcome
 from tests.unit.alerting.support import NOW_MS, House, decision, endpoint
 
@@ -29,7 +29,7 @@ def test_retries_follow_the_schedule_with_one_id() -> None:
     assert [record.time - NOW_MS for record in house.ledger.records] == [
         0, 1_000, 3_000, 8_000, 13_000,
     ]  # fmt: skip
-    headers = [dict(request.headers) for request in house.transport.requests]
+    headers = [request.headers for request in house.http_requests]
     assert {h["webhook-id"] for h in headers} == {"checkout/1.5.0/canary/rollback"}
     assert len({h["webhook-timestamp"] for h in headers}) == 5
 
@@ -45,7 +45,7 @@ def test_nothing_is_settled_while_it_is_retried() -> None:
 
 def test_retry_after_moves_the_next_attempt() -> None:
     """A receiver that asks for seven seconds gets them."""
-    house = House(Answer(status=429, retry_after="7"), OK)
+    house = House(Answer(status=429, headers={"retry-after": "7"}), OK)
     house.take(decision())
     house.let(6.8)
     assert len(house.transport.requests) == 1
@@ -168,7 +168,7 @@ def test_a_fault_of_our_own_ends_one_notice_only() -> None:
     house = House(OK, to=endpoint(preset="no such preset"))
     house.take(decision())
     assert house.outcomes == [(1, "exhausted")]
-    assert house.ledger.records[0].reason == "internal: KeyError in render"
+    assert house.ledger.records[0].reason == "internal: KeyError in send"
     assert len(house.settled) == 1
 
 
@@ -180,4 +180,4 @@ def test_a_delivery_record_names_what_was_sent_and_where() -> None:
     assert record.id == "checkout/1.5.0/canary/rollback/deploy-tool/1"
     assert record.outcome is DeliveryOutcome.DELIVERED
     assert (record.status, record.duration_ms) == (204, 12.346)
-    assert record.body.encode() == house.transport.requests[0].body
+    assert record.body.encode() == house.transport.requests[0].body.sent

@@ -13,7 +13,6 @@ from alerting.integrations.generic import render
 from alerting.offsets import OffsetTracker
 from alerting.pipeline import build_pipeline
 from alerting.retry import delay_s, retry_after_s
-from alerting.transport import Answer
 from contracts.errors import InvalidRecord
 from contracts.results import DecisionAction, Delivery
 from tests.unit.alerting.support import (
@@ -28,7 +27,7 @@ def test_the_pipeline_is_one_list_in_this_order() -> None:
     """Who changes the order changes this line, and nothing else knows it."""
     names = [stage.name for stage in build_pipeline(parts())]
     assert names == [
-        "begin", "refuse_stale", "render", "sign", "send", "settle", "escalate", "record",
+        "begin", "refuse_stale", "sign", "send", "retry", "escalate", "record",
     ]  # fmt: skip
 
 
@@ -110,14 +109,14 @@ def test_jitter_stays_within_its_share() -> None:
     """Delays differ between attempts so that many senders do not come at once."""
     one = endpoint(jitter=0.2)
     random = Random(3)
-    delays = [delay_s(one, 3, Answer(status=500), random, 0) for _ in range(200)]
+    delays = [delay_s(one, 3, random) for _ in range(200)]
     assert 4.0 <= min(delays) < 4.2
     assert 5.8 < max(delays) <= 6.0
 
 
 def test_the_last_delay_repeats() -> None:
     """The schedule has no end: the decision has."""
-    assert delay_s(endpoint(), 99, Answer(status=500), Random(1), 0) == 5.0
+    assert delay_s(endpoint(), 99, Random(1)) == 5.0
 
 
 @pytest.mark.parametrize(
@@ -136,11 +135,11 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float) -> None:
 
 def test_the_body_is_a_cloud_event_with_the_decision() -> None:
     """Every field a deploy tool needs stands in ``data``, times as RFC 3339."""
-    document = json.loads(render(decision()).body)
+    document = json.loads(render(decision()).sent)
     assert document["specversion"] == "1.0"
     assert document["type"] == "coalmine.decision.v1"
     assert document["id"] == document["data"]["id"] == "checkout/1.5.0/canary/rollback"
     assert document["time"] == "2026-11-23T22:22:00.123Z"
     assert document["data"]["expires_at"] == "2026-11-23T22:23:00.123Z"
     assert document["data"]["relative_risk"] == {"estimate": 3.1, "lower": 1.4, "upper": 6.8}
-    assert render(decision()).body == render(decision()).body
+    assert render(decision()).sent == render(decision()).sent

@@ -6,12 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from alerting.auth import BASIC, BEARER, HUB_SIGNATURE, NONE, Auth, Occasion, header
+from alerting.integrations import PRESETS
+from alerting.integrations.conversation import revealed
+from alerting.integrations.preset import Options, Preset
 from alerting.settings import Endpoint, load_endpoints
+from contracts.config import Secret
 from contracts.errors import ConfigError
 from contracts.results import DecisionAction
-from tests.unit.alerting.support import SECRET, decision
+from tests.unit.alerting.support import NOW_MS, SECRET, decision
 
 GOOD = 'endpoints:\n  - {name: tool, url: "https://deploy.example/hook?key=k", secret: "${env:S}"'
+
+
+class Needs(Options, frozen=True, kw_only=True):
+    """What some tool needs to know."""
+
+    project: int
+    token: Secret = Secret("")
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +153,75 @@ def test_the_example_file_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COALMINE_WEBHOOK_SECRET", SECRET)
     (tool,) = load_endpoints(Path(__file__).parents[3] / "examples" / "endpoints.yaml")
     assert tool.name == "deploy-tool"
+
+
+def test_a_preset_s_options_are_checked_like_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Line, field, value and expectation; a secret among them is a reference and never shown."""
+    monkeypatch.setitem(PRESETS, "tool", Preset(deliver=PRESETS["generic"].deliver, options=Needs))
+    file = tmp_path / "endpoints.yaml"
+    start = f"{GOOD}, preset: tool,\n     options: "
+    for options, field, expected in (
+        ("{project: many}", "endpoints[0].options.project", "int, got str"),
+        ("{}", "endpoints[0].options", "project"),
+        ("{project: 1, colour: red}", "endpoints[0].options.colour", "unknown field"),
+        (f"{{project: 1, token: {SECRET}}}", "endpoints[0].options.token", "given as ${env:NAME}"),
+        ("{project: 1, token: '${env:UNSET}'}", "endpoints[0].options.token", "is not set"),
+    ):
+        file.write_text(f"{start}{options}}}\n")
+        with pytest.raises(ConfigError, match=r"endpoints\.yaml:3") as caught:
+            load_endpoints(file)
+        assert caught.value.field == field
+        assert expected in str(caught.value)
+        assert SECRET not in str(caught.value)
+    file.write_text(f"{start}{{project: 7, token: '${{env:S}}'}}}}\n")
+    (tool,) = load_endpoints(file)
+    assert isinstance(tool.options, Needs)
+    assert (tool.options.project, tool.options.token.reveal()) == (7, SECRET)
+    assert SECRET not in repr(tool)
+    assert tool.redacted(f"no access with {SECRET}") == "no access with ***"
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "expected"),
+    [
+        (", auth: basic", "endpoints[0].auth", "expected one of signature"),
+        (", preset: tool, auth: none", "endpoints[0].secret", "expected none: auth is none"),
+        (", preset: tool, auth: basic", "endpoints[0].secret", "expected user:password"),
+        (", preset: tool, actions: [promote]", "endpoints[0].actions[0]", "acts on rollback"),
+    ],
+)
+def test_a_preset_says_how_to_authenticate_and_what_it_can_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, field: str, expected: str
+) -> None:
+    """What a tool does not know is refused when the file is read."""
+    preset = Preset(
+        deliver=PRESETS["generic"].deliver,
+        auth=(BEARER, BASIC, NONE),
+        actions=frozenset({DecisionAction.ROLLBACK}),
+    )
+    monkeypatch.setitem(PRESETS, "tool", preset)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, more)
+    assert caught.value.field == field
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("auth", "secret", "headers"),
+    [
+        (BASIC, "coal:mine", {"authorization": "Basic Y29hbDptaW5l"}),
+        (BEARER, "t0ken", {"authorization": "Bearer t0ken"}),
+        (header("PRIVATE-TOKEN"), "t0ken", {"PRIVATE-TOKEN": "t0ken"}),
+        # GitHub's own example
+        (HUB_SIGNATURE, "It's a Secret to Everybody", {"x-hub-signature-256":
+            "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"}),
+    ],
+)  # fmt: skip
+def test_credentials_are_what_tools_expect(
+    auth: Auth, secret: str, headers: dict[str, str]
+) -> None:
+    """Basic, bearer, a named header, and GitHub's signature of the body."""
+    made = auth.headers([Secret(secret)], Occasion("id", b"Hello, World!", NOW_MS))
+    assert {name: revealed(value) for name, value in made.items()} == headers

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from alerting.integrations.conversation import Answer
 from alerting.standing import Standing
-from alerting.transport import Answer
 from contracts.results import DecisionAction
 from tests.unit.alerting.support import NOW_MS, House, decision
 
@@ -74,7 +74,7 @@ def test_a_promotion_is_not_sent_after_the_rollback() -> None:
     house.take(ROLLBACK, offset=1)
     house.let(60)
     assert house.outcomes == [(1, "retrying"), (1, "delivered"), (2, "obsolete")]
-    assert [b"promote" in r.body for r in house.transport.requests] == [True, False]
+    assert [b"promote" in r.body.sent for r in house.transport.requests] == [True, False]
 
 
 def test_obsolete_comes_before_expired() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from alerting.addresses import Address
-from alerting.transport import Answer, HttpTransport, Request
+from alerting.integrations.conversation import Answer, HttpRequest, text_body
+from alerting.transport import HttpTransport, Limits
 from contracts.config import Secret
 from tests.support import bad_receivers as bad
 from tests.unit.alerting.support import endpoint
@@ -29,8 +30,9 @@ def send(
 ) -> Answer:
     """One attempt; private targets on loopback are allowed."""
     to = endpoint(url=Secret(url), private_networks=LOOPBACK, **changes)
-    request = Request("POST", (("content-type", "text/plain"),), b"body", within_s)
-    return HttpTransport(resolve).send(to, request)
+    headers = {"content-type": "text/plain"}
+    request = HttpRequest(method="POST", headers=headers, body=text_body("body"))
+    return HttpTransport(resolve).send(to, request, Limits(within_s, to.timeout_s))
 
 
 def test_the_address_that_was_checked_is_the_one_connected_to() -> None:

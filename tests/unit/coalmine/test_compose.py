@@ -37,7 +37,7 @@ def test_every_server_and_every_process_of_coalmine_is_there(compose: dict[str, 
     """The full stack: three servers and Coalmine's own processes."""
     assert set(_services(compose)) == {
         "kafka", "elasticsearch", "kibana",
-        "topics", "worker", "indexer", "alerter", "dashboard", "agent",
+        "topics", "worker", "indexer", "alerter", "dashboard", "api", "agent",
     }  # fmt: skip
 
 

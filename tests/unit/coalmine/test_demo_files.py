@@ -88,8 +88,7 @@ def test_steps_off_a_terminal_are_plain_lines(capsys: pytest.CaptureFixture[str]
         step.say("kafka ready", 0.5)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert [line.split("s  ")[1] for line in captured.err.splitlines()] == [
-        "Starting servers …",
-        "✓ Starting servers (0.0 s)",
-    ]
+    first, last = (line.split("s  ")[1] for line in captured.err.splitlines())
+    assert first == "Starting servers …"
+    assert last.startswith("✓ Starting servers (")
     assert "\x1b" not in captured.err

@@ -142,8 +142,14 @@ def test_a_part_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
 def test_readers_start_before_those_who_write() -> None:
     """The agents come last, so that all readers are there; no alerter without endpoints."""
     state, config = Path("/s"), Path("/a.yaml")
-    parts = parts_of(state, endpoints=Path("/e.yaml"), agents=[config, config], dashboard_port=1)
-    names = ["worker", "indexer", "alerter", "dashboard", "agent-1", "agent-2"]
+    parts = parts_of(
+        state,
+        endpoints=Path("/e.yaml"),
+        agents=[config, config],
+        dashboard_port=1,
+        api=(2, Path("/t.yaml")),
+    )
+    names = ["worker", "indexer", "alerter", "dashboard", "api", "agent-1", "agent-2"]
     assert [part.name for part in parts] == names
     assert [p.name for p in parts_of(state, dashboard_port=1)] == ["worker", "indexer", "dashboard"]
 

@@ -41,6 +41,31 @@ def test_an_empty_policy_watches_errors_crashes_and_latency(tmp_path: Path) -> N
         ("metrics:\n  - name: x\n", None, "metrics[0]", "bad"),
         ("metrics: []\n", None, "metrics", "at least one"),
         ("tolerance: 0.8\n", None, "metrics[0]", "above tolerance"),
+        ("metrics:\n- {name: x, bad: y, phases: [moon]}\n", None, "metrics[0].phases[0]", "canary"),
+        (
+            "phases: [{name: a}, {name: b}]\nmetrics: [{name: x, bad: y, phases: [a]}]\n",
+            *(None, "phases[1]", "critical ratio or distribution"),
+        ),
+        (
+            "metrics: [{name: x, bad: y, critical: false}, {name: z, bad: y, kind: groups}]\n",
+            *(None, "metrics", "critical"),
+        ),
+        ("phases: [{at_end: promote}]\n", None, "phases[0].at_end", "max_duration"),
+        (
+            "phases: [{min_duration: 10m, max_duration: 5m}]\n",
+            *(None, "phases[0].max_duration", "at least min_duration, which is 600 s"),
+        ),
+        ("business_hours: {zone: Europe/Bonn}\n", None, "business_hours.zone", "Europe/Berlin"),
+        ("business_hours: {days: []}\n", None, "business_hours", "at least one day"),
+        ("business_hours: {start: '9'}\n", 1, "business_hours.start", "regex"),
+        (
+            "freezes: [{start: 2026-12-24T00:00:00, end: 2026-12-25T00:00:00Z, reason: x}]\n",
+            *(None, "freezes[0].start", "with its zone"),
+        ),
+        (
+            "freezes: [{start: 2026-12-24T00:00:00Z, end: 2026-12-23T00:00:00Z, reason: x}]\n",
+            *(None, "freezes[0].end", "after the start"),
+        ),
     ],
 )
 def test_a_broken_policy_names_line_field_and_expectation(
@@ -69,3 +94,26 @@ def test_two_policies_for_one_service_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("service: checkout\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="another policy"):
         load_policies(tmp_path)
+
+
+def test_a_rollout_as_code_is_a_policy(tmp_path: Path) -> None:
+    """Phases with their own metrics, hours, freezes and what comes after."""
+    policy = load_policy(
+        _policy(
+            tmp_path,
+            """
+business_hours: {days: [mon, tue], start: 08:30, end: 16:00, zone: Europe/Berlin}
+freezes: [{start: 2026-12-24T00:00:00+01:00, end: 2026-12-27T00:00:00+01:00, reason: Christmas}]
+watch_after: 10m
+cooldown: 1h
+metrics:
+  - {name: errors, bad: request.bad}
+  - {name: clicks, of: impression, bad: click, direction: decrease, phases: [all]}
+phases:
+  - {name: few, exposure: 0.01, min_duration: 5m, max_duration: 1h, at_end: rollback}
+  - {name: all, users: everybody, notify: [pager]}
+""",
+        )
+    )
+    assert policy.freezes[0].start.isoformat() == "2026-12-24T00:00:00+01:00"
+    assert policy.content_hash() != Policy().content_hash()

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import alerting.metrics
+import coalmine.api.metrics
 import dashboard.metrics
 import ingest.metrics
 import streams.index.metrics
@@ -26,8 +27,9 @@ REGISTRIES = {
     "indexer": streams.index.metrics.REGISTRY,
     "alerter": alerting.metrics.REGISTRY,
     "dashboard": dashboard.metrics.REGISTRY,
+    "api": coalmine.api.metrics.REGISTRY,
 }
-_NAME = re.compile(r"coalmine_(ingest|streams|alerting|dashboard)_[a-z_]+")
+_NAME = re.compile(r"coalmine_(ingest|streams|alerting|dashboard|api)_[a-z_]+")
 _UNITS = ("_seconds", "_bytes", "_messages", "_entries", "_decisions", "_sources")
 _FACTS = ("_waits", "_open")
 """Endings of gauges that are 0 or 1."""

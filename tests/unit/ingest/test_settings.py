@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from contracts.config import json_schema
 from contracts.errors import ConfigError
-from ingest.settings import Format, agent_schema, load_agent_config
+from ingest.settings import AgentConfig, Format, load_agent_config
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "agent.yaml"
 
@@ -58,7 +59,7 @@ def test_errors_name_place_and_expectation(
 
 def test_there_is_a_schema_for_editors() -> None:
     """The JSON Schema names every field of a source."""
-    source = agent_schema()["$defs"]["FileSource"]
+    source = json_schema(AgentConfig)["$defs"]["FileSource"]
 
     assert {"paths", "kind", "format", "fields", "from_path", "crashes"} <= set(
         source["properties"]

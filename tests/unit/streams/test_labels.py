@@ -8,7 +8,8 @@ import pytest
 
 from contracts.policy import Policy, StratifyBy
 from contracts.results import Cell, Partial, Source, SparseHistogram, Verdict, Window
-from streams.judge.service import ServiceState, apply_partial
+from streams.judge.service import apply_partial
+from streams.judge.service_state import ServiceState
 from streams.state import decode_state, encode_state
 from streams.windows import labels
 from streams.windows.labels import LIMITS, MAX_RELEASES, OTHER, fold_services

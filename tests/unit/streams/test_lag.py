@@ -6,7 +6,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from contracts.results import Cell, Partial
-from streams.judge.service import ServiceState, late_records
+from streams.judge.counting import late_records
+from streams.judge.service_state import ServiceState
 from streams.lag import Lag
 from streams.messages import Message
 

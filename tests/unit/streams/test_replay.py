@@ -23,7 +23,7 @@ from contracts.errors import ConfigError
 from contracts.policy import Policy
 from contracts.records import Event, RecordKind
 from contracts.results import Decision, Outcome, Verdict
-from streams.judge.service import Output
+from streams.judge.service_state import Output
 from streams.replay import Replayed, replay
 
 START = 1_700_000_000_000

@@ -1,0 +1,52 @@
+"""What a preset offers; ``docs/webhooks.md`` tells how to write one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from alerting.auth import SIGNATURE, Auth
+from alerting.integrations.conversation import Conversation
+from contracts.results import Decision, DecisionAction
+
+Say: TypeAlias = Callable[[Decision, Any], Conversation]
+"""Begins a conversation about a decision, with the preset's own options."""
+
+
+class Options(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What a user says under ``options``; a preset with any has a subclass.
+
+    A field of type ``contracts.config.Secret`` is written as ``${env:…}`` or ``${file:…}``. A check
+    beyond types goes into ``__post_init__``, as a ``ValueError`` whose text says what is expected.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """How one tool is told.
+
+    Args:
+        deliver: the conversation that brings the decision about; equal decisions and options give
+            equal requests, and asked twice it does no harm.
+        verify: the conversation that looks whether it came about.
+        options: what ``deliver`` needs to know from the endpoints file.
+        auth: the ways to authenticate that the tool knows; the first is the default.
+        actions: what the tool can do; an endpoint may ask for these only.
+        schemes: of the endpoint's ``url``.
+    """
+
+    deliver: Say
+    verify: Say | None = None
+    options: type[Options] = Options
+    auth: tuple[Auth, ...] = (SIGNATURE,)
+    actions: frozenset[DecisionAction] = frozenset(DecisionAction)
+    schemes: tuple[str, ...] = ("http", "https")
+
+    @property
+    def default_actions(self) -> frozenset[DecisionAction]:
+        """What an endpoint hears of that names none: rollbacks and calls for people."""
+        wanted = {DecisionAction.ROLLBACK, DecisionAction.ESCALATE}
+        return self.actions & wanted or self.actions

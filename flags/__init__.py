@@ -1,0 +1,1 @@
+"""Feature flags inside a service: an OpenFeature provider that follows Coalmine's rollouts."""
