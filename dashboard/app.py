@@ -16,7 +16,13 @@ from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from contracts.clock import SystemClock
 from contracts.indices import ROLLOUTS
-from contracts.settings import ElasticsearchSettings, absent_releases, elasticsearch_settings
+from contracts.settings import (
+    ElasticsearchSettings,
+    KafkaSettings,
+    absent_releases,
+    elasticsearch_settings,
+    kafka_settings,
+)
 from dashboard import metrics
 from dashboard.access.gate import Gate
 from dashboard.access.headers import SafeHeaders, content_security_policy
@@ -35,11 +41,13 @@ from dashboard.pages import (
     logs,
     pipeline,
     rollout,
+    steering,
 )
 from dashboard.queries.page_reader import PageReader
 from dashboard.queries.parts import PartsReader
 from dashboard.queries.reader import Reader
 from dashboard.queries.search_reader import SearchReader
+from dashboard.steering import Steering
 from health.address import Address
 from health.server import serve
 from health.vitals import Vitals
@@ -103,11 +111,16 @@ class _AsyncDash(Dash):  # type: ignore[misc]  # Dash ships no types
         return str(super()._generate_scripts_html())
 
 
-def build(settings: ElasticsearchSettings, targets: Path | None = None) -> Dash:
+def build(
+    settings: ElasticsearchSettings,
+    kafka: KafkaSettings | None = None,
+    targets: Path | None = None,
+) -> Dash:
     """The Dash app over one Elasticsearch; ``build(…).server`` is the ASGI app.
 
     Args:
         settings: where Elasticsearch is.
+        kafka: where commands to rollouts are written.
         targets: file that names the health ports of the other processes.
 
     Raises:
@@ -150,6 +163,7 @@ def build(settings: ElasticsearchSettings, targets: Path | None = None) -> Dash:
     crash_group.register(app, searches)
     logs.register(app, searches)
     pages = PageReader(client, clock)
+    steering.register(app, pages, Steering(kafka or KafkaSettings(), clock))
     compare.register(app, pages)
     hosts.register(app, pages)
     components.register(app, pages)
@@ -189,7 +203,7 @@ def run(
     place = Place(host, port, access or Access())
     check_place(place)
     settings = elasticsearch_settings()
-    app = build(settings, targets)
+    app = build(settings, kafka_settings(), targets)
     asyncio.run(_warm_up(app))
     vitals = Vitals()
     config = uvicorn.Config(

@@ -85,6 +85,8 @@
         const old = age === null ? "Nothing could be read yet." : "Data are " + seconds(age) + " old.";
         return [told, "age age-stale", "STALE · " + why + " " + (fresh.last_look && !fresh.error && silent <= 6 ? "" : old), false];
       },
+      offered: (data, ids) => ids.map((id) => !(data && data.offered && data.offered[id.action])),
+      reasoned: (reason) => !(reason || "").trim(),
       who: async () => {
         const answer = await fetch("/whoami");
         const { user, can_sign_out: can } = answer.ok ? await answer.json() : {};
@@ -104,6 +106,42 @@
     if (s < 3600) return Math.floor(s / 60) + " min " + Math.round(s % 60) + " s";
     return Math.floor(s / 3600) + " h " + Math.floor((s % 3600) / 60) + " min";
   }
+
+  // ---- what a reader takes along: the address of a page, the numbers of a plot -------------------
+  function cell(value) {
+    const text = value === null || value === undefined ? "" : String(value);
+    return /[",\n]/.test(text) || /^[=+@-]/.test(text) && isNaN(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  }
+  function csv(traces) {
+    const rows = [["series", "x", "y", "note"]];
+    for (const trace of traces) {
+      (trace.x || []).forEach((x, at) => rows.push([trace.name, x, trace.y[at], (trace.customdata || [])[at]]));
+    }
+    return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
+  }
+  function save(name, text) {
+    const anchor = document.createElement("a");
+    anchor.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    anchor.download = name.replace(/[^\w.-]+/g, "-").toLowerCase() + ".csv";
+    anchor.click();
+    setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-take]");
+    if (!button) return;
+    if (button.dataset.take === "link") {
+      navigator.clipboard.writeText(location.href).then(() => {
+        button.dataset.done = "copied";
+        setTimeout(() => delete button.dataset.done, 2000);
+      });
+      return;
+    }
+    const plot = button.closest(".card").querySelector(".js-plotly-plot");
+    if (!plot) return;
+    const title = button.closest(".card").querySelector(".card-title").textContent;
+    if (button.dataset.take === "csv") save(title, csv(plot.data));
+    else window.Plotly.downloadImage(plot, { format: "png", scale: 2, width: 1000, height: 420, filename: title });
+  });
 
   // ---- the grid's script: large, and below the plots, so it comes after them -------------------
   const grid = {};
@@ -144,6 +182,7 @@
   functions.asPercent = (v) => (v === null || v === undefined ? "–" : +Number(v).toPrecision(3) + " %");
   functions.asMs = (v) =>
     v === null || v === undefined ? "–" : v >= 1000 ? +(v / 1000).toPrecision(3) + " s" : (v >= 10 ? Math.round(v) : +v.toPrecision(2)) + " ms";
+  functions.asExpected = (v) => (v === null || v === undefined ? "–" : "≤ " + seconds(v));
   functions.byWord = (a, b) => a.word.localeCompare(b.word);
   functions.byRank = (_a, _b, first, second) => first.data.rank - second.data.rank;
 
@@ -187,7 +226,20 @@
       make("span", { className: "dim-line" }, data.culprit)
     );
 
+  cells.Phase = ({ data }) => {
+    const shares = [];
+    if (data.share !== null) shares.push(functions.asShare(data.share) + " now");
+    if (data.exposure !== null) shares.push(functions.asShare(data.exposure) + " set");
+    return make(
+      "span",
+      { className: "two-lines", title: data.held ? "held, because " + data.held : undefined },
+      make("span", { className: "line-strong" }, data.phase, data.held ? " · held" : ""),
+      make("span", { className: "dim-line" }, shares.join(", "))
+    );
+  };
+
   cells.Trend = ({ value }) => {
+    if (!value || !value.length) return make("span", { className: "dim" }, "–");
     const most = Math.max(1, ...value);
     const label = "at most " + Math.max(...value) + ", lately " + value[value.length - 1];
     return make(

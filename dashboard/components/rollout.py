@@ -17,6 +17,7 @@ from dashboard import words
 from dashboard.components import group_metrics, tables
 from dashboard.components.basics import badge, card, plot, slot
 from dashboard.components.explanation import explanation
+from dashboard.components.phases import phase_strip
 from dashboard.components.verdict import hero, steps
 from dashboard.figures.base import CANARY, GOOD, NEUTRAL, Figure, Mark
 from dashboard.figures.evidence import evidence
@@ -53,6 +54,7 @@ def draw(view: RolloutView, zone: str) -> Drawing:
     names = [m.name for m in v.metrics]
     slots: dict[str, Any] = {
         "hero": hero(v),
+        "phases": phase_strip(v),
         "steps": steps(view),
         "decisions": tables.decision_table(view.decisions),
         "deliveries": tables.delivery_table(view.deliveries),
@@ -80,6 +82,7 @@ def body(view: RolloutView, drawing: Drawing) -> html.Div:
     return html.Div(
         [
             slot("hero", drawing.slots["hero"]),
+            slot("phases", drawing.slots["phases"], className="phases-slot"),
             dmc.Paper(
                 slot("steps", drawing.slots["steps"]), className="card strip", withBorder=True
             ),
@@ -287,4 +290,16 @@ def _rates_from_looks(view: RolloutView, name: str) -> pd.DataFrame:
 
 
 def _marks(view: RolloutView) -> list[Mark]:
-    return [Mark(row["time"], *_MARKS[row["action"]]) for row in records(view.decisions)]
+    """What was decided, where a phase began, and when somebody was first told, in order of time."""
+    marks = [
+        Mark(row["time"], *_MARKS.get(str(row["action"]), (str(row["action"]), NEUTRAL)))
+        for row in records(view.decisions)
+    ]
+    arrived = view.deliveries[view.deliveries["outcome"] == "delivered"]
+    marks += [
+        Mark(int(row["time"]), f"{row['endpoint']} told", NEUTRAL)
+        for row in records(arrived.drop_duplicates("action"))
+    ]
+    began = [(p.name, p.started_at) for p in view.verdict.phases if p.started_at is not None]
+    marks += [Mark(at, f"phase {name}") for name, at in began[1:]]
+    return sorted(marks, key=lambda mark: mark.time)

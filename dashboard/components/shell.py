@@ -64,6 +64,12 @@ def _head() -> html.Header:
             html.Div(
                 [
                     html.Span("connecting", id="age", className="age", **{"aria-live": "off"}),
+                    html.Button(
+                        "Copy link",
+                        type="button",
+                        className="take take-link",
+                        **{"data-take": "link"},
+                    ),
                     dmc.SegmentedControl(
                         id="zone",
                         data=[

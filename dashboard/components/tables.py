@@ -44,8 +44,12 @@ def rollout_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "outcome": chip(words.OUTCOMES[Outcome(str(row["outcome"]))]),
             "evidence": round(float(row["evidence_log10"]), 2),
             "needed": round(float(row["rollback_at_log10"]), 2),
+            "exposure": _number(row["exposure"]),
+            "expected": _number(row["needed_s"]),
+            "held": str(row["held_because"]),
+            "trend": row["trend"],
             "guilty": words.metric_title(str(row["guilty_metric"])),
-            "share": None if pd.isna(row["share"]) else round(float(row["share"]), 4),
+            "share": _number(row["share"]),
             "opened": int(row["opened_at"]),
             "looked": int(row["time"]),
             "reason": row["reason"],
@@ -54,6 +58,10 @@ def rollout_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for row in records(frame)
     ]
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or pd.isna(value) else round(float(value), 4)
 
 
 def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
@@ -91,14 +99,23 @@ def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
                 "flex": 1.8,
                 "headerName": "Evidence of harm",
             },
-            {"field": "guilty", "headerName": "Guilty metric", "minWidth": 120, "flex": 1.2},
-            {"field": "phase", "minWidth": 96, "flex": 1},
             {
-                "field": "share",
-                "minWidth": 84,
+                "field": "trend",
+                "headerName": "Over time",
+                "cellRenderer": "Trend",
+                "minWidth": 104,
+                "flex": 0.9,
+                "sortable": False,
+            },
+            {"field": "guilty", "headerName": "Guilty metric", "minWidth": 116, "flex": 1},
+            {"field": "phase", "cellRenderer": "Phase", "minWidth": 128, "flex": 1.1},
+            {
+                "field": "expected",
+                "headerName": "Decision in",
+                "minWidth": 100,
                 "flex": 0.8,
                 "type": "rightAligned",
-                "valueFormatter": {"function": "asShare(params.value)"},
+                "valueFormatter": {"function": "asExpected(params.value)"},
             },
             {
                 "field": "opened",

@@ -29,6 +29,7 @@ SERIES = ("#d55e00", "#1f86c4", "#0a9670", "#b0559a")
 DASHES = ("solid", "dash", "dot", "dashdot")
 """Colour and dash of several lines: never told apart by colour alone."""
 
+_MOST_STACKED = 8
 MAX_POINTS = 720
 """Most points of one line: more cannot be told apart on a screen."""
 
@@ -152,12 +153,14 @@ def line_at(value: float, *, dash: str, color: str, yref: str = "y") -> dict[str
     }
 
 
-def line_label(value: float, text: str, *, color: str, above: bool = True) -> dict[str, Any]:
-    """The words on a horizontal line, at its right end."""
+def line_label(
+    value: float, text: str, *, color: str, above: bool = True, at: str = "right"
+) -> dict[str, Any]:
+    """The words on a horizontal line, at its right or its left end."""
     return {
         "xref": "x domain",
-        "x": 0.995,
-        "xanchor": "right",
+        "x": 0.995 if at == "right" else 0.005,
+        "xanchor": at,
         "yref": "y",
         "y": value,
         "yanchor": "bottom" if above else "top",
@@ -192,7 +195,7 @@ def mark_labels(marks: Sequence[Mark], zone: str) -> list[dict[str, Any]]:
             "x": at,
             "xanchor": "right",
             "yref": "paper",
-            "y": 0.98 - 0.11 * number,
+            "y": 0.98 - 0.11 * (number % _MOST_STACKED),
             "yanchor": "top",
             "text": escape(mark.label) + " ",
             "showarrow": False,

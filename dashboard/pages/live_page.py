@@ -45,6 +45,7 @@ class LivePage:
         address: what a query means, by the names of its fields.
         show: what an address shows in a time zone; may read from Elasticsearch.
         interval_ms: milliseconds between two beats.
+        above: components over what is shown, which no beat replaces; may ask who looks.
         beside: further components, which no beat replaces.
     """
 
@@ -54,6 +55,7 @@ class LivePage:
     address: Callable[[dict[str, str]], Address]
     show: Callable[[Address, str], Shown]
     interval_ms: int = 1000
+    above: Callable[[Shown], list[Any]] = lambda _shown: []
     beside: Callable[[], list[Any]] = list
 
 
@@ -82,6 +84,7 @@ def join(app: Dash, page: LivePage, clock: Clock) -> None:
                 dcc.Store(id=f"{name}-address", data=address),
                 dcc.Store(id=f"{name}-seen", data=marks),
                 dcc.Store(id=f"{name}-fresh", data=shown.fresh),
+                *page.above(shown),
                 html.Div(shown.content(), id=name),
                 *page.beside(),
             ]

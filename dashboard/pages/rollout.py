@@ -7,13 +7,16 @@ from typing import Any
 from urllib.parse import unquote
 
 import dash_mantine_components as dmc
-from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
+from contracts.results import RolloutStatus
 from dashboard.components.basics import message
+from dashboard.components.controls import controls, offered
 from dashboard.components.rollout import body, crash_sample, draw
 from dashboard.pages.fleet import freshness_data
 from dashboard.pages.live_page import Address, LivePage, Shown, join
 from dashboard.queries.reader import Reader, RolloutAnswer
+from dashboard.steering import operator_of
 
 
 def register(app: Dash, reader: Reader) -> None:
@@ -32,6 +35,7 @@ def register(app: Dash, reader: Reader) -> None:
         title=_title,
         address=_address,
         show=show,
+        above=_controls,
         beside=lambda: [
             dmc.Drawer(id="sample", position="right", size="xl", title="Crash sample", opened=False)
         ],
@@ -57,6 +61,14 @@ def register(app: Dash, reader: Reader) -> None:
         return True, crash_sample(answer.value)
 
 
+def _controls(shown: Shown) -> list[Any]:
+    """The buttons, for those who may use them."""
+    if not operator_of(ctx.headers):
+        return []
+    status = shown.fresh.get("status")
+    return [controls(RolloutStatus(status) if status else None)]
+
+
 def _address(query: dict[str, str]) -> Address:
     named = {name: unquote(query.get(name, "")) for name in ("service", "release")}
     return {**named, "rollout": query.get("rollout", "")}
@@ -70,6 +82,9 @@ def _fresh(found: RolloutAnswer, reader: Reader) -> dict[str, Any]:
     data = freshness_data(found.freshness, reader)
     if found.view is not None and found.view.verdict.status.is_open:
         data["last_look"] = found.view.verdict.processed_time
+    if found.view is not None:
+        status = found.view.verdict.status
+        data |= {"status": status.value, "offered": offered(status)}
     return data
 
 
