@@ -180,8 +180,15 @@ class Window(msgspec.Struct, kw_only=True, rename=_ECS):
     part: str
     counts: dict[str, int]
     histograms: dict[str, SparseHistogram]
+    units: dict[str, bytes] = {}
+    """Theta sketches of the distinct units (``request@session``, ``crash@user``) of a stretch that
+    begins in this window: in a part of their own, named ``UNITS_PART``, which counts nothing."""
     version: int = 0
     """How many messages its service's state had taken in: of two copies the later one counts."""
+
+
+UNITS_PART = "units-"
+"""How the ``part`` of a window begins that carries units."""
 
 
 class RelativeRisk(msgspec.Struct, kw_only=True):
@@ -455,6 +462,10 @@ class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
     body: str = ""
     is_circuit_open: bool = False
     """Whether, after this attempt, the endpoint's circuit is open: it is only probed."""
+    requested_by: str = ""
+    """Who sent it again by hand; empty where the alerter did by itself."""
+    request_reason: str = ""
+    """Why, in that person's words."""
     steps: list[str] = []
     """Each request of the attempt and how it was answered, where it took more than one."""
     verified: bool | None = None

@@ -4,14 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alerting.integrations import flagd, generic, haproxy_dataplane, haproxy_runtime, nginx
+from alerting.integrations import (
+    alertmanager,
+    ansible_eda,
+    awx_launch,
+    flagd,
+    generic,
+    github_deployment,
+    github_dispatch,
+    gitlab_job,
+    gitlab_trigger,
+    haproxy_dataplane,
+    haproxy_runtime,
+    jenkins_build,
+    jenkins_gwt,
+    launchdarkly,
+    nginx,
+    nomad,
+    pagerduty,
+    servicenow,
+    slack,
+    spinnaker_pipeline,
+    spinnaker_webhook,
+    unleash,
+)
 from alerting.integrations.preset import Preset
 
 PRESETS: Mapping[str, Preset] = {
+    "alertmanager": alertmanager.PRESET,
+    "ansible-eda": ansible_eda.PRESET,
+    "awx-launch": awx_launch.PRESET,
     "flagd": flagd.PRESET,
     "generic": generic.PRESET,
+    "github-deployment": github_deployment.PRESET,
+    "github-dispatch": github_dispatch.PRESET,
+    "gitlab-job": gitlab_job.PRESET,
+    "gitlab-trigger": gitlab_trigger.PRESET,
     "haproxy-dataplane": haproxy_dataplane.PRESET,
     "haproxy-runtime": haproxy_runtime.PRESET,
+    "jenkins-build": jenkins_build.PRESET,
+    "jenkins-gwt": jenkins_gwt.PRESET,
+    "launchdarkly": launchdarkly.PRESET,
     "nginx": nginx.PRESET,
+    "nomad": nomad.PRESET,
+    "pagerduty": pagerduty.PRESET,
+    "servicenow": servicenow.PRESET,
+    "slack": slack.PRESET,
+    "spinnaker-pipeline": spinnaker_pipeline.PRESET,
+    "spinnaker-webhook": spinnaker_webhook.PRESET,
+    "unleash": unleash.PRESET,
 }
 """By the name that the endpoints file uses."""

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from coalmine.api import flagger, rollouts, verdicts
+from coalmine.api import flagger, flags, rollouts, verdicts
 from coalmine.api.access import Access, Door
 from coalmine.api.board import Board
 from coalmine.api.commands import PATIENCE_S, Commander, Send
@@ -28,7 +28,7 @@ _ABOUT = (
     "What Coalmine knows of rollouts, and the way to open and steer them. "
     "Names of errors and fields: docs/api.md."
 )
-_ROUTES = (rollouts, verdicts, flagger)
+_ROUTES = (rollouts, verdicts, flagger, flags)
 """Modules of routes: each has a ``router``, and ``TYPES`` for the OpenAPI document."""
 
 

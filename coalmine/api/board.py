@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from coalmine.api.flag_board import FlagBoard
 from contracts import topics
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.results import Answer, Decision, Delivery, RolloutStatus, Verdict
@@ -22,7 +23,7 @@ T = TypeVar("T")
 Record = Verdict | Decision | Answer | Delivery
 Listener = Callable[[Record], None]
 
-FED_BY = (topics.VERDICTS, topics.DECISIONS, topics.ANSWERS, topics.DELIVERIES)
+FED_BY = (topics.VERDICTS, topics.DECISIONS, topics.FLAGS, topics.ANSWERS, topics.DELIVERIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Board:
         self._answers: _Oldest[Answer] = _Oldest(self._bounds.answers)
         self._deliveries: _Oldest[dict[str, Delivery]] = _Oldest(self._bounds.deliveries)
         self._listeners: list[Listener] = []
+        self.flags = FlagBoard()
 
     def take(self, topic: str, value: bytes) -> None:
         """Take one message into account.
@@ -175,6 +177,7 @@ class Board:
                 "decisions": len(self._decisions),
                 "answers": len(self._answers),
                 "deliveries": len(self._deliveries),
+                "flags": len(self.flags),
             }
 
     # --- taking ---
@@ -183,6 +186,7 @@ class Board:
         return {
             topics.VERDICTS.name: self._take_verdict,
             topics.DECISIONS.name: self._take_decision,
+            topics.FLAGS.name: self.flags.take,
             topics.ANSWERS.name: self._take_answer,
             topics.DELIVERIES.name: self._take_delivery,
         }

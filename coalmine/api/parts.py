@@ -33,11 +33,15 @@ def _parts(request: Request) -> Parts:
     return parts
 
 
-def _board(request: Request) -> Board:
-    parts = _parts(request)
-    if not parts.is_current():
+def check_current(request: Request) -> None:
+    """Refuse to answer out of a board that does not show what Kafka has."""
+    if not _parts(request).is_current():
         raise Refusal(503, "the results of Kafka are not read yet: try again", wait_s=_AGAIN_S)
-    return parts.board
+
+
+def _board(request: Request) -> Board:
+    check_current(request)
+    return _parts(request).board
 
 
 def _commander(request: Request) -> Commander:

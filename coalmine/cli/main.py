@@ -20,6 +20,7 @@ _MODULES = (
     "dashboard",
     "api",
     "rollout",
+    "webhook",
     "crashes",
     "check",
     "policy_test",

@@ -30,6 +30,7 @@ def search(
     aggs: Query | None = None,
     fields: list[str] | None = None,
     collapse: str | None = None,
+    after: list[Any] | None = None,
 ) -> dict[str, Any]:
     """One search over all days of a kind of document; an index that is not there yet is empty.
 
@@ -42,6 +43,7 @@ def search(
         aggs: aggregations.
         fields: top-level source fields to return; all if left out.
         collapse: field of which only the first hit of each value is returned.
+        after: values of the sort at the last hit of the page before.
 
     Raises:
         Unavailable: no answer in time, or an error answer.
@@ -56,6 +58,7 @@ def search(
                 aggs=aggs,
                 source={"includes": fields} if fields else None,
                 collapse={"field": collapse} if collapse else None,
+                search_after=after,
                 ignore_unavailable=True,
                 allow_no_indices=True,
                 # what a red shard would leave out must not look as if it were not there

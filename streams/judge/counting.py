@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from contracts.policy import Policy
 from contracts.results import Cell, Partial, Window
 from streams.judge import rollout as rollouts
+from streams.judge import stretches
 from streams.judge.rollout_state import RolloutState, arm_key
 from streams.judge.service_state import TICK_MS, ReleaseState, ServiceState, WindowState
 from streams.windows.labels import LIMITS, MAX_RELEASES, OTHER, events_in, forget_idle
@@ -129,6 +130,13 @@ def window_of(
     return window
 
 
+def add_units(state: ServiceState, partial: Partial, events: Collection[str]) -> None:
+    """Add a partial's distinct units to the stretches of its releases; its cells are counted."""
+    if partial.source is not None:
+        seen = {name: release.first_seen for name, release in state.releases.items()}
+        stretches.add(state.stretches, partial.cells, seen, events, partial.source)
+
+
 def written_windows(
     state: ServiceState, policy: Policy, *, flush: bool = False
 ) -> Iterator[Window]:
@@ -146,6 +154,13 @@ def written_windows(
         if not is_over:
             kept.append(window)
     state.windows = kept
+    yield from stretches.written(
+        state.stretches,
+        state.service,
+        watermark=state.high_watermark,
+        keep_from=round(keep_from),
+        flush=flush,
+    )
 
 
 def _window(service: str, window: WindowState) -> Window:

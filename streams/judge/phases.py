@@ -158,6 +158,7 @@ def progress(rollout: RolloutState) -> list[PhaseProgress]:
         PhaseProgress(
             name=phase.name,
             exposure=phase.exposure,
+            users=phase.users,
             min_duration_s=float(phase.min_duration),
             min_exposures=phase.min_exposures,
             max_duration_s=None if phase.max_duration is None else float(phase.max_duration),

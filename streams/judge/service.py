@@ -17,6 +17,7 @@ from streams.judge import deciding, returns
 from streams.judge import rollout as rollouts
 from streams.judge.counting import (
     add_cell,
+    add_units,
     fold_release,
     forget_silent,
     window_of,
@@ -65,6 +66,7 @@ def apply_partial(
         state.groups.note(cell, state.labels)
         add_cell(state, cell, policy)
         window_of(state, windows, cell, partial).tally.add_counts(cell)
+    add_units(state, partial, wanted)
     forget_silent(state)
     outputs: list[Output] = [
         *returns.noted(state, partial.cells, policy, processed_time=processed_time)

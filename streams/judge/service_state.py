@@ -9,6 +9,7 @@ import msgspec
 from contracts.results import Answer, Decision, Outcome, RolloutStatus, Source, Verdict, Window
 from streams.judge.known_groups import KnownGroups
 from streams.judge.rollout_state import RolloutState, is_arm
+from streams.judge.stretches import Stretch
 from streams.windows.labels import Labels
 from streams.windows.tally import Arm, Tally
 
@@ -80,6 +81,7 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     late: dict[str, Arm] = {}
     """What came after its tick was judged; it joins the next look."""
     windows: list[WindowState] = []
+    stretches: list[Stretch] = []
     judged_to: int = 0
     heard_at: int = 0
     """Processing time of the last partial that was not a heartbeat, or command."""
@@ -128,7 +130,10 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
             rollout.escalated and rollout.status is RolloutStatus.TRAFFIC_STOPPED
         )
         is_watching = is_draining and not is_known
-        return is_judging or is_watching or any(w.is_dirty for w in self.windows)
+        is_unwritten = any(w.is_dirty for w in self.windows) or any(
+            s.is_dirty for s in self.stretches
+        )
+        return is_judging or is_watching or is_unwritten
 
 
 def unknown_from(fences: Mapping[str, int], source: Source) -> int | None:

@@ -13,7 +13,7 @@ Reference: Dasgupta, Lang, Rhodes & Thaler, ICDT 2016 (theta sketches; Apache Da
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,17 @@ def union(one: bytes, other: bytes) -> bytes:
     both.update(_read(one))
     both.update(_read(other))
     return bytes(both.get_result().serialize())
+
+
+def union_of(sketches: Iterable[bytes], lg_k: int = LG_K) -> bytes:
+    """Units of any of them, of which at most ``2**lg_k`` are held."""
+    some = [_read(one) for one in sketches if one]
+    if not some:
+        return NOTHING
+    every = theta_union(lg_k)
+    for one in some:
+        every.update(one)
+    return bytes(every.get_result().serialize())
 
 
 def minus(one: bytes, other: bytes) -> bytes:

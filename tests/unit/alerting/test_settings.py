@@ -84,7 +84,7 @@ def test_an_address_given_by_reference_is_a_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "field", "expected"),
     [
-        (", preset: argo", "endpoints[0].preset", "one of generic"),
+        (", preset: argo", "endpoints[0].preset", "expected one of"),
         (", timeout: 0s", "endpoints[0].timeout", "more than 0 s"),
         (", actions: [explode]", "endpoints[0].actions[0]", "explode"),
         (", allow_private: [here]", "endpoints[0].allow_private", "networks such as"),

@@ -31,7 +31,7 @@ def _invoke(*arguments: str) -> Any:
 def test_every_command_has_an_example_and_its_exit_codes() -> None:
     """Help of each command ends with an example and says what its exit codes mean."""
     root: Any = get_command(build())
-    groups = [root, root.commands["rollout"]]
+    groups = [root, root.commands["rollout"], root.commands["webhook"]]
     commands = [c for g in groups for c in g.commands.values() if not hasattr(c, "commands")]
     assert len(commands) > 12
     for command in commands:

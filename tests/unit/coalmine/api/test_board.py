@@ -66,7 +66,8 @@ def test_a_record_that_comes_twice_is_one() -> None:
     assert board.decisions(ROLLOUT) == [decision()]
     assert board.answers(ROLLOUT) == [answer()]
     assert board.deliveries(decision().id) == [delivery(1), delivery(2)]
-    assert board.sizes() == {"rollouts": 0, "decisions": 1, "answers": 1, "deliveries": 1}
+    sizes = {"rollouts": 0, "decisions": 1, "answers": 1, "deliveries": 1, "flags": 0}
+    assert board.sizes() == sizes
 
 
 def test_a_full_board_forgets_what_ended_first() -> None:

@@ -1,0 +1,1 @@
+"""Webhooks tried out, received, looked up and sent again: what ``coalmine webhook`` moves."""

@@ -1,0 +1,43 @@
+"""Each preset's page and the table of all of them say what is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from alerting.auth import SIGNATURE
+from alerting.integrations import PRESETS
+from alerting.settings import load_endpoints
+from tests.support.presets import folder_of
+from tests.unit.alerting.support import SECRET
+
+WEBHOOKS = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_example_of_a_page_is_an_endpoints_file(
+    preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever copies it needs only the secrets that it names."""
+    page = (folder_of(preset) / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(endpoints:\n.*?)```", page, re.DOTALL)
+    for name in re.findall(r"\$\{env:(\w+)\}", example):
+        is_address = f"url: ${{env:{name}}}" in example
+        signs = PRESETS[preset].auth[0] is SIGNATURE
+        monkeypatch.setenv(
+            name, "https://tool.example/hook" if is_address else SECRET if signs else "user:token"
+        )
+    file = tmp_path / "endpoints.yaml"
+    file.write_text(example, encoding="utf-8")
+    (endpoint,) = load_endpoints(file)
+    assert endpoint.preset == preset
+
+
+def test_every_preset_stands_in_the_table() -> None:
+    """With a link to its page."""
+    row = re.compile(r"^\| \[`([\w-]+)`\]\(\.\./(alerting/integrations/\w+)/", re.MULTILINE)
+    listed = row.findall(WEBHOOKS)
+    folders = {name: f"alerting/integrations/{name.replace('-', '_')}" for name in PRESETS}
+    assert dict(listed) == folders
