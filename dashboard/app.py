@@ -122,9 +122,6 @@ def build(
         settings: where Elasticsearch is.
         kafka: where commands to rollouts are written.
         targets: file that names the health ports of the other processes.
-
-    Raises:
-        ConfigError: the file of targets cannot be read.
     """
     client = Elasticsearch(
         **settings.client_options(),
@@ -197,8 +194,8 @@ def run(
         targets: file that names the health ports of the other processes.
 
     Raises:
-        ConfigError: the environment names no usable Elasticsearch, strangers could look, or the
-            file of targets cannot be read.
+        ConfigError: the environment names no usable Elasticsearch or Kafka, or strangers could
+            look.
     """
     place = Place(host, port, access or Access())
     check_place(place)

@@ -68,7 +68,6 @@ def dashboard(
     targets: Annotated[
         Path | None,
         typer.Option(
-            exists=True,
             dir_okay=False,
             help="Health ports of the other processes, as Prometheus's file_sd_configs has them.",
         ),

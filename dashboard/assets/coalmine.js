@@ -109,8 +109,10 @@
 
   // ---- what a reader takes along: the address of a page, the numbers of a plot -------------------
   function cell(value) {
-    const text = value === null || value === undefined ? "" : String(value);
-    return /[",\n]/.test(text) || /^[=+@-]/.test(text) && isNaN(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+    let text = value === null || value === undefined ? "" : String(value);
+    // text of telemetry must not become a formula of a spreadsheet
+    if (/^[=+@\t\r-]/.test(text) && isNaN(text)) text = "'" + text;
+    return /[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
   }
   function csv(traces) {
     const rows = [["series", "x", "y", "note"]];
@@ -228,8 +230,9 @@
 
   cells.Phase = ({ data }) => {
     const shares = [];
-    if (data.share !== null) shares.push(functions.asShare(data.share) + " now");
-    if (data.exposure !== null) shares.push(functions.asShare(data.exposure) + " set");
+    const near = data.share !== null && Math.abs(data.share - data.exposure) < 0.2 * data.exposure;
+    if (data.share !== null) shares.push(functions.asShare(data.share) + " seen");
+    if (data.exposure !== null && !near) shares.push(functions.asShare(data.exposure) + " set");
     return make(
       "span",
       { className: "two-lines", title: data.held ? "held, because " + data.held : undefined },

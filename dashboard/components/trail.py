@@ -47,7 +47,8 @@ def resend_command(entry: Entry) -> str:
     if entry.kind != "delivery" or entry.result not in _FAILED:
         return ""
     decision = str(entry.body.get("decision", ""))
-    return shlex.join(["coalmine", "webhook", "resend", decision, "--endpoint", entry.who])
+    command = ["coalmine", "webhook", "resend", decision, "--endpoints", "endpoints.yaml"]
+    return shlex.join([*command, "--endpoint", entry.who])
 
 
 def _entry(entry: Entry) -> html.Li:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.clock import Clock
 from contracts.errors import ConfigError
 from dashboard.queries.cache import Cache
 from dashboard.words import Label
+
+log = structlog.get_logger()
 
 ASKED_S = 5.0
 _TIMEOUT_S = 1.0
@@ -47,15 +50,13 @@ class PartsReader:
     """Asks the processes of a file of targets; all viewers share what they say.
 
     Args:
-        targets: the file, as Prometheus reads it; nobody is asked without one.
+        targets: the file, as Prometheus reads it, looked at anew each time: what starts the
+            processes may write it later; nobody is asked without one.
         clock: tells when an answer is too old.
-
-    Raises:
-        ConfigError: the file cannot be read.
     """
 
     def __init__(self, targets: Path | None, clock: Clock) -> None:
-        self._parts = read_targets(targets) if targets else []
+        self._targets = targets
         self._cache = Cache(clock)
 
     def read(self) -> Sequence[PartHealth]:
@@ -63,8 +64,15 @@ class PartsReader:
         return self._cache.get("parts", ASKED_S, self._ask).value or ()
 
     def _ask(self) -> list[PartHealth]:
+        if self._targets is None:
+            return []
+        try:
+            parts = read_targets(self._targets)
+        except ConfigError as error:
+            log.warning("targets_unreadable", error=str(error))
+            return []
         with httpx.Client(timeout=_TIMEOUT_S, trust_env=False) as client:
-            return [_ask_one(client, name, address) for name, address in self._parts]
+            return [_ask_one(client, name, address) for name, address in parts]
 
 
 def read_targets(path: Path) -> list[tuple[str, str]]:

@@ -8,7 +8,15 @@ from elasticsearch import Elasticsearch
 
 from contracts.indices import ROLLOUTS, VERDICTS
 from contracts.results import Verdict
-from dashboard.queries.elastic import Source, all_of, newest_first, search, sources
+from dashboard.queries.elastic import (
+    Query,
+    Source,
+    all_of,
+    newest_first,
+    search,
+    sources,
+    step_for,
+)
 from dashboard.words import attention_rank
 
 MOST_ROLLOUTS = 300
@@ -91,33 +99,36 @@ def fetch_trends(client: Elasticsearch, verdicts: list[Verdict]) -> Trends:
     Raises:
         Unavailable: Elasticsearch did not answer.
     """
-    drawn = {v.rollout: v for v in verdicts if v.status.is_open}
-    chosen = [*drawn][:MOST_TRENDS]
-    if not chosen:
+    drawn = [v for v in verdicts if v.status.is_open][:MOST_TRENDS]
+    if not drawn:
         return {}
-    steps = {"field": "@timestamp", "buckets": TREND_BUCKETS}
     answer = search(
         client,
         VERDICTS,
-        query=all_of({"terms": {"rollout": chosen}}),
-        aggs={
-            "rollouts": {
-                "terms": {"field": "rollout", "size": MOST_TRENDS},
-                "aggs": {
-                    "steps": {
-                        "auto_date_histogram": steps,
-                        "aggs": {"evidence": {"max": {"field": "evidence_log10"}}},
-                    }
-                },
+        query=all_of({"terms": {"rollout": [v.rollout for v in drawn]}}),
+        aggs={str(number): _steps(verdict) for number, verdict in enumerate(drawn)},
+    )
+    found = answer.get("aggregations", {})
+    return {
+        v.rollout: [
+            _towards(step["evidence"]["value"], v.rollback_at_log10)
+            for step in found.get(str(number), {}).get("steps", {}).get("buckets", [])
+        ]
+        for number, v in enumerate(drawn)
+    }
+
+
+def _steps(verdict: Verdict) -> Query:
+    step_s = step_for(verdict.time - verdict.opened_at, buckets=TREND_BUCKETS)
+    steps = {"field": "@timestamp", "fixed_interval": f"{step_s}s", "min_doc_count": 1}
+    return {
+        "filter": {"term": {"rollout": verdict.rollout}},
+        "aggs": {
+            "steps": {
+                "date_histogram": steps,
+                "aggs": {"evidence": {"max": {"field": "evidence_log10"}}},
             }
         },
-    )
-    return {
-        bucket["key"]: [
-            _towards(step["evidence"]["value"], drawn[bucket["key"]].rollback_at_log10)
-            for step in bucket["steps"]["buckets"]
-        ]
-        for bucket in answer.get("aggregations", {}).get("rollouts", {}).get("buckets", [])
     }
 
 

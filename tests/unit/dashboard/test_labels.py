@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts.results import DecisionAction, DeliveryOutcome
 from dashboard import words
-from dashboard.components import rollout, verdict
+from dashboard.components import rollout, tables, verdict
 from dashboard.queries.deliveries import deliveries_frame
 from dashboard.queries.frames import records
 

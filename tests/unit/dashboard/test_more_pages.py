@@ -194,7 +194,8 @@ def test_a_process_by_its_metrics() -> None:
     text = (
         'coalmine_streams_lag_seconds{topic="a"} 2.5\ncoalmine_streams_lag_seconds{topic="b"} 0\n'
         'coalmine_streams_lag_messages{topic="a"} 7\n'
-        "# TYPE coalmine_streams_late_records_total counter\ncoalmine_streams_late_records_total 4\n"
+        "# TYPE coalmine_streams_late_records_total counter\n"
+        "coalmine_streams_late_records_total 4\n"
         "# TYPE coalmine_streams_dead_letters_total counter\n"
         'coalmine_streams_dead_letters_total{stage="s",reason="r"} 3\n'
     )
