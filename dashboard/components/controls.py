@@ -10,7 +10,7 @@ from dash import dcc, html
 from contracts.results import RolloutCommandAction, RolloutStatus
 from dashboard import words
 from dashboard.components.basics import icon
-from dashboard.steering import ASKED, LONGEST_REASON
+from dashboard.steering import ASKED
 
 _OPEN = (RolloutStatus.RUNNING, RolloutStatus.HOLDING, RolloutStatus.WATCHING)
 OFFERED: dict[RolloutCommandAction, tuple[RolloutStatus, ...]] = {
@@ -74,7 +74,6 @@ def _question() -> dmc.Modal:
                 required=True,
                 autosize=True,
                 minRows=2,
-                maxLength=LONGEST_REASON,
                 value="",
                 **{"data-autofocus": True},
             ),

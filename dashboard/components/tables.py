@@ -272,7 +272,7 @@ def table(head: list[str], rows: list[list[Any]], class_name: str = "") -> dmc.T
     return dmc.TableScrollContainer(
         dmc.Table(
             [
-                dmc.TableThead(dmc.TableTr([dmc.TableTh(h) for h in head])),
+                dmc.TableThead(dmc.TableTr([dmc.TableTh(h) if h else dmc.TableTd() for h in head])),
                 dmc.TableTbody([dmc.TableTr([dmc.TableTd(c) for c in row]) for row in rows]),
             ],
             verticalSpacing="xs",

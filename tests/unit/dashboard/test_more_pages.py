@@ -15,7 +15,7 @@ from contracts.errors import ConfigError
 from contracts.results import PhaseProgress, RolloutCommandAction, RolloutStatus
 from dashboard import words
 from dashboard.access.users import Role
-from dashboard.components.controls import offered
+from dashboard.components.controls import controls, offered
 from dashboard.components.phases import phase_strip, state_of
 from dashboard.components.services import component_rows, host_rows
 from dashboard.components.trail import resend_command, result_label, trail
@@ -89,6 +89,7 @@ def test_the_trail_tells_what_people_asked_and_how_to_send_again() -> None:
 def test_buttons_follow_the_state() -> None:
     """What is over offers nothing; what is held can be resumed, not held again."""
     assert not any(offered(RolloutStatus.ROLLED_BACK).values())
+    assert str(to_json(controls(RolloutStatus.RUNNING))).count('"hidden":true') == 1
     held = offered(RolloutStatus.HOLDING)
     assert held["resume"]
     assert not held["hold"]
