@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -21,8 +21,8 @@ from alerting.intake import STAGE, Place, decode, select_endpoints
 from alerting.ledger import KafkaLedger
 from alerting.offsets import OffsetTracker, Partition
 from alerting.outbox import Outbox
-from alerting.pipeline import Parts
-from alerting.settings import Endpoint, load_endpoints
+from alerting.parts import Parts
+from alerting.settings import Alerting, Endpoint, load_alerting
 from alerting.standing import Standing
 from alerting.watchdog import StallWatch
 from contracts import journal
@@ -70,7 +70,8 @@ def run(config: Path, health: Address | None = None) -> None:
         ConfigError: the file or the environment is wrong; nothing was started.
     """
     journal.configure()
-    endpoints = load_endpoints(config)
+    alerting = load_alerting(config)
+    endpoints = alerting.endpoints
     settings = kafka_settings()
     stop = threading.Event()
     if threading.current_thread() is threading.main_thread():
@@ -83,7 +84,7 @@ def run(config: Path, health: Address | None = None) -> None:
         ledger = _insist(lambda: KafkaLedger(settings, clock, standing), stop)
         if ledger is not None:
             consume = partial(_consumer, settings)
-            Alerter(endpoints, consume, ledger, clock, vitals, standing).run(stop)
+            Alerter(alerting, consume, ledger, clock, vitals, standing).run(stop)
     _log.info("alerter_stopped")
 
 
@@ -91,7 +92,7 @@ class Alerter:
     """The loop: messages to outboxes, settled offsets to Kafka. One thread, plus one per endpoint.
 
     Args:
-        endpoints: whom to tell.
+        alerting: whom to tell, and of what not.
         make_consumer: gives one that is not subscribed yet.
         ledger: what was delivered.
         clock: the machine's.
@@ -101,14 +102,15 @@ class Alerter:
 
     def __init__(
         self,
-        endpoints: Sequence[Endpoint],
+        alerting: Alerting,
         make_consumer: Callable[[], Any],
         ledger: KafkaLedger,
         clock: Clock,
         vitals: Vitals,
         standing: Standing,
     ) -> None:
-        self._endpoints = endpoints
+        self._endpoints = alerting.endpoints
+        self._silences = alerting.silences
         self._make_consumer = make_consumer
         self._consumer: Any = None
         self._watch = StallWatch(_PATIENCE_S)
@@ -119,7 +121,7 @@ class Alerter:
         self._clock = clock
         self._offsets = OffsetTracker()
         self._standing = standing
-        self._outboxes = {endpoint.name: self._outbox(endpoint) for endpoint in endpoints}
+        self._outboxes = {endpoint.name: self._outbox(endpoint) for endpoint in self._endpoints}
         self._must_catch_up = True
         self._pulse = vitals.pulse("reading", _LOOP_LIMIT_S)
         self._kafka = Pulse(_SILENT_S, clock)
@@ -183,6 +185,7 @@ class Alerter:
             random=Random(),  # noqa: S311 - only the jitter of retries comes from it
             standing=self._standing,
             breaker=breaker,
+            silences=self._silences,
         )
         return Outbox(endpoint, parts, self._offsets.settled)
 

@@ -54,6 +54,19 @@ def escalation_of(decision: Decision, endpoint: str, why: str, now_ms: int) -> D
         why: the reason of its last record, and how often it was tried.
         now_ms: wall time.
     """
+    what = f"{endpoint} was not told of the decision {decision.action.value} on {decision.canary}"
+    return _call(decision, endpoint, f"{what} ({why}): people must act.", now_ms)
+
+
+def call_for_missing_effect(decision: Decision, endpoint: str, why: str, now_ms: int) -> Decision:
+    """The call for people where a tool took a decision on, and nothing came of it."""
+    what = f"{endpoint} took the decision {decision.action.value} on {decision.canary}"
+    return _call(
+        decision, endpoint, f"{what}, but it had no effect ({why}): people must act.", now_ms
+    )
+
+
+def _call(decision: Decision, endpoint: str, reason: str, now_ms: int) -> Decision:
     return msgspec.structs.replace(
         decision,
         id=f"{decision.id}/{endpoint}/escalate",
@@ -61,9 +74,8 @@ def escalation_of(decision: Decision, endpoint: str, why: str, now_ms: int) -> D
         processed_time=now_ms,
         expires_at=now_ms + LIVES_MS,
         action=DecisionAction.ESCALATE,
-        reason=(
-            f"{endpoint} was not told of the decision {decision.action.value} "
-            f"on {decision.canary} ({why}): people must act."
-        ),
+        reason=reason,
         undelivered_to=endpoint,
+        notify=[],  # whom the phase names may be just the one that failed
+        exposure=None,
     )

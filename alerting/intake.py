@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from alerting.pipeline import Ledger
+from alerting.parts import Ledger
 from alerting.settings import Endpoint
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.results import Decision

@@ -42,6 +42,12 @@ DELIVERIES = Counter(
     ["endpoint", "outcome"],
     registry=REGISTRY,
 )
+VERIFICATIONS = Counter(
+    "coalmine_alerting_verifications",
+    "Looks for the effect of deliveries that came to a result, by endpoint and result.",
+    ["endpoint", "result"],
+    registry=REGISTRY,
+)
 CIRCUIT_OPEN = Gauge(
     "coalmine_alerting_circuit_open",
     "1 while an endpoint has failed so often that it is only probed.",

@@ -46,6 +46,15 @@ class Notice:
     retry_in_s: float = 0.0
     """Seconds to the next attempt, where the outcome is retrying."""
     is_recorded: bool = False
+    delivered_at_s: float = 0.0
+    """Monotonic seconds of the delivery, from which on the effect is looked for."""
+    looks: int = 0
+    """How often it was looked for."""
+    missing: str = ""
+    """What the tool last said is not there yet; empty where it was not heard of."""
+    verified: bool | None = None
+    look_in_s: float | None = None
+    """Seconds to the next look for the effect; ``None`` where there is none."""
 
 
 def delivery_of(notice: Notice) -> Delivery:
@@ -67,6 +76,7 @@ def delivery_of(notice: Notice) -> Delivery:
         reason=notice.reason,
         duration_ms=round(exchange.duration_ms, 3) if exchange else 0.0,
         body=exchange.body[:_BODY_KEPT] if exchange else "",
+        verified=notice.verified,
         steps=list(exchange.steps) if exchange and len(exchange.steps) > 1 else [],
         is_circuit_open=notice.is_circuit_open,
     )
@@ -89,8 +99,8 @@ def report(notice: Notice) -> None:
         _log.info("delivered", **fields)
     elif notice.outcome is DeliveryOutcome.RETRYING:
         _log.warning("delivery_failed", **fields)
-    elif notice.outcome is DeliveryOutcome.OBSOLETE:
-        _log.warning("delivery_obsolete", **fields)
+    elif notice.outcome in {DeliveryOutcome.OBSOLETE, DeliveryOutcome.SILENCED}:
+        _log.warning(f"delivery_{notice.outcome}", **fields)
     else:
         # people must act now: nobody else will tell this endpoint
         _log.error("delivery_exhausted", **fields)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from alerting.intake import Place
 from alerting.notice import FINAL, Notice
 from alerting.offsets import Partition
-from alerting.pipeline import Parts, build_pipeline, run_stages
+from alerting.parts import Parts
+from alerting.pipeline import build_pipeline, run_stages
 from alerting.settings import Endpoint
 from contracts.results import Decision
 from health.vitals import Pulse
@@ -58,7 +59,8 @@ class Outbox:
     def waiting_since(self) -> int | None:
         """When the oldest decision that is under way was made, epoch milliseconds."""
         with self._changed:
-            made = [job.notice.decision.processed_time for job in self._jobs.values()]
+            waiting = (job.notice for job in self._jobs.values() if not job.notice.is_recorded)
+            made = [notice.decision.processed_time for notice in waiting]
         return min(made, default=None)
 
     def put(self, decision: Decision, place: Place) -> None:
@@ -70,7 +72,11 @@ class Outbox:
                 notice = Notice(decision, self.endpoint, attempt)
                 job = self._jobs[decision.id] = _Job(notice, self._clock.monotonic_s())
                 self._changed.notify_all()
-            job.places.append(place)
+            is_over = job.notice.is_recorded
+            if not is_over:
+                job.places.append(place)
+        if is_over:
+            self._on_settled(place)
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Forget what stands in these partitions: another process answers for it now."""
@@ -78,7 +84,7 @@ class Outbox:
         with self._changed:
             for decision_id, job in list(self._jobs.items()):
                 job.places = [p for p in job.places if (p.topic, p.partition) not in gone]
-                if not job.places:
+                if not job.places and not job.notice.is_recorded:
                     del self._jobs[decision_id]
 
     def step(self) -> float | None:
@@ -120,9 +126,11 @@ class Outbox:
                 job.notice = Notice(decision, self.endpoint, attempt, reason=notice.reason)
                 job.due_s = now_s + notice.retry_in_s
                 return
-            if self._jobs.get(decision.id) is job:
+            places, job.places = job.places, []
+            if notice.look_in_s is not None:
+                job.notice, job.due_s = notice, now_s + notice.look_in_s
+            elif self._jobs.get(decision.id) is job:
                 del self._jobs[decision.id]
-            places = list(job.places)
         for place in places:
             self._on_settled(place)
 

@@ -9,59 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from random import Random
-from typing import Protocol
 
 import structlog
 
 from alerting.auth import Occasion
-from alerting.breaker import Breaker
-from alerting.conversing import converse
 from alerting.escalation import escalation_of, is_called_for
 from alerting.integrations import PRESETS
-from alerting.integrations.conversation import Answer, HttpRequest, Refused, Request, Retry
+from alerting.integrations.conversation import HttpRequest, Refused, Retry
 from alerting.notice import Notice, delivery_of, report
+from alerting.parts import Ledger, Parts
 from alerting.retry import delay_s, retry_after_s
 from alerting.signing import webhook_id
+from alerting.silences import Silence
 from alerting.standing import Standing
-from alerting.transport import Limits, Transport
+from alerting.verification import first_look_s, hold, look
 from contracts.clock import Clock
 from contracts.errors import Recoverable
-from contracts.results import Decision, Delivery, DeliveryOutcome
+from contracts.results import DeliveryOutcome
 
 _log = structlog.get_logger()
-
-
-class Ledger(Protocol):
-    """What was delivered, durably; the alerter's memory across crashes."""
-
-    def is_settled(self, decision_id: str, endpoint: str) -> bool:
-        """Whether this endpoint needs no further attempt."""
-        ...
-
-    def attempts(self, decision_id: str, endpoint: str) -> int:
-        """How many attempts were recorded so far."""
-        ...
-
-    def has_reached_anyone(self, decision_id: str) -> bool:
-        """Whether any endpoint heard of this decision."""
-        ...
-
-    def announce(self, decision: Decision) -> None:
-        """Put a decision of ours on the topic; returns once it is safe.
-
-        Raises:
-            Recoverable: it could not be stored now; offer it again.
-        """
-        ...
-
-    def record(self, delivery: Delivery) -> None:
-        """Returns once the record is safe.
-
-        Raises:
-            Recoverable: it could not be stored now; offer it again.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +37,14 @@ class Stage:
     name: str
     run: Callable[[Notice], Notice]
     sees_endings: bool = False
+    sees_records: bool = False
+    """Where it runs for a delivery that is recorded, and only there."""
 
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the stages of one endpoint need from outside; ``breaker`` alone is that endpoint's."""
-
-    clock: Clock
-    transport: Transport
-    ledger: Ledger
-    random: Random
-    standing: Standing
-    breaker: Breaker
+    def is_due(self, notice: Notice) -> bool:
+        """Whether it has anything to do with a notice that came so far."""
+        if notice.is_recorded or self.sees_records:
+            return False
+        return notice.outcome is None or self.sees_endings
 
 
 def build_pipeline(parts: Parts) -> tuple[Stage, ...]:
@@ -93,13 +55,17 @@ def build_pipeline(parts: Parts) -> tuple[Stage, ...]:
     """
     return (
         Stage("begin", lambda n: replace(n, started_at=parts.clock.now_ms())),
-        Stage("refuse_stale", lambda n: _refuse_stale(n, parts.standing)),
+        Stage("inhibit", lambda n: _refuse_stale(n, parts.standing)),
+        Stage("silence", lambda n: _silence(n, parts.silences)),
+        Stage("dedup", lambda n: _dedup(n, parts.ledger)),
         Stage("sign", lambda n: _sign(n, parts.clock)),
         Stage("send", lambda n: _send(n, parts)),
         Stage("retry", lambda n: _settle(n, parts)),
         # before the record: a crash in between raises it again, under the same id
         Stage("escalate", lambda n: _escalate(n, parts), sees_endings=True),
         Stage("record", lambda n: _record(n, parts.ledger), sees_endings=True),
+        # its turn comes later, when the outbox gives the notice in again
+        Stage("verify", lambda n: look(n, parts), sees_records=True),
     )
 
 
@@ -107,10 +73,12 @@ def run_stages(stages: Sequence[Stage], notice: Notice) -> Notice:
     """One attempt from its first stage to its record.
 
     A fault of our own in a stage ends this notice, visibly, and never the worker. A notice that
-    comes back with an outcome but unrecorded is given in again: only the last stages run then.
+    comes back with an outcome but unrecorded is given in again: only the last stages run then. So
+    is one whose effect is to be looked for, when it is time.
     """
+    is_looked_for = notice.is_recorded and notice.look_in_s is not None
     for stage in stages:
-        if notice.outcome is None or stage.sees_endings:
+        if stage.sees_records if is_looked_for else stage.is_due(notice):
             try:
                 notice = _run_guarded(stage, notice)
             except Recoverable as error:
@@ -127,7 +95,7 @@ def _run_guarded(stage: Stage, notice: Notice) -> Notice:
     except Exception as error:  # noqa: BLE001 - logged and recorded: one notice ends, not its worker
         _log.exception("stage_failed", stage=stage.name, decision=notice.decision.id)
         if notice.outcome is not None:
-            return notice
+            return replace(notice, look_in_s=None)
         reason = f"internal: {type(error).__name__} in {stage.name}"
         return replace(notice, outcome=DeliveryOutcome.EXHAUSTED, reason=reason)
 
@@ -151,6 +119,21 @@ def _refuse_stale(notice: Notice, standing: Standing) -> Notice:
     )
 
 
+def _silence(notice: Notice, silences: Sequence[Silence]) -> Notice:
+    """What a person silenced is recorded as such, and nobody is called for it."""
+    for silence in silences:
+        if silence.covers(notice.decision, notice.endpoint.name, notice.started_at):
+            return replace(notice, outcome=DeliveryOutcome.SILENCED, reason=f"silenced {silence}")
+    return notice
+
+
+def _dedup(notice: Notice, ledger: Ledger) -> Notice:
+    """A decision that another alerter settled meanwhile is over; its record is there already."""
+    if ledger.is_settled(notice.decision.id, notice.endpoint.name):
+        return replace(notice, outcome=DeliveryOutcome.DELIVERED, is_recorded=True)
+    return notice
+
+
 def _sign(notice: Notice, clock: Clock) -> Notice:
     """Have the endpoint's credentials ready: each request of the conversation gets its own."""
     endpoint, message_id = notice.endpoint, webhook_id(notice.decision.id)
@@ -165,21 +148,9 @@ def _sign(notice: Notice, clock: Clock) -> Notice:
 
 def _send(notice: Notice, parts: Parts) -> Notice:
     """The preset's conversation with its tool, as a whole within the endpoint's timeout."""
-    decision, endpoint, sign = notice.decision, notice.endpoint, notice.signer
-    assert sign is not None, "signed before sent"
-    end_s = parts.clock.monotonic_s() + endpoint.timeout_s
-
-    def ask(request: Request) -> Answer:
-        limits = Limits(
-            within_s=(decision.expires_at - parts.clock.now_ms()) / 1000,
-            timeout_s=end_s - parts.clock.monotonic_s(),
-        )
-        if isinstance(request, HttpRequest):
-            request = sign(request)
-        return parts.transport.send(endpoint, request, limits)
-
-    conversation = PRESETS[endpoint.preset].deliver(decision, endpoint.options)
-    return replace(notice, exchange=converse(conversation, ask))
+    left_s = (notice.decision.expires_at - parts.clock.now_ms()) / 1000
+    say = PRESETS[notice.endpoint.preset].deliver
+    return replace(notice, exchange=hold(say, notice, parts, within_s=left_s))
 
 
 def _settle(notice: Notice, parts: Parts) -> Notice:
@@ -194,7 +165,9 @@ def _settle(notice: Notice, parts: Parts) -> Notice:
                 outcome=DeliveryOutcome.REFUSED,
                 reason=notice.endpoint.redacted(exchange.ending.reason),
             )
-        return replace(notice, outcome=DeliveryOutcome.DELIVERED, reason="")
+        now_s = parts.clock.monotonic_s()
+        delivered = replace(notice, outcome=DeliveryOutcome.DELIVERED, reason="")
+        return replace(delivered, delivered_at_s=now_s, look_in_s=first_look_s(notice.endpoint))
     now_ms, answer = parts.clock.now_ms(), exchange.answer
     reason = notice.endpoint.redacted(exchange.ending.reason)
     asked_s = retry_after_s(answer.headers.get("retry-after", ""), now_ms) if answer else 0.0

@@ -17,6 +17,7 @@ import msgspec
 from alerting.auth import Auth
 from alerting.integrations import PRESETS
 from alerting.integrations.preset import Options, Preset
+from alerting.silences import Silence, SilenceConfig, silence_of
 from contracts.config import Document, Seconds, Secret, resolve_secret
 from contracts.errors import ConfigError
 from contracts.results import Decision, DecisionAction
@@ -68,6 +69,8 @@ class EndpointConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     allow_private: bool | list[str] = False
     """Whether, or which, private and loopback addresses (CIDR) may be a target."""
     ca_file: Path | None = None
+    verify_within: Seconds = Seconds(60)
+    """How long to look whether the tool did what it took on, where the preset can; 0 for not."""
     retry: RetryConfig = msgspec.field(default_factory=RetryConfig)
 
 
@@ -75,6 +78,9 @@ class AlertingConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     """The whole file."""
 
     endpoints: list[EndpointConfig] = []
+    silences: list[SilenceConfig] = []
+    dashboard_url: str = ""
+    """Where people find the dashboard: messages link to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +103,7 @@ class Endpoint:
     ca_file: Path | None
     delays_s: tuple[float, ...]
     jitter: float
+    verify_within_s: float
 
     def redacted(self, text: str) -> str:
         """A text from outside, such as a tool's answer, without this endpoint's secrets."""
@@ -110,11 +117,25 @@ class Endpoint:
         return (
             decision.action in self.actions
             and decision.undelivered_to != self.name
+            and (not decision.notify or self.name in decision.notify)
             and any(fnmatchcase(decision.service, glob) for glob in self.services)
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """The whole file, checked."""
+
+    endpoints: tuple[Endpoint, ...]
+    silences: tuple[Silence, ...]
+
+
 def load_endpoints(path: Path) -> tuple[Endpoint, ...]:
+    """The endpoints of the file, see ``load_alerting``."""
+    return load_alerting(path).endpoints
+
+
+def load_alerting(path: Path) -> Alerting:
     """Read, check and resolve the endpoints file.
 
     Raises:
@@ -122,8 +143,10 @@ def load_endpoints(path: Path) -> tuple[Endpoint, ...]:
     """
     document = Document.read(path)
     config = document.convert(AlertingConfig)
+    dashboard = _dashboard_url(config.dashboard_url, str(path))
     endpoints = tuple(
-        _endpoint(entry, document, number) for number, entry in enumerate(config.endpoints)
+        _endpoint(entry, document, number, dashboard)
+        for number, entry in enumerate(config.endpoints)
     )
     names = [endpoint.name for endpoint in endpoints]
     for number, name in enumerate(names):
@@ -134,10 +157,22 @@ def load_endpoints(path: Path) -> tuple[Endpoint, ...]:
                 field=f"endpoints[{number}].name",
                 value=name,
             )
-    return endpoints
+    silences = tuple(
+        silence_of(entry, names, str(path), f"silences[{number}]")
+        for number, entry in enumerate(config.silences)
+    )
+    return Alerting(endpoints, silences)
 
 
-def _endpoint(entry: EndpointConfig, document: Document, number: int) -> Endpoint:
+def _dashboard_url(text: str, source: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query):
+        expected = "expected http(s)://host[:port]/path"
+        raise ConfigError(source, expected, field="dashboard_url", value=text)
+    return text.rstrip("/")
+
+
+def _endpoint(entry: EndpointConfig, document: Document, number: int, dashboard: str) -> Endpoint:
     source, field = document.source, f"endpoints[{number}]"
     if entry.preset not in PRESETS:
         expected = f"expected one of {', '.join(sorted(PRESETS))}"
@@ -150,6 +185,9 @@ def _endpoint(entry: EndpointConfig, document: Document, number: int) -> Endpoin
     preset = PRESETS[entry.preset]
     url, shown = _url(entry.url, preset, source, f"{field}.url")
     auth = _auth(entry, preset, source, field)
+    options = document.convert(preset.options, "endpoints", number, "options")
+    if not options.dashboard_url:
+        options = msgspec.structs.replace(options, dashboard_url=dashboard)
     return Endpoint(
         name=entry.name,
         preset=entry.preset,
@@ -157,7 +195,7 @@ def _endpoint(entry: EndpointConfig, document: Document, number: int) -> Endpoin
         shown_url=shown,
         auth=auth,
         secrets=_secrets(entry.secret, auth, source, f"{field}.secret"),
-        options=document.convert(preset.options, "endpoints", number, "options"),
+        options=options,
         actions=_actions(entry, preset, source, f"{field}.actions"),
         services=tuple(entry.services),
         timeout_s=float(entry.timeout),
@@ -165,6 +203,7 @@ def _endpoint(entry: EndpointConfig, document: Document, number: int) -> Endpoin
         ca_file=_ca_file(entry.ca_file, source, f"{field}.ca_file"),
         delays_s=tuple(float(delay) for delay in entry.retry.delays),
         jitter=entry.retry.jitter,
+        verify_within_s=float(entry.verify_within),
     )
 
 

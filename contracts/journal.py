@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import structlog
@@ -44,6 +45,15 @@ def configure(*, as_json: bool | None = None) -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
+    )
+
+
+def quiet() -> None:
+    """Set up structlog for a command that tells its results itself: only errors, to stderr."""
+    structlog.configure(
+        processors=[_visible, structlog.dev.ConsoleRenderer(colors=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 

@@ -367,6 +367,10 @@ class Policies:
         )
         """Severities whose lines any policy judges template by template."""
 
+    def take(self, other: Policies) -> None:
+        """Become the other, for all who hold this one."""
+        vars(self).update(vars(other))
+
     def __getitem__(self, service: str) -> Policy:
         """The policy that this service is judged by."""
         return self._by_service.get(service) or self._by_service["*"]

@@ -437,6 +437,8 @@ class DeliveryOutcome(StrEnum):
     EXPIRED = "expired"
     OBSOLETE = "obsolete"
     """Its rollout ended, or a later decision took its place, before it could be delivered."""
+    SILENCED = "silenced"
+    """A person said that nobody is to be told of this for a while."""
     EXHAUSTED = "exhausted"
 
 

@@ -73,6 +73,7 @@ DELIVERIES: dict[str, Label] = {
     DeliveryOutcome.REFUSED: Label("Refused", "stop", "bad"),
     DeliveryOutcome.EXPIRED: Label("Expired", "empty", "bad"),
     DeliveryOutcome.OBSOLETE: Label("Obsolete", "empty", "idle"),
+    DeliveryOutcome.SILENCED: Label("Silenced", "pause", "idle"),
     DeliveryOutcome.EXHAUSTED: Label("Gave up", "stop", "bad"),
 }
 _ATTENTION = (

@@ -43,11 +43,15 @@ class Liveness(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The body of ``/readyz``: what is stuck, and what is needed and not there."""
+    """The body of ``/readyz``: what is stuck, what is needed and not there.
+
+    And what people should see to although the process is ready.
+    """
 
     status: str
     stuck: list[str]
     missing: list[str]
+    warnings: list[str] = []
 
 
 def answer(path: str, vitals: Vitals, registry: CollectorRegistry) -> Answer:
@@ -61,7 +65,7 @@ def answer(path: str, vitals: Vitals, registry: CollectorRegistry) -> Answer:
             stuck, missing = vitals.stuck(), vitals.missing()
             is_away = bool(stuck or missing)
             status = "not ready" if is_away else "ready"
-            return _json(Readiness(status, stuck, missing), is_away)
+            return _json(Readiness(status, stuck, missing, vitals.warnings()), is_away)
         case "/metrics":
             return Answer(_OK, CONTENT_TYPE_LATEST, generate_latest(registry))
     return Answer(_NOT_FOUND, "text/plain; charset=utf-8", b"/healthz, /readyz, /metrics\n")

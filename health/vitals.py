@@ -80,6 +80,7 @@ class Vitals:
         self._clock = clock or SystemClock()
         self._pulses: dict[str, Pulse] = {}
         self._needs: dict[str, Callable[[], bool]] = {}
+        self._warnings: dict[str, Callable[[], str]] = {}
 
     def pulse(self, loop: str, limit_s: float) -> Pulse:
         """The pulse of a loop of this name, see ``Pulse``."""
@@ -93,6 +94,20 @@ class Vitals:
             is_met: never raises.
         """
         self._needs[what] = is_met
+
+    def warn(self, what: str, why: Callable[[], str]) -> None:
+        """People are told of this while ``why`` gives a text; the process is ready all the same.
+
+        Args:
+            what: is wrong, for example ``policies are refused``.
+            why: asked from another thread, quickly; never raises; empty while all is well.
+        """
+        self._warnings[what] = why
+
+    def warnings(self) -> list[str]:
+        """What people should see to, although the work goes on."""
+        found = [(what, why()) for what, why in list(self._warnings.items())]
+        return [f"{what}: {why}" for what, why in found if why]
 
     def excuse(self) -> None:
         """What all loops wait for is away, see ``Pulse.excuse``."""

@@ -36,6 +36,7 @@ from streams.lag import Lag
 from streams.liveness import HANDLING_LIMIT_S, Liveness
 from streams.messages import Message
 from streams.outlet import Outlet, raw_topic
+from streams.policy_files import POLL_S, PolicyFiles
 from streams.reread import Rereader
 from streams.services import KnownServices
 
@@ -58,7 +59,12 @@ class Worker:
     """The stream agents with what they share: producer, tables, policies."""
 
     def __init__(
-        self, app: DurableApp, kafka: KafkaSettings, policies: Policies, limit: DeadLetterLimit
+        self,
+        app: DurableApp,
+        kafka: KafkaSettings,
+        policies: Policies,
+        limit: DeadLetterLimit,
+        files: PolicyFiles | None = None,
     ) -> None:
         self.app = app
         self._limit = limit
@@ -73,6 +79,9 @@ class Worker:
         judging = Judging(states, outlet, policies, Rereader(kafka))
         self._add_agent("judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], judging.handle)
         app.timer(HEARTBEAT_S)(judging.beat)
+        if files is not None:
+            app.timer(POLL_S)(files.poll)
+            app.vitals.warn("policies are refused", files.refused)
 
     def _add_agent(self, name: str, sources: list[Topic], handle: Handler) -> None:
         pulse = self.app.vitals.pulse(name, HANDLING_LIMIT_S)
@@ -113,7 +122,8 @@ def run(policies: Path | None, state_dir: Path, health: Address | None = None) -
     """Run the worker until SIGTERM or SIGINT.
 
     Args:
-        policies: directory of policy files; without one, every service has the default policy.
+        policies: directory of policy files, read again when they change; without one, every
+            service has the default policy.
         state_dir: where Faust keeps its own files.
         health: where it tells of its health.
 
@@ -123,10 +133,11 @@ def run(policies: Path | None, state_dir: Path, health: Address | None = None) -
         Fatal: it cannot go on; its log says why.
     """
     known = load_policies(policies) if policies else Policies()
+    files = PolicyFiles(policies, known) if policies else None
     limit = dead_letter_limit()
 
     def build(kafka: KafkaSettings) -> DurableApp:
-        return Worker(new_app(APP_NAME, kafka), kafka, known, limit).app
+        return Worker(new_app(APP_NAME, kafka), kafka, known, limit, files).app
 
     run_app(build, state_dir, health, metrics.REGISTRY, metrics.LAG)
 

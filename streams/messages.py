@@ -17,10 +17,12 @@ from contracts.errors import InvalidRecord
 from contracts.json_columns import MAX_AHEAD_MS, decode_all, from_the_future
 from contracts.policy import Policies
 from contracts.records import RecordKind
-from contracts.results import CrashGroupSighting, DeadLetter, Partial, Source
+from contracts.results import Cell, CrashGroupSighting, DeadLetter, Partial, Source
 from streams.crashes.sightings import Grouped, sightings
 from streams.outcomes import grouped, of_groups, outcomes_of
-from streams.windows.aggregate import COLUMNS, Coded, cells_of_batch
+from streams.windows.aggregate import COLUMNS, cells_of_batch, cells_of_events
+from streams.windows.events import Events, Sent, joined, of_batch, of_messages, understood
+from streams.windows.grouping import Coded
 
 log = structlog.get_logger()
 
@@ -174,18 +176,14 @@ def aggregate(
         policies: tell how services are counted.
         without: offsets in between that are not to be counted.
     """
-    read = _Read(kind)
+    read = _Read(kind, policies)
     for message in messages:
         if arrow.SCHEMA_HEADER in message.headers:
             read.add_arrow(message)
     read.add_json([one for one in messages if arrow.SCHEMA_HEADER not in one.headers])
-    batches = read.batches()
-    if not batches:
+    cells, seen, records = read.events() if kind is RecordKind.EVENTS else read.others()
+    if not records:
         return Aggregated([], [], read.dead_letters, 0)
-    agents = coded([one.agent for one in batches], [one.batch.num_rows for one in batches])
-    batch = arrow.joined([one.batch for one in batches], COLUMNS[kind])
-    groups = grouped(batch, policies) if kind is RecordKind.CRASHES else None
-    outcomes = of_groups(groups) if groups else outcomes_of(kind, batch, policies)
     first, last = messages[0], messages[-1]
     source = Source(
         topic=last.topic,
@@ -195,11 +193,10 @@ def aggregate(
         without=tuple(offset for offset in without if offset > first.offset),
     )
     partials = [
-        Partial(service=service, source=source, sent_at=last.timestamp, cells=cells)
-        for service, cells in cells_of_batch(kind, batch, policies, agents, outcomes).items()
+        Partial(service=service, source=source, sent_at=last.timestamp, cells=of_service)
+        for service, of_service in cells.items()
     ]
-    seen = _sightings(batch, groups, batches) if groups else []
-    return Aggregated(partials, seen, read.dead_letters, batch.num_rows)
+    return Aggregated(partials, seen, read.dead_letters, records)
 
 
 def _sightings(
@@ -213,6 +210,12 @@ def _sightings(
 def refused(message: Message, error: InvalidRecord) -> Aggregated:
     """What a message gives that cannot be used as a whole."""
     return Aggregated([], [], [_dead_letter(error, message, message.value)], 0)
+
+
+Counted = tuple[dict[str, list[Cell]], list[CrashGroupSighting], int]
+"""Cells by service, sightings, and how many records they are of."""
+_EVENTS = RecordKind.EVENTS
+_EVENTS_SCHEMA = arrow.schema_name(_EVENTS).encode()
 
 
 class _Part(NamedTuple):
@@ -230,8 +233,11 @@ class _Part(NamedTuple):
 class _Read:
     """The records of messages, Arrow or JSON, as they are read; what is unusable is set aside."""
 
-    def __init__(self, kind: RecordKind) -> None:
+    def __init__(self, kind: RecordKind, policies: Policies) -> None:
         self._kind = kind
+        self._policies = policies
+        self._sent: dict[int, list[tuple[Sent, Message]]] = {}
+        """Messages that are read without Arrow, by their layout."""
         self._parts: list[_Part] = []
         self.dead_letters: list[DeadLetter] = []
 
@@ -239,10 +245,21 @@ class _Read:
         """Read one message of a shipping agent."""
         try:
             agent = sender_of(message).agent
-            batch = self._without_early(decode_batch(self._kind, message), message)
+            if not self._add_sent(message, agent):
+                self._add_batch(message, agent)
         except InvalidRecord as error:
             self.dead_letters.append(_dead_letter(error, message, message.value))
-            return
+
+    def _add_sent(self, message: Message, agent: str) -> bool:
+        if message.headers[arrow.SCHEMA_HEADER] != _EVENTS_SCHEMA or self._kind is not _EVENTS:
+            return False
+        sent = understood(message.value, agent, message.timestamp + MAX_AHEAD_MS)
+        if sent is not None:
+            self._sent.setdefault(id(sent.layout), []).append((sent, message))
+        return sent is not None
+
+    def _add_batch(self, message: Message, agent: str) -> None:
+        batch = self._without_early(decode_batch(self._kind, message), message)
         self._parts.append(_Part(agent, batch, [message.origin]))
 
     def add_json(self, messages: Sequence[Message]) -> None:
@@ -258,8 +275,46 @@ class _Read:
             message = messages[number]
             self.dead_letters.append(_dead_letter(error, message, message.value))
 
-    def batches(self) -> list[_Part]:
-        """What was read and is not empty."""
+    def others(self) -> Counted:
+        """The cells of what was read of any kind but events, with sightings."""
+        parts = self._not_empty()
+        if not parts:
+            return {}, [], 0
+        agents = coded([one.agent for one in parts], [one.batch.num_rows for one in parts])
+        batch = arrow.joined([one.batch for one in parts], COLUMNS[self._kind])
+        groups = grouped(batch, self._policies) if self._kind is RecordKind.CRASHES else None
+        outcomes = of_groups(groups) if groups else outcomes_of(self._kind, batch, self._policies)
+        cells = cells_of_batch(self._kind, batch, self._policies, agents, outcomes)
+        return cells, _sightings(batch, groups, parts) if groups else [], batch.num_rows
+
+    def events(self) -> Counted:
+        """The cells of what was read of events."""
+        found = [one for sent in self._sent.values() for one in self._of_sent(sent)]
+        for agent, batch, _ in self._not_empty():
+            agents = coded([agent], [batch.num_rows])
+            found.append(of_batch(batch, self._policies, agents))
+        if not found:
+            return {}, [], 0
+        events = joined(found)
+        return cells_of_events(events, self._policies), [], len(events)
+
+    def _of_sent(self, sent: Sequence[tuple[Sent, Message]]) -> Iterator[Events]:
+        """The events of messages of one layout; which of them Arrow must look at, halving finds."""
+        found = of_messages([one for one, _ in sent], self._policies)
+        if found is not None:
+            yield found
+        elif len(sent) > 1:
+            half = len(sent) // 2
+            yield from self._of_sent(sent[:half])
+            yield from self._of_sent(sent[half:])
+        else:
+            [(one, message)] = sent
+            try:
+                self._add_batch(message, one.agent)
+            except InvalidRecord as error:
+                self.dead_letters.append(_dead_letter(error, message, message.value))
+
+    def _not_empty(self) -> list[_Part]:
         return [part for part in self._parts if part.batch.num_rows]
 
     def _without_early(self, batch: pa.RecordBatch, message: Message) -> pa.RecordBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from health.metrics import Bounded, new_registry
 from streams.lag import Lag
@@ -50,6 +50,11 @@ LOOKS = Counter(
 )
 DECISIONS = Counter(
     "coalmine_streams_decisions", "Decisions made, by action.", ["action"], registry=REGISTRY
+)
+POLICIES_REFUSED = Gauge(
+    "coalmine_streams_policies_refused",
+    "1 while the policy files as they are now are broken, and those before are used.",
+    registry=REGISTRY,
 )
 VERDICT_SECONDS = Histogram(
     "coalmine_streams_verdict_seconds",

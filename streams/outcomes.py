@@ -18,7 +18,8 @@ from contracts.records import RecordKind
 from streams.crashes.rules import Rules
 from streams.crashes.sightings import Grouped, groups_of_batch
 from streams.templates.miner import Miner
-from streams.windows.aggregate import Outcomes, codes_of
+from streams.windows.aggregate import Outcomes
+from streams.windows.grouping import codes_of
 
 WORSE_THAN_ERROR = ("critical", "fatal")
 """Severities that count as ``error``: what a service calls its worst lines is its own affair."""

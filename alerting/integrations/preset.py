@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
@@ -23,6 +24,26 @@ class Options(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     beyond types goes into ``__post_init__``, as a ``ValueError`` whose text says what is expected.
     """
 
+    dashboard_url: str = ""
+    """The file's own ``dashboard_url``, unless the endpoint has another; see ``links``."""
+
+
+def links(decision: Decision, options: Options) -> dict[str, str]:
+    """Pages of the dashboard about a decision: ``rollout`` and, if there is one, ``crash``.
+
+    Empty where nobody said where the dashboard is.
+    """
+    if not options.dashboard_url:
+        return {}
+    service = f"{options.dashboard_url}/s/{quote(decision.service, safe='')}"
+    found = {"rollout": f"{service}/r/{quote(decision.canary, safe='')}"}
+    kind, _, group = (
+        decision.guilty_group.group.partition("/") if decision.guilty_group else ("",) * 3
+    )
+    if kind == "crash" and group:
+        found["crash"] = f"{service}/crashes/{quote(group, safe='')}"
+    return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
@@ -36,6 +57,8 @@ class Preset:
         auth: the ways to authenticate that the tool knows; the first is the default.
         actions: what the tool can do; an endpoint may ask for these only.
         schemes: of the endpoint's ``url``.
+        acts: whether the tool changes something by it; not so where people are told, or a receiver
+            that judges for itself. ``coalmine webhook test`` sends a sample only to these.
     """
 
     deliver: Say
@@ -44,6 +67,7 @@ class Preset:
     auth: tuple[Auth, ...] = (SIGNATURE,)
     actions: frozenset[DecisionAction] = frozenset(DecisionAction)
     schemes: tuple[str, ...] = ("http", "https")
+    acts: bool = True
 
     @property
     def default_actions(self) -> frozenset[DecisionAction]:

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from coalmine.api.bodies import Explanation
 from coalmine.api.parts import TheBoard
 from coalmine.api.replies import PROBLEMS, Problem, Refusal, described, reply
 from coalmine.api.states import State, state_at, unknown_state
-from contracts.results import Decision, Delivery, Verdict
-
-
-class Explanation(msgspec.Struct, frozen=True):
-    """A decision, the rollout's last verdict, and every attempt to tell somebody."""
-
-    decision: Decision
-    verdict: Verdict | None
-    deliveries: list[Delivery]
-
 
 TYPES: list[type] = [State, Explanation]
 

@@ -18,7 +18,7 @@ from contracts import histogram
 from contracts.errors import ConfigError
 from contracts.policy import Policy
 from contracts.results import Cell, SparseHistogram
-from streams.windows.aggregate import TICK_MS
+from streams.windows.grouping import TICK_MS
 
 AGENT = "test"
 _GOLDEN = 0.6180339887498949

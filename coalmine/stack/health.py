@@ -89,6 +89,9 @@ def process_health(part: str, port: int) -> Health:
     if found.missing:
         said = f"not ready, waits until {', '.join(found.missing)}"
         return Health(part, Level.WARN, said, "it goes on by itself; docs/runbooks/own-health.md")
+    if found.warnings:
+        fix = "docs/runbooks/own-health.md"
+        return Health(part, Level.WARN, f"ready, but {'; '.join(found.warnings)}", fix)
     return Health(part, Level.OK, f"ready, {where}/metrics")
 
 

@@ -29,6 +29,8 @@ class Finding:
     is_heard: bool
     stuck: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What people should see to although it does its work."""
 
     @property
     def is_well(self) -> bool:
@@ -42,7 +44,8 @@ def ask(port: int, path: str = "/healthz") -> Finding:
     try:
         connection.request("GET", path)
         body = json.loads(connection.getresponse().read(_MOST_BYTES))
-        return Finding(True, tuple(body["stuck"]), tuple(body.get("missing", ())))
+        rest = (tuple(body.get(name, ())) for name in ("missing", "warnings"))
+        return Finding(True, tuple(body["stuck"]), *rest)
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return Finding(is_heard=False)
     finally:

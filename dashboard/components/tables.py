@@ -267,16 +267,15 @@ def chip(label: Label) -> dict[str, str]:
     return {"word": label.word, "icon": label.icon, "tone": label.tone}
 
 
-def table(head: list[str], rows: list[list[Any]], class_name: str = "") -> dmc.TableScrollContainer:
-    """Rows under a head, scrolled sideways where there is little room."""
-    return dmc.TableScrollContainer(
-        dmc.Table(
-            [
-                dmc.TableThead(dmc.TableTr([dmc.TableTh(h) if h else dmc.TableTd() for h in head])),
-                dmc.TableTbody([dmc.TableTr([dmc.TableTd(c) for c in row]) for row in rows]),
-            ],
-            verticalSpacing="xs",
-            className=class_name,
-        ),
-        minWidth=0 if class_name else 560,
+def table(head: list[str], rows: list[list[Any]], class_name: str = "") -> html.Div:
+    """Rows under a head, scrolled sideways where there is little room, by keyboard as well."""
+    shown = dmc.Table(
+        [
+            dmc.TableThead(dmc.TableTr([dmc.TableTh(h) if h else dmc.TableTd() for h in head])),
+            dmc.TableTbody([dmc.TableTr([dmc.TableTd(c) for c in row]) for row in rows]),
+        ],
+        verticalSpacing="xs",
+        className=class_name,
     )
+    scrolled = "table-scroll" if class_name else "table-scroll table-wide"
+    return html.Div(shown, className=scrolled, tabIndex=0)

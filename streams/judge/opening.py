@@ -7,12 +7,13 @@ from collections import defaultdict
 from contracts.policy import Policy
 from streams.judge import rollout as rollouts
 from streams.judge.counting import add_to_cohorts
-from streams.judge.rollout_state import RolloutState, arm_key
+from streams.judge.rollout_state import RolloutState, arm_key, rollout_id
 from streams.judge.service_state import TICK_MS, ReleaseState, ServiceState
 from streams.windows.labels import OTHER
 
 KNOWN_AFTER_MS = 5_000
 """How much older a baseline must be than the release that autodetection takes for a canary."""
+OPENED_REMEMBERED = 50
 
 
 def detected(state: ServiceState, policy: Policy) -> tuple[str, str, int] | None:
@@ -96,6 +97,7 @@ def open_rollout(
     """Put a new rollout into the state; see ``streams.judge.rollout.open_rollout``."""
     rollout = state.rollout = rollouts.open_rollout(
         policy,
+        name=_new_id(state, f"{flag}-{canary}" if flag else canary, opened_at),
         service=state.service,
         canary=canary,
         baseline=baseline,
@@ -110,6 +112,14 @@ def open_rollout(
     if known := state.known(rollout.keys[0]):
         _begin(known, opened_at)
     return rollout
+
+
+def _new_id(state: ServiceState, name: str, opened_at: int) -> str:
+    """A few milliseconds later, where event time stands still between two of the same name."""
+    while (found := rollout_id(state.service, name, opened_at)) in state.opened:
+        opened_at += 1
+    state.opened = [*state.opened[1 - OPENED_REMEMBERED :], found]
+    return found
 
 
 def _begin(known: ReleaseState, opened_at: int) -> None:

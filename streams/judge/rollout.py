@@ -20,7 +20,7 @@ from contracts.results import (
 from streams.judge import combine, shares
 from streams.judge.explain import Title, look_at
 from streams.judge.metric import MetricState
-from streams.judge.rollout_state import Look, PhaseVisit, RolloutState, rollout_id
+from streams.judge.rollout_state import Look, PhaseVisit, RolloutState
 from streams.windows.tally import Arm
 
 _LN10 = math.log(10)
@@ -31,6 +31,7 @@ GUILTY_AT_LOG10 = 1.0
 def open_rollout(
     policy: Policy,
     *,
+    name: str,
     service: str,
     canary: str,
     baseline: str,
@@ -43,6 +44,7 @@ def open_rollout(
 
     Args:
         policy: that it is judged by, to its end.
+        name: its id.
         service: whose releases these are.
         canary: release under test, or variant of ``flag``.
         baseline: release beside it, or variant.
@@ -52,7 +54,7 @@ def open_rollout(
         known: the crash groups and log templates that the service had before.
     """
     return RolloutState(
-        id=rollout_id(service, f"{flag}-{canary}" if flag else canary, opened_at),
+        id=name,
         service=service,
         canary=canary,
         baseline=baseline,

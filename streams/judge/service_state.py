@@ -86,6 +86,8 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     heard_at: int = 0
     """Processing time of the last partial that was not a heartbeat, or command."""
     rollout: RolloutState | None = None
+    opened: list[str] = []
+    """Ids of the latest rollouts: a new one has an id of its own."""
     rolled_back: dict[str, RolledBack] = {}
     answers: dict[str, Answer] = {}
     """Id of a command to its answer: the same command is answered the same way."""

@@ -6,6 +6,8 @@ tell ids apart: what the sketches need of randomness they bring themselves.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -21,9 +23,8 @@ _MASKS = np.array([(1 << 8 * n) - 1 for n in range(_WORD + 1)], dtype=np.uint64)
 """What of a word belongs to an id that has n bytes left."""
 
 
-_VIEW = np.dtype({"names": ["length", "head", "tail"], "formats": ["<i4", "<u8", "<u4"],
-                  "offsets": [0, 4, 12]})  # fmt: skip
-"""How Arrow holds a text of up to ``IN_PLACE_BYTES`` in place: what it does not need is zero."""
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_NOT_ASCII = np.uint64(0x8080808080808080)
 
 
 def hashes_of(column: pa.StringArray | pa.StringViewArray) -> Hashes:
@@ -39,9 +40,10 @@ def hashes_of(column: pa.StringArray | pa.StringViewArray) -> Hashes:
     if not len(column):
         return np.zeros(0, dtype=np.uint64)
     if pa.types.is_string_view(column.type):
-        views = np.frombuffer(column.buffers()[1], _VIEW)[column.offset :][: len(column)]
-        if views["length"].max() <= arrow.IN_PLACE_BYTES:
-            return _hashes_in_place(views)
+        words = np.frombuffer(column.buffers()[1], np.uint64).reshape(-1, 2)
+        views = _Views.of(words[column.offset :][: len(column)])
+        if views.lengths.max() <= arrow.IN_PLACE_BYTES:
+            return views.hashes()
         column = column.cast(pa.utf8())
     _, offsets, text = column.buffers()
     ends = np.frombuffer(offsets, np.int32)[column.offset :][: len(column) + 1].astype(np.int64)
@@ -60,11 +62,59 @@ def hashes_of(column: pa.StringArray | pa.StringViewArray) -> Hashes:
     return found
 
 
-def _hashes_in_place(views: npt.NDArray[np.void]) -> Hashes:
-    found = mixed(views["length"].astype(np.uint64) ^ views["head"])
-    is_long, is_some = views["length"] > _WORD, views["length"] > 0
-    longer = mixed(found ^ views["tail"].astype(np.uint64))
-    return np.where(is_long, longer, np.where(is_some, found, np.uint64(0)))
+def hashes_of_views(words: Hashes) -> Hashes:
+    """A hash of each id, shape (n,), of Arrow's views, whose 16 bytes are two words, shape (n, 2).
+
+    Raises:
+        ValueError: one stands outside of its view, is not ASCII, or is followed by anything but 0.
+    """
+    views = _Views.of(words)
+    if len(words) and not views.are_plain():
+        raise ValueError("not plain ids in place")
+    return views.hashes()
+
+
+class _Views(NamedTuple):
+    """Texts as Arrow holds them in place: what they do not need of their 12 bytes is zero."""
+
+    lengths: Hashes
+    heads: Hashes
+    """The first eight bytes."""
+    tails: Hashes
+    """The last four."""
+
+    @classmethod
+    def of(cls, words: Hashes) -> _Views:
+        first, last = words[:, 0], words[:, 1]
+        return cls(first & _LOW, (first >> _HALF) | (last << _HALF), last >> _HALF)
+
+    def are_plain(self) -> bool:
+        """Whether all are ASCII and stand in place, with zeros behind."""
+        shortest, longest = self.lengths.min(), self.lengths.max()
+        if longest > arrow.IN_PLACE_BYTES:
+            return False
+        heads, tails = self.heads, self.tails
+        lengths = self.lengths.astype(np.int64)
+        if shortest == longest:  # most often ids are as long as one another
+            heads, tails = np.bitwise_or.reduce(heads), np.bitwise_or.reduce(tails)
+            lengths = lengths[0]
+        of_head, of_tail = np.minimum(lengths, _WORD), np.maximum(lengths - _WORD, 0)
+        beyond = (heads & (_NOT_ASCII | ~_MASKS[of_head])) | (
+            tails & (_NOT_ASCII | ~_MASKS[of_tail])
+        )
+        return not np.any(beyond)
+
+    def hashes(self) -> Hashes:
+        """A hash of each, shape (n,)."""
+        found = mixed(self.lengths ^ self.heads)
+        if not len(found) or self.lengths.max() <= _WORD:
+            longer = found
+        else:
+            longer = mixed(found ^ self.tails)
+        if len(found) and self.lengths.min() > _WORD:
+            return longer
+        is_long, is_some = self.lengths > _WORD, self.lengths > 0
+        return np.where(is_long, longer, np.where(is_some, found, np.uint64(0)))
 
 
 def _words(text: pa.Buffer | None, end: int) -> Hashes:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from datasketches import compact_theta_sketch, theta_a_not_b, theta_union, update_theta_sketch
 
 from streams.windows import ids
+from streams.windows.grouping import stretches
 
 LG_K = 12
 NOTHING = b""
@@ -39,17 +40,18 @@ def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tupl
     """The sketch of each group's units: ``groups`` (n,) of the units with these ``hashes`` (n,)."""
     if not len(hashes):
         return
-    entries = _entries(hashes)
-    order = np.argsort(entries)
     small = groups.astype(np.min_scalar_type(int(groups.max())))  # sorted by radix
-    order = order[np.argsort(small[order], kind="stable")]
-    groups, entries = groups[order], entries[order]
+    order = np.argsort(small, kind="stable")
+    groups, entries = groups[order], _entries(hashes[order])
+    starts, ends = stretches(groups)
+    for start, end in zip(starts, ends, strict=True):
+        entries[start:end].sort()  # faster than to find an order of all, and to bring them into it
     is_new = np.ones(len(order), dtype=np.bool_)
     is_new[1:] = (entries[1:] != entries[:-1]) | (groups[1:] != groups[:-1])
-    groups, entries = groups[is_new], entries[is_new]
-    starts = np.flatnonzero(np.diff(groups, prepend=-1))
-    ends = [*starts[1:].tolist(), len(groups)]
-    for group, start, end in zip(groups[starts].tolist(), starts.tolist(), ends, strict=True):
+    if not is_new.all():
+        groups, entries = groups[is_new], entries[is_new]
+        starts, ends = stretches(groups)
+    for group, start, end in zip(groups[starts].tolist(), starts, ends, strict=True):
         yield group, _of_entries(entries[start:end])
 
 

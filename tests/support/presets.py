@@ -125,6 +125,7 @@ def endpoint_of(preset: str, recording: Recording, action: DecisionAction) -> En
         "options": recording.options,
         "actions": [action.value],
         "retry": {"delays": ["1s"], "jitter": 0},
+        "verify_within": 0,
     }
     if not secret:
         del entry["secret"]

@@ -40,7 +40,7 @@ def deliver(decision: Decision, options: Options) -> Conversation:
     }
     if decision.undelivered_to:
         labels["undelivered_to"] = decision.undelivered_to
-    alert = {
+    alert: dict[str, object] = {
         "labels": labels,
         "annotations": {
             "summary": f"{decision.service} {decision.canary}: {decision.action.value}",
@@ -51,6 +51,8 @@ def deliver(decision: Decision, options: Options) -> Conversation:
         "startsAt": rfc3339(decision.time - (1 if is_over else 0)),
         "endsAt": rfc3339(ends_at),
     }
+    if pages := preset.links(decision, options):
+        alert["generatorURL"] = pages["rollout"]
     answer = yield post("/api/v2/alerts", [alert])
     return taken(answer)
 
@@ -60,4 +62,5 @@ PRESET = preset.Preset(
     options=Options,
     auth=(NONE, BASIC, BEARER),
     actions=frozenset(DecisionAction) - {DecisionAction.PROMOTE},
+    acts=False,
 )

@@ -15,23 +15,23 @@ from alerting.integrations.conversation import (
     json_body,
     taken,
 )
-from alerting.integrations.preset import Options, Preset
+from alerting.integrations.preset import Options, Preset, links
 from contracts.results import Decision
 
 TYPE = "coalmine.decision.v1"
 
 
-def deliver(decision: Decision, _: Options) -> Conversation:
+def deliver(decision: Decision, options: Options) -> Conversation:
     """One request, and any 2xx is a yes."""
     answer = yield HttpRequest(
         method="POST",
         headers={"content-type": "application/json", "user-agent": "coalmine"},
-        body=render(decision),
+        body=render(decision, options),
     )
     return taken(answer)
 
 
-def render(decision: Decision) -> Body:
+def render(decision: Decision, options: Options = Options()) -> Body:  # noqa: B008 - frozen
     """The decision as every generic receiver sees it; equal decisions give equal bytes."""
     time = rfc3339(decision.time)
     document = {
@@ -60,6 +60,14 @@ def render(decision: Decision) -> Body:
             "policy_hash": decision.policy_hash,
             "decided_at": rfc3339(decision.processed_time),
             "expires_at": rfc3339(decision.expires_at),
+            "next_phase": decision.next_phase,
+            "exposure": decision.exposure,
+            "hosts": decision.hosts,
+            "users": decision.users,
+            "flag": decision.flag,
+            "requested_by": decision.requested_by,
+            "undelivered_to": decision.undelivered_to,
+            "links": links(decision, options),
         },
     }
     return json_body(document)
@@ -75,4 +83,4 @@ def rfc3339(time_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-PRESET = Preset(deliver=deliver)
+PRESET = Preset(deliver=deliver, acts=False)

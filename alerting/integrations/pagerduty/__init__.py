@@ -33,6 +33,10 @@ def deliver(decision: Decision, options: Options) -> Conversation:
         "event_action": "resolve" if decision.action in _RESOLVED_BY else "trigger",
         "dedup_key": key(_subject(decision), _KEY_AT_MOST),
         "client": "Coalmine",
+        "links": [
+            {"href": address, "text": name}
+            for name, address in preset.links(decision, options).items()
+        ],
         "payload": {
             "summary": _summary(decision),
             "source": decision.service,
@@ -62,4 +66,5 @@ PRESET = preset.Preset(
     options=Options,
     auth=(NONE,),
     actions=frozenset(DecisionAction) - {DecisionAction.PROMOTE},
+    acts=False,
 )

@@ -41,9 +41,10 @@ def deliver(decision: Decision, options: Options) -> Conversation:
     if known.json("result"):
         return Delivered()
     title = f"{decision.service} {decision.canary}: {decision.action.value}"
+    facts = words(decision) | preset.links(decision, options)
     incident = {
         "short_description": f"{title}. {decision.reason}"[:_SHORT_AT_MOST],
-        "description": "\n".join(f"{k}: {v}" for k, v in words(decision).items() if v),
+        "description": "\n".join(f"{k}: {v}" for k, v in facts.items() if v),
         "urgency": options.urgency,
         "impact": options.impact,
         "correlation_id": correlation_id,
@@ -54,4 +55,4 @@ def deliver(decision: Decision, options: Options) -> Conversation:
     return Delivered() if answer.is_ok else refused(answer, "error", "message")
 
 
-PRESET = preset.Preset(deliver=deliver, options=Options, auth=(BASIC, BEARER))
+PRESET = preset.Preset(deliver=deliver, options=Options, auth=(BASIC, BEARER), acts=False)

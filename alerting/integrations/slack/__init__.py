@@ -53,12 +53,15 @@ def message(decision: Decision, options: Options) -> dict[str, object]:
         for name, value in facts.items()
         if value
     ]
+    pages = " · ".join(f"<{url}|{name}>" for name, url in preset.links(decision, options).items())
+    more = [{"type": "context", "elements": [{"type": "mrkdwn", "text": pages}]}] if pages else []
     head = {"type": "plain_text", "text": title[:_HEADER_AT_MOST]}
     return {
         "text": _escaped(f"{title}: {decision.reason}")[:_TEXT_AT_MOST],
         "blocks": [
             {"type": "header", "text": head},
             {"type": "section", "text": {"type": "mrkdwn", "text": reason}, "fields": fields},
+            *more,
         ],
     }
 
@@ -72,4 +75,4 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-PRESET = preset.Preset(deliver=deliver, options=Options, auth=(NONE,))
+PRESET = preset.Preset(deliver=deliver, options=Options, auth=(NONE,), acts=False)

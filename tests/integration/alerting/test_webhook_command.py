@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import elasticsearch
 import msgspec
 import pytest
+import structlog
+import yaml
+from standardwebhooks.webhooks import Webhook
+from typer.testing import CliRunner
 
+from coalmine.cli.main import build
 from contracts import indices
 from contracts.results import Decision, DecisionAction, Delivery, DeliveryOutcome
 from contracts.settings import ElasticsearchSettings
-from tests.support.alerting import decision_of
+from tests.support.alerting import Receiver, Wire, decision_of, new_secret
 from tests.support.dashboard_seed import install_templates
 from tests.support.stack import unique
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -58,22 +62,19 @@ def delivery_of(decision: Decision, attempt: int, **changes: Any) -> Delivery:
     return Delivery(**{**fields, **changes})
 
 
+@pytest.fixture
 def coalmine(
-    *arguments: str, environment: Mapping[str, str], **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """The command, ended."""
-    return subprocess.run(
-        [sys.executable, "-m", "coalmine", "webhook", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment, **variables},
-        timeout=120,
-    )
+    stack_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
+    """``coalmine webhook``, run on the servers of these tests."""
+    for name, value in stack_environment.items():
+        monkeypatch.setenv(name, value)
+    yield lambda *words: CliRunner().invoke(build(), ["webhook", *words])
+    structlog.reset_defaults()  # the command has set up its own log
 
 
 def test_deliveries_are_listed_the_latest_first(
-    stack_environment: Mapping[str, str], index: Callable[..., None]
+    coalmine: Callable[..., Any], index: Callable[..., None]
 ) -> None:
     """By service, by decision, at most so many; JSON has every field, the table one line each."""
     first = decision_of(unique("shop"))
@@ -83,7 +84,7 @@ def test_deliveries_are_listed_the_latest_first(
         delivery_of(first, 2),
         delivery_of(second, 1),
     )
-    listed = coalmine("list", "--service", first.service, "--json", environment=stack_environment)
+    listed = coalmine("list", "--service", first.service, "--json")
     found = json.loads(listed.stdout)
     assert [(x["decision"], x["attempt"]) for x in found] == [
         (second.id, 1),
@@ -91,7 +92,7 @@ def test_deliveries_are_listed_the_latest_first(
         (first.id, 1),
     ]
     assert found[2]["reason"] == "http 503"
-    one = coalmine("list", "--decision", first.id, "--limit", "1", environment=stack_environment)
+    one = coalmine("list", "--decision", first.id, "--limit", "1")
     header, row = one.stdout.splitlines()
     assert header.split("\t")[-3:] == ["outcome", "status", "reason"]
     assert row.split("\t")[1:] == [
@@ -103,3 +104,46 @@ def test_deliveries_are_listed_the_latest_first(
         "200",
         "",
     ]
+
+
+def test_a_decision_is_sent_again_once_under_its_id_and_recorded(
+    coalmine: Callable[..., Any],
+    index: Callable[..., None],
+    receiver: Callable[..., Receiver],
+    wire: Wire,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next attempt, with who asked for it; not while the alerter tries, not when it expired."""
+    secret, answers = new_secret(), [500, 200, 200]
+    tool = receiver(lambda tool: (answers[len(tool.hits) - 1], {}))
+    monkeypatch.setenv("TEST_SECRET", secret)
+    file = tmp_path / "endpoints.yaml"
+    entry = {"name": "deploy-tool", "url": tool.url, "allow_private": True}
+    entry["secret"] = "${env:TEST_SECRET}"
+    file.write_text(yaml.safe_dump({"endpoints": [entry]}), encoding="utf-8")
+    alive = decision_of(unique("shop"))
+    retried = decision_of(alive.service)
+    expired = decision_of(alive.service, expires_at=alive.time - 1)
+    refused = {"outcome": DeliveryOutcome.REFUSED, "status": 401, "reason": "http 401"}
+    retrying = {"outcome": DeliveryOutcome.RETRYING, "status": 503, "reason": "http 503"}
+    index(alive, delivery_of(alive, 3, **refused), retried, delivery_of(retried, 1, **retrying))
+    index(expired)
+
+    def resend(decision: Decision, *words: str) -> Any:
+        return coalmine("resend", decision.id, "--endpoints", str(file), *words)
+
+    failed, done = resend(alive), resend(alive, "--json")
+    assert (failed.exit_code, done.exit_code) == (1, 0)
+    assert "exhausted, attempt 4: http 500" in failed.stderr
+    assert json.loads(done.stdout)[0]["delivery"]["attempt"] == 5
+    assert [hit.headers["webhook-id"] for hit in tool.hits] == [alive.id] * 2
+    assert "the alerter still tries" in resend(retried).stderr
+    assert "it has expired" in resend(expired).stderr
+    assert resend(expired, "--force", "--reason", "drill").exit_code == 0
+    assert Webhook(secret).verify(tool.hits[2].body, tool.hits[2].headers)["id"] == expired.id
+    records = wait_until(
+        lambda: [x for x in wire.deliveries() if x.decision in {alive.id, expired.id}][2:], 30, "it"
+    )
+    assert records[-1].outcome is DeliveryOutcome.DELIVERED
+    assert (records[-1].requested_by, records[-1].request_reason) == ("cli", "drill")

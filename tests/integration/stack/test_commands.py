@@ -137,7 +137,7 @@ def _follow_a_rollout(environment: Mapping[str, str], running: Running) -> None:
     findings = json.loads(_coalmine("doctor", "--json", environment=environment).stdout)
     levels = {finding["part"]: finding["level"] for finding in findings}
     assert [levels[part] for part in ports] == ["ok"] * len(ports)
-    canary = ("--canary", "1.5.0", "--baseline", "1.4.2")
+    canary = ("1.5.0", "--baseline", "1.4.2")
     asked = _coalmine("rollout", "start", "checkout", *canary, environment=environment)
     assert asked.returncode == 0, asked.stderr
     found = _wait_for_status(environment, "running")

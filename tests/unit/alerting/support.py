@@ -13,7 +13,7 @@ from alerting.integrations.conversation import Answer, HttpRequest, Request
 from alerting.integrations.preset import Options
 from alerting.ledger import DeliveryMemory
 from alerting.outbox import Outbox
-from alerting.pipeline import Parts
+from alerting.parts import Parts
 from alerting.settings import Endpoint
 from alerting.standing import Standing
 from alerting.transport import Limits
@@ -89,6 +89,7 @@ def endpoint(**changes: Any) -> Endpoint:
         "ca_file": None,
         "delays_s": (1.0, 2.0, 5.0),
         "jitter": 0.0,
+        "verify_within_s": 30.0,
     }
     return Endpoint(**{**fields, **changes})
 

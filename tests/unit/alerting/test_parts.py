@@ -27,7 +27,8 @@ def test_the_pipeline_is_one_list_in_this_order() -> None:
     """Who changes the order changes this line, and nothing else knows it."""
     names = [stage.name for stage in build_pipeline(parts())]
     assert names == [
-        "begin", "refuse_stale", "sign", "send", "retry", "escalate", "record",
+        "begin", "inhibit", "silence", "dedup", "sign", "send", "retry", "escalate", "record",
+        "verify",
     ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from coalmine.cli.check import Kind, kind_of
 from coalmine.cli.main import build
-from coalmine.cli.rollout import rollout_filter
+from coalmine.cli.rollouts.stored import rollout_filter
 from coalmine.cli.state import find_running, only_one
 from coalmine.stack.health import Level, templates_health, topics_health
 from contracts import topics

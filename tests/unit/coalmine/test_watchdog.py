@@ -80,8 +80,11 @@ def test_a_health_port_is_asked_as_it_answers() -> None:
         assert process_health("agent", port).level is Level.WARN
         is_connected = True
         assert process_health("agent", port).level is Level.OK
+        vitals.warn("policies are refused", lambda: "a.yaml is broken")
+        assert process_health("agent", port).level is Level.WARN
+        assert "ready, but policies are refused: a.yaml" in process_health("agent", port).found
         clock.advance(11)
-        assert ask(port) == Finding(is_heard=True, stuck=("reading",))
+        assert ask(port).stuck == ("reading",)
         assert process_health("agent", port).level is Level.FAIL
     assert ask(port) == _SILENT
     assert "no answer" in process_health("agent", port).found

@@ -85,7 +85,12 @@ def test_the_answers_follow_pulses_and_needs() -> None:
     away = answer("/readyz", vitals, registry)
     assert (away.status, json.loads(away.body)["missing"]) == (503, ["kafka answers"])
     is_connected = True
-    assert answer("/readyz?verbose", vitals, registry).status == 200
+    vitals.warn("policies are refused", lambda: "a.yaml is broken")
+    ready = answer("/readyz?verbose", vitals, registry)
+    assert (ready.status, json.loads(ready.body)["warnings"]) == (
+        200,
+        ["policies are refused: a.yaml is broken"],
+    )
     clock.advance(11)
     for path in ("/healthz", "/readyz"):
         stuck = answer(path, vitals, registry)

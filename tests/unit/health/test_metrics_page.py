@@ -31,7 +31,7 @@ REGISTRIES = {
 }
 _NAME = re.compile(r"coalmine_(ingest|streams|alerting|dashboard|api)_[a-z_]+")
 _UNITS = ("_seconds", "_bytes", "_messages", "_entries", "_decisions", "_sources")
-_FACTS = ("_waits", "_open")
+_FACTS = ("_waits", "_open", "_refused")
 """Endings of gauges that are 0 or 1."""
 
 

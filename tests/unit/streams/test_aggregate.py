@@ -103,6 +103,17 @@ def test_an_impossible_status_is_counted_as_other() -> None:
     assert cell.counts["request.status.other"] == 3
 
 
+def test_an_event_that_is_named_like_a_counter_adds_to_it() -> None:
+    """``request.bad`` as a name of events counts beside the bad ones of ``request``."""
+    events = [
+        Event(time=NOW, service="s", release="1", name=name, ok=False, user=user)
+        for name, user in [("request", "u"), ("request.bad", "v"), ("request.bad", "w")]
+    ]
+    [cell] = cells_of(RecordKind.EVENTS, events)["s"]
+    assert (cell.counts["request.bad"], cell.counts["request.bad@user"]) == (3, 3)
+    assert units.count(cell.units["request.bad@user"]) == 3
+
+
 def test_logs_are_counted_by_severity() -> None:
     """``log`` counts all lines, ``log.<severity>`` each kind."""
     lines = [

@@ -1,0 +1,303 @@
+"""Arrow IPC streams read without Arrow: where the buffers of a batch lie in a message's bytes.
+
+Arrow makes some hundred objects of a message, checks each column alone, and joins messages again:
+more than half of what an event cost to count. Here a message is looked through for its buffers, and
+whoever joins messages takes their bytes. Only what our agent writes is understood: one batch,
+little-endian, not compressed, plain dictionaries. ``None`` means: ask Arrow.
+
+No byte is trusted: numbers are read within the message or not at all, and what is read of the
+buffers is bounded by it, so that the worst of a broken message is that it is not understood.
+
+Reference: Apache Arrow, "Serialization and Interprocess Communication", and the flatbuffers schemas
+``Message.fbs`` and ``Schema.fbs``.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+_SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
+_CONTINUATION = 0xFFFFFFFF
+_PREFIX = struct.Struct("<Ii")
+_KEPT_BYTES = 512
+"""Larger dictionaries are read anew each time."""
+
+
+class Buffer(NamedTuple):
+    """Where bytes lie, counted from the start of a message's body."""
+
+    offset: int
+    length: int
+
+
+class Node(NamedTuple):
+    """A column's number of values, and of nulls among them."""
+
+    length: int
+    nulls: int
+
+
+class Body(NamedTuple):
+    """What the head of a batch, or of a dictionary's values, says of its body."""
+
+    rows: int
+    nodes: list[Node]
+    buffers: list[Buffer]
+    variadic: list[int]
+    """For each column of views, how many buffers stand behind its views."""
+    size: int
+    dictionary: int | None
+
+
+class Stream(NamedTuple):
+    """A message: its schema as bytes, its dictionaries, and where the buffers of its batch lie."""
+
+    payload: bytes
+    schema: bytes
+    dictionaries: dict[int, tuple[bytes, int, int]]
+    """The head of each, and where its body starts and ends."""
+    body: Body
+    start: int
+    """Of the body of the batch within the payload."""
+
+    def texts(self, dictionary: int) -> tuple[str, ...]:
+        """The values of a dictionary.
+
+        Raises:
+            ValueError: there is none, or what it holds is no text.
+        """
+        head, start, end = self.dictionaries.get(dictionary, (b"", 0, 0))
+        if end - start > _KEPT_BYTES:
+            return _texts_of(head, self.payload[start:end])
+        return _kept_texts(head, self.payload[start:end])
+
+    def array(self, buffer: Buffer, type_: type[np.generic], count: int) -> npt.NDArray[Any]:
+        """So many values of a buffer, to be read only.
+
+        Raises:
+            ValueError: it is not that long.
+        """
+        size = count * np.dtype(type_).itemsize
+        if buffer.offset < 0 or size > buffer.length or buffer.offset + size > self.body.size:
+            raise ValueError("shorter than its batch")
+        return np.frombuffer(self.payload, type_, count, self.start + buffer.offset)
+
+    def bits(self, buffer: Buffer, count: int) -> npt.NDArray[np.bool_]:
+        """So many bits of a buffer.
+
+        Raises:
+            ValueError: it is not that long.
+        """
+        packed = self.array(buffer, np.uint8, (count + 7) // 8).view(np.uint8)
+        return np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
+
+
+def read_stream(payload: bytes) -> Stream | None:
+    """The first batch of an IPC stream, ``None`` where it is not understood."""
+    try:
+        return _read(payload)
+    except (struct.error, ValueError):  # beyond its end
+        return None
+
+
+def _read(payload: bytes) -> Stream | None:
+    schema, at = _head(payload, 0)
+    dictionaries: dict[int, tuple[bytes, int, int]] = {}
+    while True:
+        head, start = _head(payload, at)
+        body = _body_of(head)
+        if body is None or body.size < 0 or start + body.size > len(payload):
+            return None
+        at = start + body.size
+        if body.dictionary is None:
+            return Stream(payload, schema, dictionaries, body, start)
+        if body.dictionary in dictionaries:
+            return None  # a replacement
+        dictionaries[body.dictionary] = head, start, at
+
+
+def _head(payload: bytes, at: int) -> tuple[bytes, int]:
+    """The metadata that stands here, and where its body starts."""
+    mark, size = _PREFIX.unpack_from(payload, at)
+    start = at + _PREFIX.size
+    if mark != _CONTINUATION or size <= 0 or start + size > len(payload):
+        raise ValueError("no message")
+    return payload[start : start + size], start + size
+
+
+def _texts_of(head: bytes, body: bytes) -> tuple[str, ...]:
+    found = _body_of(head) if head else None
+    if found is None or len(found.nodes) != 1 or len(found.buffers) != 3:
+        raise ValueError("no dictionary of texts")
+    [(rows, nulls)], (_, at, text) = found.nodes, found.buffers
+    if nulls or rows != found.rows or not _is_within(at, len(body), 4 * (rows + 1)):
+        raise ValueError("not as many texts as it says")
+    ends = np.frombuffer(body, "<i4", rows + 1, at.offset).tolist()
+    if not _is_within(text, len(body), ends[-1]) or ends[0] < 0 or sorted(ends) != ends:
+        raise ValueError("texts that end before they start")
+    values = body[text.offset : text.offset + ends[-1]]
+    return tuple(values[a:b].decode() for a, b in pairwise(ends))
+
+
+_kept_texts = lru_cache(maxsize=2048)(_texts_of)
+
+
+def _is_within(buffer: Buffer, size: int, needed: int) -> bool:
+    end = buffer.offset + buffer.length
+    return buffer.offset >= 0 and needed <= buffer.length and end <= size
+
+
+@lru_cache(maxsize=2048)
+def _body_of(head: bytes) -> Body | None:
+    """What the metadata of a dictionary or a batch says; ``None`` for what is not understood."""
+    message = _Table.root(head)
+    kind, size = message.number(1, "<B"), message.number(3, "<q")
+    found = message.table(2)
+    if found is None or kind not in (_DICTIONARY, _BATCH):
+        return None
+    dictionary = None
+    if kind == _DICTIONARY:
+        dictionary, is_delta = found.number(0, "<q"), found.number(2, "<B")
+        found = found.table(1)
+        if found is None or is_delta:
+            return None
+    if found.has(3):  # compressed
+        return None
+    return Body(
+        found.number(0, "<q"),
+        [*map(Node._make, found.vector(1, "qq"))],
+        [*map(Buffer._make, found.vector(2, "qq"))],
+        [count for (count,) in found.vector(4, "q")],
+        size,
+        dictionary,
+    )
+
+
+class Layout(NamedTuple):
+    """Which node, which first buffer and which dictionary belong to each column of a schema."""
+
+    schema: pa.Schema
+    columns: dict[str, tuple[int, int]]
+    """Number of its node, and of its validity buffer, which its others follow."""
+    dictionaries: dict[str, int]
+    views: int
+    buffers: int
+
+    def fits(self, body: Body) -> bool:
+        """Whether a batch has the nodes and buffers of this schema, and views hold their texts."""
+        has_all = len(body.nodes) == len(self.columns) and len(body.buffers) == self.buffers
+        is_flat = all(length == body.rows for length, _ in body.nodes)
+        return has_all and is_flat and body.variadic == [0] * self.views
+
+
+@lru_cache(maxsize=256)
+def layout_of(schema: bytes) -> Layout | None:
+    """The layout of flat batches of a schema, given its metadata; ``None`` for any other."""
+    dictionaries = _dictionary_ids(schema)
+    if dictionaries is None:
+        return None
+    try:
+        read = pa.ipc.read_schema(pa.py_buffer(_PREFIX.pack(_CONTINUATION, len(schema)) + schema))
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+    columns: dict[str, tuple[int, int]] = {}
+    views = buffers = 0
+    for field in read:
+        if pa.types.is_nested(field.type) or field.name in columns:
+            return None
+        columns[field.name] = len(columns), buffers
+        buffers += 3 if pa.types.is_string(field.type) else 2
+        views += pa.types.is_string_view(field.type)
+    return Layout(read, columns, dictionaries, views, buffers)
+
+
+def _dictionary_ids(schema: bytes) -> dict[str, int] | None:
+    """The number of each dictionary, by column; ``None`` where numbers are not little-endian."""
+    try:
+        message = _Table.root(schema)
+        found = message.table(2)
+        if message.number(1, "<B") != _SCHEMA or found is None or found.number(0, "<h"):
+            return None
+        fields = found.tables(1)
+        coded = [(field.text(0), field.table(4)) for field in fields]
+    except (struct.error, ValueError):
+        return None
+    return {name: told.number(0, "<q") for name, told in coded if told is not None}
+
+
+class _Table:
+    """A table of flatbuffers: its fields by their number."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        if at < 0:
+            raise ValueError("before the start")
+        self._data = data
+        self._at = at
+        self._fields = at - struct.unpack_from("<i", data, at)[0]
+        if self._fields < 0:
+            raise ValueError("before the start")
+        self._size = struct.unpack_from("<H", data, self._fields)[0]
+
+    @classmethod
+    def root(cls, data: bytes) -> _Table:
+        """The table that a buffer holds."""
+        return cls(data, struct.unpack_from("<I", data)[0])
+
+    def has(self, number: int) -> bool:
+        """Whether a field was written."""
+        return self._place(number) > 0
+
+    def number(self, number: int, form: str) -> int:
+        """A field that is a number, 0 where it was not written."""
+        place = self._place(number)
+        return int(struct.unpack_from(form, self._data, place)[0]) if place else 0
+
+    def table(self, number: int) -> _Table | None:
+        """A field that is a table."""
+        place = self._place(number)
+        return _Table(self._data, self._target(place)) if place else None
+
+    def text(self, number: int) -> str:
+        """A field that is a text."""
+        start, count = self._vector(number)
+        return self._data[start : start + count].decode()
+
+    def tables(self, number: int) -> list[_Table]:
+        """A field that is a vector of tables."""
+        start, count = self._vector(number)
+        return [_Table(self._data, self._target(start + 4 * i)) for i in range(count)]
+
+    def vector(self, number: int, form: str) -> list[tuple[int, ...]]:
+        """A field that is a vector of structs."""
+        start, count = self._vector(number)
+        size = struct.calcsize(f"<{form}")
+        if start + count * size > len(self._data):
+            raise ValueError("beyond the end")
+        return list(struct.iter_unpack(f"<{form}", self._data[start : start + count * size]))
+
+    def _vector(self, number: int) -> tuple[int, int]:
+        place = self._place(number)
+        if not place:
+            return 0, 0
+        start = self._target(place)
+        count = struct.unpack_from("<I", self._data, start)[0]
+        if start + 4 + count > len(self._data):
+            raise ValueError("beyond the end")
+        return start + 4, count
+
+    def _target(self, place: int) -> int:
+        return int(place + struct.unpack_from("<I", self._data, place)[0])
+
+    def _place(self, number: int) -> int:
+        at = 4 + 2 * number
+        if at + 2 > self._size:
+            return 0
+        offset = struct.unpack_from("<H", self._data, self._fields + at)[0]
+        return self._at + offset if offset else 0

@@ -1,0 +1,291 @@
+"""Events of many messages as plain columns, whoever sent them and in whatever form.
+
+What our agent writes is read by ``contracts.ipc``, many messages at once; everything else comes as
+Arrow's batches. Whether a message is read the one way or the other depends on nothing but itself,
+so that it says the same whatever it is read together with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from contracts import arrow, ipc
+from contracts.policy import Policies, Unit
+from contracts.records import RecordKind
+from streams.windows.grouping import UNKNOWN, Coded, Rows, codes_of
+from streams.windows.ids import Hashes, hashes_of, hashes_of_views
+
+_LABELS = ("service", "release", "host", "arm", "name")
+_MISSING = {"name": UNKNOWN}
+_NUMBERS: dict[str, tuple[type[np.generic], float]] = {
+    "time": (np.int64, 0),
+    "status": (np.int16, 0),
+    "size_bytes": (np.int64, 0),
+    "duration_ms": (np.float32, math.nan),
+}
+"""Types, and what stands for a null."""
+_VIEW_WORDS = 2
+
+
+class Ids(NamedTuple):
+    """Ids of one column: ``hashes`` (n,), and which rows have one (n,); all where not given."""
+
+    hashes: Hashes
+    is_known: npt.NDArray[np.bool_] | None
+
+    def known(self, rows: Rows) -> Rows:
+        """Those of the rows that have an id."""
+        if self.is_known is None:
+            return rows
+        if isinstance(rows, slice):
+            return np.flatnonzero(self.is_known)
+        return rows[self.is_known[rows]]
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Columns of n events, in any order."""
+
+    numbers: dict[str, npt.NDArray[Any]]
+    """``time``, ``status``, ``size_bytes``, ``duration_ms`` and ``ok``, each (n,)."""
+    labels: dict[str, Coded]
+    """``agent``, where it is known, and ``route``, where a service is counted by it, included."""
+    ids: dict[Unit, Ids]
+    """Those that are counted, of whom there are any."""
+
+    def __len__(self) -> int:
+        return len(self.numbers["time"])
+
+
+def of_batch(batch: pa.RecordBatch, policies: Policies, agents: Coded | None) -> Events:
+    """The events of a batch; ``agents`` tell who sent each of them."""
+    numbers = {name: arrow.numbers(batch.column(name), n) for name, (_, n) in _NUMBERS.items()}
+    numbers["ok"] = arrow.numbers(batch.column("ok"), null=True)
+    labels = {n: codes_of(batch.column(n), _MISSING.get(n, "")) for n in _LABELS}
+    if agents is not None:
+        labels["agent"] = agents
+    if any(map(policies.is_stratified, labels["service"][1])):
+        labels["route"] = codes_of(batch.column("route"))
+    return Events(numbers, labels, ids_of(batch, policies))
+
+
+def ids_of(batch: pa.RecordBatch, policies: Policies) -> dict[Unit, Ids]:
+    """The ids in a batch of events or crashes, as far as a policy counts by them."""
+
+    def ids(name: str) -> Ids | None:
+        column = batch.column(name)
+        if column.null_count == len(column):
+            return None
+        is_known = arrow.numbers(column.is_valid()) if column.null_count else None
+        return Ids(hashes_of(column), is_known)
+
+    return _units(ids("session"), ids("user"), policies)
+
+
+def _units(sessions: Ids | None, users: Ids | None, policies: Policies) -> dict[Unit, Ids]:
+    """What stands for a session and for a user: a user stands for a session that is missing."""
+    if sessions and users and sessions.is_known is not None:
+        has_any = None if users.is_known is None else sessions.is_known | users.is_known
+        sessions = Ids(np.where(sessions.is_known, sessions.hashes, users.hashes), has_any)
+    found = {Unit.SESSION: sessions or users, Unit.USER: users}
+    return {unit: ids for unit, ids in found.items() if ids and unit in policies.units}
+
+
+def joined(parts: Sequence[Events]) -> Events:
+    """All events of the parts, at least one, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    sizes = [len(part) for part in parts]
+    numbers = {
+        name: np.concatenate([part.numbers[name] for part in parts]) for name in parts[0].numbers
+    }
+    names = dict.fromkeys(name for part in parts for name in part.labels)
+    labels = {}
+    for name in names:
+        nothing = [(np.zeros(size, np.int64), [""]) for size in sizes]
+        found = [part.labels.get(name, no) for part, no in zip(parts, nothing, strict=True)]
+        labels[name] = _joined_codes([codes for codes, _ in found], [v for _, v in found], sizes)
+    units = dict.fromkeys(unit for part in parts for unit in part.ids)
+    ids = {unit: _joined_ids([part.ids.get(unit) for part in parts], sizes) for unit in units}
+    return Events(numbers, labels, ids)
+
+
+def _joined_ids(parts: Sequence[Ids | None], sizes: Sequence[int]) -> Ids:
+    nobody = [
+        Ids(np.zeros(size, np.uint64), np.zeros(size, np.bool_)) if part is None else part
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    known = [
+        np.ones(size, np.bool_) if part.is_known is None else part.is_known
+        for part, size in zip(nobody, sizes, strict=True)
+    ]
+    return Ids(np.concatenate([part.hashes for part in nobody]), np.concatenate(known))
+
+
+def _joined_codes(
+    codes: Sequence[npt.NDArray[Any]],
+    values: Sequence[Sequence[str]],
+    sizes: Sequence[int],
+    missing: str = "",
+) -> Coded:
+    """One column of codes; codes (n_i,) of each part are within its values."""
+    places: dict[str, int] = {}
+    if len(set(map(id, values))) == 1:  # all have the very same
+        values = values[:1]
+    table = np.array(
+        [places.setdefault(v or missing, len(places)) for some in values for v in some], np.int64
+    )
+    if len(places) == 1:
+        return np.zeros(sum(sizes), np.int64), list(places)
+    if all(len(some) == 1 for some in values):
+        return np.repeat(table, sizes), list(places)
+    together = np.concatenate(codes)
+    if len(values) == 1:
+        return table[together], list(places)
+    starts = np.cumsum([0, *map(len, values)])[:-1]
+    return table[together + np.repeat(starts, sizes)], list(places)
+
+
+class Sent(NamedTuple):
+    """A message of an agent that can be read without Arrow."""
+
+    stream: ipc.Stream
+    layout: ipc.Layout
+    agent: str
+    latest: int
+    """No event may be later than this, epoch milliseconds."""
+
+
+def understood(payload: bytes, agent: str, latest: int) -> Sent | None:
+    """The message, if its bytes have the form that our agent writes."""
+    stream = ipc.read_stream(payload)
+    layout = stream and ipc.layout_of(stream.schema)
+    if stream is None or layout is None or not layout.fits(stream.body):
+        return None
+    if stream.body.rows < 1 or not arrow.is_of(RecordKind.EVENTS, layout.schema):
+        return None
+    return Sent(stream, layout, agent, latest)
+
+
+def of_messages(sent: Sequence[Sent], policies: Policies) -> Events | None:
+    """The events of messages with one layout, at least one.
+
+    Returns:
+        ``None`` where any of them holds what Arrow must look at: labels that are null or beyond
+        their dictionary, ids that are not plain ASCII, events from the future, buffers too short.
+    """
+    columns = _Columns(sent)
+    try:
+        columns.check_times()
+        labels = {n: columns.coded(n, _MISSING.get(n, "")) for n in _LABELS}
+        if any(map(policies.is_stratified, labels["service"][1])):
+            labels["route"] = columns.coded("route", "")
+        agents = [[one.agent] for one in sent]
+        labels["agent"] = _joined_codes([], agents, columns.sizes)
+        numbers = {name: columns.numbers(name) for name in _NUMBERS}
+        numbers["ok"] = columns.bits("ok")
+        units = _units(columns.ids("session"), columns.ids("user"), policies)
+    except ValueError:
+        return None
+    return Events(numbers, labels, units)
+
+
+class _Columns:
+    """Columns of messages with one layout; what Arrow must look at is a ``ValueError``."""
+
+    def __init__(self, sent: Sequence[Sent]) -> None:
+        self._sent = sent
+        self._layout = sent[0].layout
+        self.sizes = [one.stream.body.rows for one in sent]
+        self._starts = np.cumsum([0, *self.sizes])[:-1]
+
+    def check_times(self) -> None:
+        """Every event has a time, none is from the future."""
+        node, _ = self._layout.columns["time"]
+        if any(one.stream.body.nodes[node].nulls for one in self._sent):
+            raise ValueError("no time")
+        latest = np.maximum.reduceat(self.numbers("time"), self._starts)
+        if (latest > [one.latest for one in self._sent]).any():
+            raise ValueError("from the future")
+
+    def numbers(self, name: str) -> npt.NDArray[Any]:
+        """The values of a column, (n,)."""
+        type_, null = _NUMBERS[name]
+        values = np.concatenate(self._values(name, type_))
+        is_valid = self._validity(name)
+        return values if is_valid is None else np.where(is_valid, values, np.array(null, type_))
+
+    def bits(self, name: str) -> npt.NDArray[np.bool_]:
+        """The values of a column of booleans, (n,); a null is true."""
+        _, first = self._layout.columns[name]
+        values = np.concatenate(
+            [
+                s.stream.bits(s.stream.body.buffers[first + 1], s.stream.body.rows)
+                for s in self._sent
+            ]
+        )
+        is_valid = self._validity(name)
+        return values if is_valid is None else values | ~is_valid
+
+    def coded(self, name: str, missing: str) -> Coded:
+        """Codes (n,) of a column of labels, and their values."""
+        node, _ = self._layout.columns[name]
+        if any(one.stream.body.nodes[node].nulls for one in self._sent):
+            raise ValueError("a label that is null")
+        number = self._layout.dictionaries[name]
+        values = [one.stream.texts(number) for one in self._sent]
+        codes = self._values(name, np.uint32)
+        largest = np.maximum.reduceat(np.concatenate(codes), self._starts)
+        if (largest >= [len(some) for some in values]).any():
+            raise ValueError("a code beyond its dictionary")
+        return _joined_codes(codes, values, self.sizes, missing)
+
+    def ids(self, name: str) -> Ids | None:
+        """Hashes of a column of ids, where there are any."""
+        node, first = self._layout.columns[name]
+        if all(s.stream.body.nodes[node].nulls == s.stream.body.rows for s in self._sent):
+            return None
+        is_known = self._validity(name)
+        if pa.types.is_string_view(self._layout.schema.field(name).type):
+            words = np.concatenate(self._values(name, np.uint64, _VIEW_WORDS))
+            return Ids(hashes_of_views(words.reshape(-1, _VIEW_WORDS)), is_known)
+        texts = []
+        for one in self._sent:
+            stream = one.stream
+            ends = stream.array(stream.body.buffers[first + 1], np.int32, stream.body.rows + 1)
+            if ends[0] < 0 or (ends[1:] < ends[:-1]).any():
+                raise ValueError("an id that ends before it starts")
+            text = stream.array(stream.body.buffers[first + 2], np.uint8, int(ends[-1]))
+            if text.max(initial=0) > 0x7F:
+                raise ValueError("not ASCII")
+            buffers = [None, pa.py_buffer(np.ascontiguousarray(ends)), pa.py_buffer(text)]
+            texts.append(pa.Array.from_buffers(pa.utf8(), stream.body.rows, buffers))
+        return Ids(hashes_of(pa.concat_arrays(texts)), is_known)
+
+    def _values(self, name: str, type_: type[np.generic], each: int = 1) -> list[npt.NDArray[Any]]:
+        _, first = self._layout.columns[name]
+        return [
+            s.stream.array(s.stream.body.buffers[first + 1], type_, each * s.stream.body.rows)
+            for s in self._sent
+        ]
+
+    def _validity(self, name: str) -> npt.NDArray[np.bool_] | None:
+        """Which rows have a value, (n,), where not all do."""
+        node, first = self._layout.columns[name]
+        if not any(one.stream.body.nodes[node].nulls for one in self._sent):
+            return None
+        return np.concatenate(
+            [
+                s.stream.bits(s.stream.body.buffers[first], s.stream.body.rows)
+                if s.stream.body.nodes[node].nulls
+                else np.ones(s.stream.body.rows, np.bool_)
+                for s in self._sent
+            ]
+        )

@@ -1,0 +1,210 @@
+"""Rows of a batch to groups: those of one service, release, host, agent, arm, route and tick.
+
+Labels come as codes into their values; a row's codes together are one whole number, and rows with
+the same one are a group. What is said of the groups is collected column by column, and becomes
+cells at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from contracts import arrow
+from contracts.policy import Policies
+from contracts.results import Cell, SparseHistogram
+
+TICK_MS = 1000
+UNKNOWN = "unknown"
+"""Stands for a service or release name that is missing: counted, never dropped."""
+
+Ints = npt.NDArray[np.int64]
+Coded = tuple[Ints, list[str]]
+"""A column as codes (n,) into its values."""
+Rows = slice | Ints
+"""Some rows by their numbers, or all of them as a slice, which copies nothing."""
+EVERY = slice(None)
+
+_LATEST = np.iinfo(np.int64).max
+LABELS = ("service", "release", "host", "arm", "agent", "route")
+"""What tells cells apart, besides their ticks; in order of significance."""
+
+
+@dataclass(slots=True)
+class Groups:
+    """The groups of a batch and what is said of them so far; each list has an entry for a group."""
+
+    of_row: Ints
+    """The group of each row, (n,)."""
+    labels: dict[str, list[str]]
+    ticks: list[int]
+    last: list[int]
+    """Latest event time."""
+    counts: list[dict[str, int]] = field(init=False)
+    histograms: list[dict[str, SparseHistogram]] = field(init=False)
+    units: list[dict[str, bytes]] = field(init=False)
+    outcomes: list[dict[str, int]] = field(init=False)
+    titles: list[dict[str, str]] = field(init=False)
+    first_bad: list[int | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = len(self.ticks)
+        self.counts, self.histograms = [{} for _ in range(size)], [{} for _ in range(size)]
+        self.units, self.outcomes = [{} for _ in range(size)], [{} for _ in range(size)]
+        self.titles, self.first_bad = [{} for _ in range(size)], [None] * size
+
+    def __len__(self) -> int:
+        return len(self.ticks)
+
+    def mark_first_bad(self, times: Ints, bad: Rows) -> None:
+        """Note the earliest of the times (n,) of each group's bad rows."""
+        first = np.full(len(self), _LATEST)
+        np.minimum.at(first, self.of_row[bad], times[bad])
+        for group in np.flatnonzero(first != _LATEST).tolist():
+            self.first_bad[group] = int(first[group])
+
+    def cells(self) -> Iterator[tuple[str, Cell]]:
+        """The service of each group, and what was said of it."""
+        nothing = [""] * len(self)
+        releases, hosts = self.labels["release"], self.labels["host"]
+        agents, arms, routes = (self.labels.get(k, nothing) for k in ("agent", "arm", "route"))
+        for group, service in enumerate(self.labels["service"]):
+            yield (
+                service or UNKNOWN,
+                Cell(
+                    tick=self.ticks[group],
+                    release=releases[group] or UNKNOWN,
+                    host=hosts[group],
+                    agent=agents[group],
+                    arm=arms[group],
+                    stratum=routes[group],
+                    last=self.last[group],
+                    first_bad=self.first_bad[group],
+                    counts=self.counts[group],
+                    histograms=self.histograms[group],
+                    units=self.units[group],
+                    groups=self.outcomes[group],
+                    titles=self.titles[group],
+                ),
+            )
+
+
+def group_rows(coded: dict[str, Coded], times: Ints, policies: Policies) -> Groups:
+    """The groups of rows, at least one, in order of their labels' codes and of ticks.
+
+    Args:
+        coded: labels; those of ``LABELS``, as far as there are any, tell groups apart.
+        times: event times (n,), epoch milliseconds.
+        policies: tell which services are counted route by route.
+    """
+    coded = {name: coded[name] for name in LABELS if name in coded}
+    services, names = coded["service"]
+    chosen = np.array([policies.is_stratified(name) for name in names])
+    if "route" in coded:
+        routes, known = coded["route"]
+        coded["route"] = np.where(chosen[services], routes, len(known)), [*known, ""]
+    ticks = times // TICK_MS
+    first_tick = ticks.min()
+    sizes = [(codes, len(values)) for codes, values in coded.values()]
+    key = _combined([*sizes, (ticks - first_tick, int(ticks.max() - first_tick) + 1)], len(times))
+    first_rows, of_row = number(key)
+    last = np.full(len(first_rows), -_LATEST)
+    np.maximum.at(last, of_row, times)
+    labels = {
+        name: [values[code] for code in codes[first_rows].tolist()]
+        for name, (codes, values) in coded.items()
+    }
+    return Groups(of_row, labels, (ticks[first_rows] * TICK_MS).tolist(), last.tolist())
+
+
+def codes_of(column: pa.Array, missing: str = "") -> Coded:
+    """Codes (n,) and their values, each once; ``missing`` stands for null and empty ones."""
+    values = [value or missing for value in column.dictionary.to_pylist()]
+    codes = arrow.numbers(column.indices, null=len(values)).astype(np.int64)
+    if column.indices.null_count:
+        values.append(missing)
+    known = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    if len(known) < len(values):
+        codes = np.array([known[value] for value in values])[codes]
+    return codes, list(known)
+
+
+def _combined(columns: Iterable[tuple[Ints, int]], rows: int) -> Ints:
+    """One number for the codes of each row, (n,), in their order, small where that costs little.
+
+    Args:
+        columns: codes (n,) and how many there may be of them.
+        rows: how many rows there are.
+    """
+    key, span = np.zeros(rows, np.int64), 1
+    for codes, count in columns:
+        if count == 1:
+            continue
+        if not _is_dense(span * count, rows):
+            first_rows, key = number(key)
+            span = len(first_rows)
+        key = key * count + codes
+        span *= count
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Distinct pairs of number and value (m,), ascending, and how often each occurs (m,)."""
+
+    numbers: Ints
+    values: Ints
+    counts: Ints
+
+    def parts(self) -> Iterator[tuple[int, slice]]:
+        """Each number with the slice of its pairs."""
+        starts, ends = stretches(self.numbers)
+        for one, start, end in zip(self.numbers[starts].tolist(), starts, ends, strict=True):
+            yield one, slice(start, end)
+
+
+def stretches(numbers: Ints) -> tuple[list[int], list[int]]:
+    """Where each of the ascending numbers (n,), at least 0, starts, and where it ends."""
+    starts = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
+    return starts, [*starts, len(numbers)][1:]
+
+
+def count_pairs(numbers: Ints, values: npt.NDArray[np.integer]) -> Pairs:
+    """The distinct pairs of numbers (n,), at least 0, and values (n,)."""
+    if not len(numbers):
+        return Pairs(numbers, numbers, numbers)
+    low = int(values.min())
+    span = int(values.max()) - low + 1
+    keys, counts = _distinct(numbers * span + (values - low))
+    return Pairs(keys // span, keys % span + low, counts)
+
+
+def _distinct(keys: Ints) -> tuple[Ints, Ints]:
+    """Distinct keys, ascending, and how often each occurs; keys are at least 0."""
+    if not _is_dense(int(keys.max()), len(keys)):
+        return np.unique(keys, return_counts=True)
+    counts = np.bincount(keys)
+    found = np.flatnonzero(counts)
+    return found, counts[found]
+
+
+def number(keys: Ints) -> tuple[Ints, Ints]:
+    """The first row of each distinct key, keys ascending, and the number of each row's key (n,)."""
+    if not _is_dense(int(keys.max()), len(keys)):
+        _, first_rows, of_row = np.unique(keys, return_index=True, return_inverse=True)
+        return first_rows, of_row
+    first_row = np.full(int(keys.max()) + 1, -1)
+    first_row[keys[::-1]] = np.arange(len(keys))[::-1]
+    found = np.flatnonzero(first_row >= 0)
+    numbers = np.empty_like(first_row)
+    numbers[found] = np.arange(len(found))
+    return first_row[found], numbers[keys]
+
+
+def _is_dense(span: int, rows: int) -> bool:
+    """Whether a table with a place for every key is cheaper than sorting the keys of the rows."""
+    return span < 8 * rows
