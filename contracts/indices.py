@@ -227,6 +227,22 @@ CRASH_MARKS = Index(
     retention_days=365,
 )
 """What people said of crash groups; the newest mark of a group counts."""
+ANNOTATIONS = Index(
+    "annotations",
+    {
+        "@timestamp": _DATE,
+        "annotation": {"properties": {"type": _KEYWORD, "title": _KEYWORD}},
+        "service.name": _KEYWORD,
+        "service.version": _KEYWORD,
+        "service.environment": _KEYWORD,
+        "message": _TEXT,
+        "tags": _KEYWORD,
+        "event.created": _DATE,
+        "labels.rollout": _KEYWORD,
+    },
+    retention_days=365,
+)
+"""Rollouts as Kibana draws them, see ``streams.index.annotations``."""
 LOGS = Index(
     "logs",
     {
@@ -281,6 +297,7 @@ ALL: tuple[Index, ...] = (
     DELIVERIES,
     CRASH_GROUPS,
     CRASH_MARKS,
+    ANNOTATIONS,
     LOGS,
     HOSTS,
     DEADLETTERS,

@@ -225,7 +225,7 @@ def guarded(app: Dash, place: Place) -> AsgiApp:
     """The app behind its gate, with the headers that every answer needs."""
     policy = content_security_policy(app.csp_hashes())
     gate = Gate(PackedAssets(app.server), place, SystemClock())
-    return metrics.Measured(SafeHeaders(gate, policy))
+    return metrics.measured(SafeHeaders(gate, policy))
 
 
 class _Beat:

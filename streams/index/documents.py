@@ -29,6 +29,7 @@ from contracts.results import (
     Verdict,
     Window,
 )
+from streams.index.annotations import annotations_of
 from streams.messages import Message, decode_batch, sender_of
 from streams.windows.ids import mixed
 
@@ -77,9 +78,11 @@ def documents_of(message: Message, log_share: float = 1.0) -> list[Document]:
     body = msgspec.to_builtins(record)
     # a worker that was wedged may have written an older copy behind a newer one
     version = getattr(record, "version", 0) or message.offset
+    written = [(index, document_id, body) for index, document_id in places(record)]
+    written += [(mark.index, mark.id, mark.body) for mark in annotations_of(record)]
     return [
-        Document(index, bounded_id(document_id), version, body, message.origin)
-        for index, document_id in places(record)
+        Document(index, bounded_id(document_id), version, content, message.origin)
+        for index, document_id, content in written
     ]
 
 
