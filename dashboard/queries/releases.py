@@ -15,15 +15,12 @@ from dashboard.queries.adoption import (
     CRASH,
     EXPOSURES,
     LEAVE,
-    Bucket,
-    ReleaseReport,
-    Span,
-    Stretch,
     age_of,
     predecessors,
     report_of,
 )
 from dashboard.queries.elastic import Query, Source, all_of, between, search, step_for
+from dashboard.queries.release_records import Bucket, ReleaseReport, Span, Stretch
 
 MOST_RELEASES = 200
 """The newest ones."""

@@ -140,9 +140,12 @@ def off_hours(hours: BusinessHours | None, at: datetime) -> str:
 
 
 def at_end(rollout: RolloutState) -> AtEnd | None:
-    """What the policy asks for because the phase has lasted too long; ``None`` before that."""
+    """What the policy asks for because the phase has lasted too long; ``None`` before that.
+
+    A person who holds a phase stops its clock as well.
+    """
     phase = rollout.phase_policy
-    if phase.max_duration is None or rollout.is_overdue:
+    if phase.max_duration is None or rollout.is_overdue or rollout.hold:
         return None
     is_over = rollout.judged_to - rollout.lasts_from >= phase.max_duration * 1000
     return phase.at_end if is_over else None
