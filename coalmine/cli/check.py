@@ -218,17 +218,21 @@ def _loader(kind: Kind) -> Callable[[Path], object]:
     if kind is Kind.CRASH_RULES:
         return load_crash_rules
     if kind is Kind.TESTS:
-        from coalmine.policies.cases import load_cases  # noqa: PLC0415 - only for this kind
+        from coalmine.policies.suite import check_file as check_tests  # noqa: PLC0415 - loads scipy
 
-        return load_cases
+        return check_tests
     return load_policy
 
 
 def schema_of(kind: Kind) -> str:
     """The JSON Schema of a kind of file, as text."""
     as_type = _type_of(kind)
-    document = msgspec.json.encode(described(json_schema(as_type), as_type))
-    return msgspec.json.format(document, indent=2).decode() + "\n"
+    found = described(json_schema(as_type), as_type)
+    if kind is Kind.ENDPOINTS:
+        from alerting.schema import with_presets  # noqa: PLC0415 - only for this kind
+
+        found = with_presets(found)
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
 
 
 def _type_of(kind: Kind) -> type[msgspec.Struct]:

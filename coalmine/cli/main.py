@@ -24,6 +24,7 @@ _MODULES = (
     "explain",
     "webhook",
     "crashes",
+    "releases",
     "init",
     "check",
     "policy_test",
