@@ -258,6 +258,19 @@ LOGS = Index(
     },
     retention_days=7,
 )
+HOSTS = Index(
+    "hosts",
+    {
+        **_IDENTITY,
+        "cpu_percent": _DOUBLE,
+        "memory_percent": _DOUBLE,
+        "load1": _DOUBLE,
+        "disk_percent": _DOUBLE,
+        "open_files": _LONG,
+    },
+    retention_days=7,
+)
+"""One sample of each host, service, release and minute: its last one."""
 DEADLETTERS = Index(
     "deadletters",
     {
@@ -286,5 +299,6 @@ ALL: tuple[Index, ...] = (
     CRASH_MARKS,
     ANNOTATIONS,
     LOGS,
+    HOSTS,
     DEADLETTERS,
 )

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from contracts import arrow, indices, topics
 from contracts.errors import UNREADABLE, InvalidRecord
-from contracts.records import LogLine, RecordKind
+from contracts.records import HostSample, LogLine, RecordKind
 from contracts.results import (
     Answer,
     CrashGroupSighting,
@@ -35,6 +35,7 @@ from streams.windows.ids import mixed
 
 MAX_ID_BYTES = 512
 """Elasticsearch refuses a whole request for one longer id."""
+_MINUTE_MS = 60_000
 ERRORS = frozenset(
     "error err critical crit fatal alert emergency emerg panic severe".split()  # noqa: SIM905
 )
@@ -64,6 +65,8 @@ def documents_of(message: Message, log_share: float = 1.0) -> list[Document]:
     """
     if message.topic == topics.LOGS.name:
         return _log_documents(message, log_share)
+    if message.topic == topics.HOSTS.name:
+        return _host_documents(message)
     decode = _DECODERS.get(message.topic)
     if decode is None:
         raise InvalidRecord("topic is not indexed", message.topic)
@@ -102,6 +105,30 @@ def _log_documents(message: Message, share: float) -> list[Document]:
             Document(
                 index=indices.LOGS.for_time(line.time),
                 id=bounded_id(f"{sender.agent}:{sender.seq}:{row}"),
+                version=message.offset,
+                body=body,
+                origin=message.origin,
+            )
+        )
+    return documents
+
+
+def _host_documents(message: Message) -> list[Document]:
+    """The last sample of each host and minute: a page shows no more, and a day stays small."""
+    records = arrow.records_from_batch(RecordKind.HOSTS, decode_batch(RecordKind.HOSTS, message))
+    samples: dict[str, HostSample] = {}
+    for record in records:
+        assert isinstance(record, HostSample)
+        minute = record.time // _MINUTE_MS
+        samples[f"{record.service}|{record.release}|{record.host}|{minute}"] = record
+    documents = []
+    for key, sample in samples.items():
+        body = msgspec.to_builtins(sample)
+        body["@timestamp"] = body.pop("time")
+        documents.append(
+            Document(
+                index=indices.HOSTS.for_time(sample.time),
+                id=bounded_id(key),
                 version=message.offset,
                 body=body,
                 origin=message.origin,
@@ -200,5 +227,5 @@ _DECODERS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], Places]]] = {
     topics.DEADLETTERS.name: (DeadLetter, _dead_letter_places),
 }
 
-TOPICS: tuple[str, ...] = (*_DECODERS, topics.LOGS.name)
+TOPICS: tuple[str, ...] = (*_DECODERS, topics.LOGS.name, topics.HOSTS.name)
 """Every topic that is indexed."""
