@@ -24,6 +24,9 @@ RUNS = frozenset(DecisionAction) - {DecisionAction.ESCALATE}
 """What a tool hears of that runs something. Calls for people are not for it: by default an endpoint
 gets them, and a job that does not look at the action would roll back."""
 
+JOB_LIMIT_S = 15 * 60.0
+"""How long a job may take before people are told that nothing came of it."""
+
 _HEADERS = {"accept": "application/json", "user-agent": "coalmine"}
 _REASON_SHOWN = 200
 

@@ -9,7 +9,7 @@ import msgspec
 
 from alerting.auth import BASIC, BEARER
 from alerting.integrations import preset
-from alerting.integrations.asking import RUNS, became, get, listed, post, refused
+from alerting.integrations.asking import JOB_LIMIT_S, RUNS, became, get, listed, post, refused
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -111,5 +111,10 @@ def _job(answer: Answer, decision_id: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 PRESET = preset.Preset(
-    deliver=deliver, verify=verify, options=Options, auth=(BEARER, BASIC), actions=RUNS
+    deliver=deliver,
+    verify=verify,
+    verify_within_s=JOB_LIMIT_S,
+    options=Options,
+    auth=(BEARER, BASIC),
+    actions=RUNS,
 )

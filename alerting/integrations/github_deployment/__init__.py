@@ -6,7 +6,7 @@ from typing import Any
 
 from alerting.auth import BEARER
 from alerting.integrations import preset
-from alerting.integrations.asking import became, get, listed, post, refused
+from alerting.integrations.asking import JOB_LIMIT_S, became, get, listed, post, refused
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -108,6 +108,7 @@ def _wanted(decision: Decision, options: Options) -> dict[str, object]:
 PRESET = preset.Preset(
     deliver=deliver,
     verify=verify,
+    verify_within_s=JOB_LIMIT_S,
     options=Options,
     auth=(BEARER,),
     actions=frozenset({DecisionAction.ROLLBACK, DecisionAction.PROMOTE}),

@@ -6,7 +6,7 @@ from typing import Any
 
 from alerting.auth import BEARER, header
 from alerting.integrations import preset
-from alerting.integrations.asking import became, get, listed, post, refused
+from alerting.integrations.asking import JOB_LIMIT_S, became, get, listed, post, refused
 from alerting.integrations.conversation import (
     Conversation,
     Delivered,
@@ -81,6 +81,7 @@ def _is_of(deployment: Any, ref: str) -> bool:  # noqa: ANN401 - any JSON
 PRESET = preset.Preset(
     deliver=deliver,
     verify=verify,
+    verify_within_s=JOB_LIMIT_S,
     options=Options,
     auth=(header("private-token", auth="header"), BEARER),
     actions=frozenset({DecisionAction.ROLLBACK}),

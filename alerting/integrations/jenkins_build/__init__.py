@@ -8,7 +8,7 @@ from typing import Any
 
 from alerting.auth import BASIC
 from alerting.integrations import preset
-from alerting.integrations.asking import RUNS, as_list, became, form, get, listed
+from alerting.integrations.asking import JOB_LIMIT_S, RUNS, as_list, became, form, get, listed
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -97,4 +97,11 @@ def _with_crumb(build: HttpRequest, answer: Answer) -> HttpRequest:
     return replace(build, headers={**build.headers, name: Secret(value), **session})
 
 
-PRESET = preset.Preset(deliver=deliver, verify=verify, options=Options, auth=(BASIC,), actions=RUNS)
+PRESET = preset.Preset(
+    deliver=deliver,
+    verify=verify,
+    verify_within_s=JOB_LIMIT_S,
+    options=Options,
+    auth=(BASIC,),
+    actions=RUNS,
+)

@@ -7,7 +7,7 @@ from typing import Any
 
 from alerting.auth import NONE, header
 from alerting.integrations import preset
-from alerting.integrations.asking import became, get, listed, post
+from alerting.integrations.asking import JOB_LIMIT_S, became, get, listed, post
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -96,6 +96,7 @@ def _is_release(version: object, release: str, options: Options) -> bool:
 PRESET = preset.Preset(
     deliver=deliver,
     verify=verify,
+    verify_within_s=JOB_LIMIT_S,
     options=Options,
     auth=(header("x-nomad-token", auth="header"), NONE),
     actions=frozenset({DecisionAction.ROLLBACK}),
