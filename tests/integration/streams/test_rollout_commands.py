@@ -101,7 +101,7 @@ def test_a_rollout_is_steered_by_people(rollout: Rollout, tmp_path: Path) -> Non
     endpoints = tmp_path / "endpoints.yaml"
     endpoint = '{name: a, url: "https://example.com/", secret: "${env:NONE}", actions: [promote]}'
     endpoints.write_text(f"endpoints: [{endpoint}]\n", encoding="utf-8")
-    _status(rollout, service, "running")
+    assert "lunch" in _status(rollout, service, "holding")["held_because"]
     override = ("promote", service, "--reason", "it is well")
     tried = rollout(*override, "--dry-run", "--endpoints", str(endpoints))
     [told] = json.loads(tried.stdout)["told"]
