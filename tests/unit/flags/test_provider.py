@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -247,7 +248,9 @@ def test_a_forked_child_goes_on_following(shop: Shop) -> None:
     """Servers that load the application before they fork their workers."""
     shop.knows(HALF)
     from_child, to_parent = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():  # from 3.12 on: threads and fork are what this is about
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:  # the child: threads of the parent are not there
         wait_until(lambda: not shop.is_on(LOW), timeout_s=20, what="the rollback")
         os.write(to_parent, b"killed")
