@@ -11,7 +11,7 @@ BENCH_STAMP := .venv-bench/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
 
-.PHONY: help setup check format test test-faults demo screenshots bench bench-core bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-ingest-parts bench-replay bench-real-data bench-understanding bench-latency bench-scale lock pins browser clean
+.PHONY: help setup check format test test-faults demo screenshots bench bench-core bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-ingest-parts bench-replay bench-real-data bench-understanding bench-latency bench-scale lock pins browser haproxy clean
 
 # Real logs that are no part of this repository: access/ and kafka/ below it
 DATA ?= ../shared/data
@@ -44,7 +44,7 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-test: $(STAMP) browser check  ## Check, then run every test: real servers, a real browser
+test: $(STAMP) browser haproxy check  ## Check, then run every test: real servers, a real browser, a real HAProxy
 	@$(BIN)/pytest $(ARGS)
 
 test-faults: $(STAMP)  ## Run the full form of the fault tests: kills, power cuts, full disks, outages
@@ -106,7 +106,10 @@ bench-scale: $(STAMP) browser  ## Memory, cost as names grow, several workers, t
 	@$(BIN)/python -m benchmarks.system $(ARGS)
 
 browser:
-	@$(PYTHON) .ci/browser.py
+	@$(PYTHON) .ci/programs.py chromium
+
+haproxy:
+	@$(PYTHON) .ci/programs.py haproxy
 
 lock: $(STAMP)  ## Choose the versions anew and write requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock

@@ -58,6 +58,35 @@ class Secret:
         return hash(self._value)
 
 
+class FileSecret(Secret):
+    """The content of a file as it is now: tokens that others renew stay valid without a restart.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: it cannot be read; later its last content counts then.
+        UnicodeDecodeError: it is no text.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        super().__init__(self._read())
+
+    def reveal(self) -> str:
+        """See ``Secret``."""
+        try:
+            self._value = self._read()
+        except (OSError, UnicodeDecodeError):
+            return self._value  # it is being replaced
+        return self._value
+
+    def _read(self) -> str:
+        return self._path.read_text(encoding="utf-8").strip()
+
+
 class Seconds(float):
     """A duration; written in YAML as ``10m``, ``1.5s``, ``500ms``, or as a number of seconds."""
 
@@ -178,7 +207,7 @@ def _secret_behind(reference: object) -> Secret:
             raise _SecretError(f"environment variable {name} is not set")
         return Secret(value)
     try:
-        return Secret(Path(name).read_text(encoding="utf-8").strip())
+        return FileSecret(Path(name))
     except (OSError, UnicodeDecodeError) as error:
         raise _SecretError(f"secret file cannot be read: {error}") from error
 

@@ -227,6 +227,22 @@ CRASH_MARKS = Index(
     retention_days=365,
 )
 """What people said of crash groups; the newest mark of a group counts."""
+ANNOTATIONS = Index(
+    "annotations",
+    {
+        "@timestamp": _DATE,
+        "annotation": {"properties": {"type": _KEYWORD, "title": _KEYWORD}},
+        "service.name": _KEYWORD,
+        "service.version": _KEYWORD,
+        "service.environment": _KEYWORD,
+        "message": _TEXT,
+        "tags": _KEYWORD,
+        "event.created": _DATE,
+        "labels.rollout": _KEYWORD,
+    },
+    retention_days=365,
+)
+"""Rollouts as Kibana draws them, see ``streams.index.annotations``."""
 LOGS = Index(
     "logs",
     {
@@ -242,6 +258,19 @@ LOGS = Index(
     },
     retention_days=7,
 )
+HOSTS = Index(
+    "hosts",
+    {
+        **_IDENTITY,
+        "cpu_percent": _DOUBLE,
+        "memory_percent": _DOUBLE,
+        "load1": _DOUBLE,
+        "disk_percent": _DOUBLE,
+        "open_files": _LONG,
+    },
+    retention_days=7,
+)
+"""One sample of each host, service, release and minute: its last one."""
 DEADLETTERS = Index(
     "deadletters",
     {
@@ -268,6 +297,8 @@ ALL: tuple[Index, ...] = (
     DELIVERIES,
     CRASH_GROUPS,
     CRASH_MARKS,
+    ANNOTATIONS,
     LOGS,
+    HOSTS,
     DEADLETTERS,
 )

@@ -7,12 +7,11 @@ no worse than its baseline at most once in a hundred rollouts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import available_timezones
 
 import msgspec
 
@@ -260,85 +259,12 @@ def load_policy(path: Path) -> Policy:
     Raises:
         ConfigError: with file, line, field, value and what was expected.
     """
+    from contracts.policy_checks import wrong  # noqa: PLC0415 - it speaks of the types above
+
     policy = load(path, Policy)
-    for found in (_wrong_metrics(policy), _wrong_phases(policy), _wrong_times(policy)):
-        for field, expected, value in found:
-            raise ConfigError(str(path), expected, field=field, value=value)
+    for field, expected, value in wrong(policy):
+        raise ConfigError(str(path), expected, field=field, value=value)
     return policy
-
-
-_Wrong = Iterator[tuple[str, str, object]]
-"""Field, what was expected, and the value where one says more than the field."""
-
-
-def _wrong_metrics(policy: Policy) -> _Wrong:
-    for number, metric in enumerate(policy.metrics):
-        field = f"metrics[{number}]"
-        is_ratio = metric.kind is MetricKind.RATIO
-        is_distribution = metric.kind is MetricKind.DISTRIBUTION
-        if not is_distribution and not metric.bad:
-            yield field, f"a {metric.kind} metric needs bad: what it counts", None
-        if metric.kind is MetricKind.GROUPS and metric.direction is Direction.DECREASE:
-            yield field, "of groups only more is worse", None
-        if is_distribution and not metric.value:
-            yield field, "a distribution needs value: its histogram", None
-        if not is_ratio and metric.reports_within:
-            yield field, "only a ratio can have reports_within", None
-        if policy.harm <= policy.tolerance_of(metric):
-            yield field, "harm must be above tolerance", policy.harm
-        phases = {phase.name for phase in policy.phases}
-        for place, name in enumerate(metric.phases):
-            if name not in phases:
-                yield f"{field}.phases[{place}]", f"one of the phases: {_listed(phases)}", name
-    if not any(_shows_health(metric) for metric in policy.metrics):
-        yield "metrics", "at least one ratio or distribution must be critical", None
-    yield from _repeated("metrics", [m.name for m in policy.metrics])
-
-
-def _wrong_phases(policy: Policy) -> _Wrong:
-    yield from _repeated("phases", [p.name for p in policy.phases])
-    for number, phase in enumerate(policy.phases):
-        field = f"phases[{number}]"
-        judged = [m for m in policy.metrics if not m.phases or phase.name in m.phases]
-        if not any(_shows_health(metric) for metric in judged):
-            expected = "at least one critical ratio or distribution must be judged in each phase"
-            yield field, expected, phase.name
-        if phase.max_duration is None and phase.at_end is not AtEnd.HOLD:
-            yield f"{field}.at_end", "at_end needs a max_duration", phase.at_end.value
-        if phase.max_duration is not None and phase.max_duration < phase.min_duration:
-            expected = f"at least min_duration, which is {phase.min_duration:g} s"
-            yield f"{field}.max_duration", expected, float(phase.max_duration)
-
-
-def _wrong_times(policy: Policy) -> _Wrong:
-    if hours := policy.business_hours:
-        if hours.zone not in available_timezones():
-            expected = "a name of the time zone database, such as Europe/Berlin"
-            yield "business_hours.zone", expected, hours.zone
-        if not hours.days or hours.start == hours.end:
-            yield "business_hours", "at least one day, and an end other than its start", None
-    for number, freeze in enumerate(policy.freezes):
-        field = f"freezes[{number}]"
-        for name, moment in (("start", freeze.start), ("end", freeze.end)):
-            if moment.tzinfo is None:
-                expected = "a time with its zone, such as 2026-12-24T18:00:00+01:00"
-                yield f"{field}.{name}", expected, moment.isoformat()
-                return
-        if freeze.end <= freeze.start:
-            yield f"{field}.end", "a time after the start", freeze.end.isoformat()
-
-
-def _shows_health(metric: Metric) -> bool:
-    return metric.critical and metric.kind is not MetricKind.GROUPS
-
-
-def _repeated(field: str, names: list[str]) -> _Wrong:
-    if not names or len(set(names)) != len(names):
-        yield field, "needs at least one entry, names all different", None
-
-
-def _listed(names: set[str]) -> str:
-    return ", ".join(sorted(names))
 
 
 class Policies:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import dash_ag_grid
 import httpx
 import structlog
 import uvicorn
 from dash import ClientsideFunction, Dash, Input, Output
 from dash.backends._fastapi import FastAPIDashServer
+from dash.fingerprint import build_fingerprint
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from contracts.clock import SystemClock
 from contracts.indices import ROLLOUTS
-from contracts.settings import ElasticsearchSettings, absent_releases, elasticsearch_settings
+from contracts.settings import (
+    ElasticsearchSettings,
+    KafkaSettings,
+    absent_releases,
+    elasticsearch_settings,
+    kafka_settings,
+)
 from dashboard import metrics
 from dashboard.access.gate import Gate
 from dashboard.access.headers import SafeHeaders, content_security_policy
@@ -22,9 +30,24 @@ from dashboard.access.settings import Access, Place, check_place
 from dashboard.assets_gzip import App as AsgiApp
 from dashboard.assets_gzip import PackedAssets
 from dashboard.components.shell import shell
-from dashboard.pages import crash_group, crashes, fleet, logs, rollout
+from dashboard.pages import (
+    audit,
+    compare,
+    components,
+    crash_group,
+    crashes,
+    fleet,
+    hosts,
+    logs,
+    pipeline,
+    rollout,
+    steering,
+)
+from dashboard.queries.page_reader import PageReader
+from dashboard.queries.parts import PartsReader
 from dashboard.queries.reader import Reader
 from dashboard.queries.search_reader import SearchReader
+from dashboard.steering import Steering
 from health.address import Address
 from health.server import serve
 from health.vitals import Vitals
@@ -36,6 +59,11 @@ GRACEFUL_SHUTDOWN_S = 2
 _BEAT_S = 2
 _LOOP_LIMIT_S = 30.0
 _HERE = Path(__file__).parent
+_PAGES = (
+    *("fleet", "rollout", "compare", "crashes", "crash", "logs"),
+    *("hosts", "components", "audit", "pipeline"),
+)
+_GRID = "dash_ag_grid.min.js"
 
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -43,8 +71,10 @@ _INDEX = """<!DOCTYPE html>
 {%metas%}
 <title>{%title%}</title>
 {%favicon%}
-{%css%}
 <script src="/assets/first.js"></script>
+{%css%}
+<link rel="preload" as="fetch" href="/_dash-layout" crossorigin="anonymous">
+<link rel="preload" as="fetch" href="/_dash-dependencies" crossorigin="anonymous">
 </head>
 <body>
 {%app_entry%}
@@ -73,9 +103,26 @@ class _AsyncDash(Dash):  # type: ignore[misc]  # Dash ships no types
     def _setup_plotlyjs(self) -> None:
         """Nothing: the page has the part of plotly.js that it needs among its assets, a quarter."""
 
+    def _generate_scripts_html(self) -> str:
+        """The scripts of a page, but for the grid's: the page fetches it behind its first plots."""
+        for script in dash_ag_grid._js_dist:  # noqa: SLF001 - where Dash, too, looks
+            if script["relative_package_path"] == _GRID:
+                script["async"] = "lazy"
+        return str(super()._generate_scripts_html())
 
-def build(settings: ElasticsearchSettings) -> Dash:
-    """The Dash app over one Elasticsearch; ``build(…).server`` is the ASGI app."""
+
+def build(
+    settings: ElasticsearchSettings,
+    kafka: KafkaSettings | None = None,
+    targets: Path | None = None,
+) -> Dash:
+    """The Dash app over one Elasticsearch; ``build(…).server`` is the ASGI app.
+
+    Args:
+        settings: where Elasticsearch is.
+        kafka: where commands to rollouts are written.
+        targets: file that names the health ports of the other processes.
+    """
     client = Elasticsearch(
         **settings.client_options(),
         request_timeout=REQUEST_TIMEOUT_S,
@@ -100,6 +147,7 @@ def build(settings: ElasticsearchSettings) -> Dash:
         meta_tags=[
             {"name": "viewport", "content": "width=device-width, initial-scale=1"},
             {"name": "color-scheme", "content": "light dark"},
+            {"name": "coalmine-grid", "content": _grid_address()},
         ],
     )
     clock = SystemClock()
@@ -111,11 +159,31 @@ def build(settings: ElasticsearchSettings) -> Dash:
     crashes.register(app, searches)
     crash_group.register(app, searches)
     logs.register(app, searches)
+    pages = PageReader(client, clock)
+    steering.register(app, pages, Steering(kafka or KafkaSettings(), clock))
+    compare.register(app, pages)
+    hosts.register(app, pages)
+    components.register(app, pages)
+    audit.register(app, pages)
+    pipeline.register(app, pages, PartsReader(targets, clock))
     _join_shell(app)
     return app
 
 
-def run(host: str, port: int, health: Address | None = None, access: Access | None = None) -> None:
+def _grid_address() -> str:
+    """Where the grid's script is: with its version and time, so that browsers keep it."""
+    changed = int((Path(dash_ag_grid.__file__).parent / _GRID).stat().st_mtime)
+    name = build_fingerprint(_GRID, dash_ag_grid.__version__, changed)
+    return f"/_dash-component-suites/dash_ag_grid/{name}"
+
+
+def run(
+    host: str,
+    port: int,
+    health: Address | None = None,
+    access: Access | None = None,
+    targets: Path | None = None,
+) -> None:
     """Serve the dashboard until SIGTERM or SIGINT.
 
     Args:
@@ -123,14 +191,16 @@ def run(host: str, port: int, health: Address | None = None, access: Access | No
         port: port to listen on.
         health: where it tells of its health.
         access: who may look; by default everybody on this machine.
+        targets: file that names the health ports of the other processes.
 
     Raises:
-        ConfigError: the environment names no usable Elasticsearch, or strangers could look.
+        ConfigError: the environment names no usable Elasticsearch or Kafka, or strangers could
+            look.
     """
     place = Place(host, port, access or Access())
     check_place(place)
     settings = elasticsearch_settings()
-    app = build(settings)
+    app = build(settings, kafka_settings(), targets)
     asyncio.run(_warm_up(app))
     vitals = Vitals()
     config = uvicorn.Config(
@@ -155,7 +225,7 @@ def guarded(app: Dash, place: Place) -> AsgiApp:
     """The app behind its gate, with the headers that every answer needs."""
     policy = content_security_policy(app.csp_hashes())
     gate = Gate(PackedAssets(app.server), place, SystemClock())
-    return metrics.Measured(SafeHeaders(gate, policy))
+    return metrics.measured(SafeHeaders(gate, policy))
 
 
 class _Beat:
@@ -198,7 +268,7 @@ def _log_error(error: Exception) -> None:
 
 def _join_shell(app: Dash) -> None:
     """What the browser does by itself: no request leaves it."""
-    for page in ("fleet", "rollout", "crashes", "crash", "logs"):
+    for page in _PAGES:
         app.clientside_callback(
             ClientsideFunction("coalmine", "fresh"),
             Output("fresh", "data", allow_duplicate=True),

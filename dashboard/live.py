@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, Patch, no_update
@@ -21,6 +22,26 @@ LAYOUT_KEYS = ("shapes", "annotations")
 
 Marks = dict[str, int]
 """Checksum of each named part that a browser has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Everything that changes on a page, by name."""
+
+    structure: str
+    """Changes when the page needs other slots or figures: then the body is built anew."""
+    slots: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    grids: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def marks(self) -> Marks:
+        """What a browser keeps, so that it gets only what it lacks."""
+        return {
+            **checksums(self.slots),
+            **checksums(self.figures),
+            **checksums(self.grids),
+            "structure": checksum(self.structure),
+        }
 
 
 def beating(app: Dash, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Histogram
 
-from dashboard.assets_gzip import App, Message, Receive, Send
+from health.measured import App, Measured
 from health.metrics import new_registry
 
 REGISTRY = new_registry()
@@ -44,30 +44,9 @@ _ASKED = {
 }
 
 
-class Measured:
-    """ASGI middleware that counts and times each request."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 500
-
-        async def note(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
-        asked = asked_for(scope["path"])
-        with REQUEST_SECONDS.labels(asked).time():
-            try:
-                await self._app(scope, receive, note)
-            finally:
-                REQUESTS.labels(asked, f"{status // 100}xx").inc()
+def measured(app: App) -> App:
+    """The app, each of its requests counted and timed."""
+    return Measured(app, REQUESTS, REQUEST_SECONDS, lambda scope: asked_for(scope["path"]))
 
 
 def asked_for(path: str) -> str:

@@ -6,10 +6,20 @@ Everything here is pure; colours never stand alone, each tone comes with an icon
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from contracts.results import MetricVerdict, Outcome, RelativeRisk, RolloutStatus, Verdict
+from contracts.results import (
+    DecisionAction,
+    DeliveryOutcome,
+    MetricVerdict,
+    Outcome,
+    RelativeRisk,
+    RolloutCommandAction,
+    RolloutStatus,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +44,47 @@ STATUSES: dict[RolloutStatus, Label] = {
     RolloutStatus.ROLLING_BACK: Label("Rolling back", "undo", "bad"),
     RolloutStatus.TRAFFIC_STOPPED: Label("Traffic stopped", "alert", "bad"),
     RolloutStatus.ROLLED_BACK: Label("Rolled back", "undo", "bad"),
+    RolloutStatus.WATCHING: Label("Promoted, watched", "eye", "good"),
     RolloutStatus.PROMOTED: Label("Promoted", "check", "good"),
     RolloutStatus.ABORTED: Label("Aborted", "stop", "idle"),
+    RolloutStatus.CLOSED: Label("Closed", "empty", "idle"),
+}
+ACTIONS: dict[str, Label] = {
+    DecisionAction.ROLLBACK: Label("Roll back", "undo", "bad"),
+    DecisionAction.PROMOTE: Label("Promote", "check", "good"),
+    DecisionAction.HOLD: Label("Hold", "pause", "warn"),
+    DecisionAction.ROLLBACK_VERIFIED: Label("Rollback verified", "check", "good"),
+    DecisionAction.ABORTED: Label("Aborted", "stop", "idle"),
+    DecisionAction.ESCALATE: Label("Escalate", "alert", "bad"),
+    DecisionAction.RETURNED: Label("Traffic is back", "alert", "bad"),
+}
+REQUESTS: dict[str, Label] = {
+    RolloutCommandAction.START: Label("Start", "flag", "open"),
+    RolloutCommandAction.ABORT: Label("Abort", "stop", "idle"),
+    RolloutCommandAction.HOLD: Label("Hold", "pause", "warn"),
+    RolloutCommandAction.RESUME: Label("Resume", "eye", "open"),
+    RolloutCommandAction.PHASE: Label("Go to phase", "step", "open"),
+    RolloutCommandAction.PROMOTE: Label("Promote", "check", "good"),
+    RolloutCommandAction.ROLLBACK: Label("Roll back", "undo", "bad"),
+}
+DELIVERIES: dict[str, Label] = {
+    DeliveryOutcome.DELIVERED: Label("Delivered", "check", "good"),
+    DeliveryOutcome.RETRYING: Label("Retrying", "dots", "warn"),
+    DeliveryOutcome.REFUSED: Label("Refused", "stop", "bad"),
+    DeliveryOutcome.EXPIRED: Label("Expired", "empty", "bad"),
+    DeliveryOutcome.OBSOLETE: Label("Obsolete", "empty", "idle"),
+    DeliveryOutcome.SILENCED: Label("Silenced", "pause", "idle"),
+    DeliveryOutcome.EXHAUSTED: Label("Gave up", "stop", "bad"),
 }
 _ATTENTION = (
     RolloutStatus.ROLLING_BACK,
     RolloutStatus.TRAFFIC_STOPPED,
     RolloutStatus.HOLDING,
     RolloutStatus.RUNNING,
+    RolloutStatus.WATCHING,
     RolloutStatus.ROLLED_BACK,
     RolloutStatus.ABORTED,
+    RolloutStatus.CLOSED,
     RolloutStatus.PROMOTED,
 )
 _ALARM = (
@@ -80,8 +121,10 @@ def headline(verdict: Verdict) -> str:
         RolloutStatus.ROLLING_BACK: f"{release} is being rolled back",
         RolloutStatus.TRAFFIC_STOPPED: f"{release} was rolled back, then all traffic stopped",
         RolloutStatus.ROLLED_BACK: f"{release} was rolled back",
+        RolloutStatus.WATCHING: f"{release} was promoted and is still watched",
         RolloutStatus.PROMOTED: f"{release} was promoted",
         RolloutStatus.ABORTED: f"The rollout of {release} was aborted",
+        RolloutStatus.CLOSED: f"The rollout of {release} ended without a decision",
     }
     if verdict.status in ended:
         return ended[verdict.status]
@@ -208,6 +251,15 @@ def crash_path(service: str, fingerprint: str) -> str:
     '/s/shop%2Fcheckout/crashes/0f3a'
     """
     return f"/s/{quote(service, safe='')}/crashes/{quote(fingerprint, safe='')}"
+
+
+def label_of(labels: Mapping[str, Label], word: str) -> Label:
+    """The label of a word, whatever a later version may say.
+
+    >>> label_of(ACTIONS, "hold").word, label_of(ACTIONS, "sing_along").word
+    ('Hold', 'Sing along')
+    """
+    return labels.get(word) or Label(metric_title(word), "dots", "idle")
 
 
 def rollout_path(service: str, release: str) -> str:

@@ -185,7 +185,9 @@ class CoalmineProvider(AbstractProvider):
         )
 
     def _groups_of(self, context: EvaluationContext) -> Sequence[str]:
-        groups = context.attributes.get(self._groups_attribute, ())
+        groups = context.attributes.get(self._groups_attribute)
+        if not groups:
+            return ()
         if isinstance(groups, str):
             return (groups,)
         if isinstance(groups, Sequence | set | frozenset):

@@ -126,7 +126,7 @@ class Judging:
             await self._outlet.set_aside(InvalidRecord("failed", repr(error)), STAGE, heard[0][0])
             return ["failed"]
         _tell(outputs)
-        await self._outlet.publish(_results(outputs))
+        await self._outlet.publish(results_of(outputs))
         await self._keep(service.encode(), state, encoded, heard[-1][0])
         _count(outputs)
         return []
@@ -219,7 +219,7 @@ def _decode(message: Message) -> Partial | RolloutCommand:
     return partial
 
 
-def _results(outputs: Iterable[Output]) -> Iterator[Result]:
+def results_of(outputs: Iterable[Output]) -> Iterator[Result]:
     """Where each output goes; what a verdict means for its flag goes ahead of it."""
     for output in outputs:
         if isinstance(output, Verdict) and output.flag:

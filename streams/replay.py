@@ -72,6 +72,7 @@ def replay(
     service: str = "",
     canary: str = "",
     baseline: str = "",
+    flag: str = "",
     progress: Progress = lambda _: None,
     pace: Pace = lambda _: None,
     tell: Tell = lambda _: None,
@@ -84,6 +85,7 @@ def replay(
         service: which service; may be left out where the files hold only one.
         canary: release under test; by default the release that appears last.
         baseline: release beside it; by default the busiest other one.
+        flag: a feature flag; canary and baseline are then two of its variants.
         progress: told how many records were read so far.
         pace: called with the event time of each tick before it is judged; may wait.
         tell: told every verdict and decision as it comes.
@@ -108,10 +110,12 @@ def replay(
                 progress(records)
     chosen = _chosen_service(by_service, service, policy)
     ticks = by_service[chosen]
-    canary = canary or _latest_release(ticks)
+    canary = canary or _latest(ticks, flag)
     state = ServiceState(service=chosen)
     verdict, looks, decisions = None, 0, []
-    for output in _judge(state, ticks, policy, canary=canary, baseline=baseline, pace=pace):
+    for output in _judge(
+        state, ticks, policy, canary=canary, baseline=baseline, flag=flag, pace=pace
+    ):
         tell(output)
         if isinstance(output, Verdict):
             verdict, looks = output, looks + 1
@@ -165,11 +169,12 @@ def _judge(
     *,
     canary: str,
     baseline: str,
+    flag: str,
     pace: Pace,
 ) -> Iterator[Output]:
     """One partial per tick, in order of event time, then a heartbeat for the last ones."""
     order = sorted(ticks)
-    begins = min((tick for tick in order if _has(ticks[tick], canary)), default=0)
+    begins = min((tick for tick in order if _has(ticks[tick], flag, canary)), default=0)
     for number, tick in enumerate(order):
         pace(tick)
         if tick == begins:
@@ -182,6 +187,7 @@ def _judge(
                     action=RolloutCommandAction.START,
                     canary=canary,
                     baseline=baseline,
+                    flag=flag,
                 ),
                 policy,
                 processed_time=tick,
@@ -200,18 +206,27 @@ def _judge(
         )
 
 
-def _has(cells: list[Cell], release: str) -> bool:
-    return any(cell.release == release for cell in cells)
+def _name(cell: Cell, flag: str) -> str:
+    """The cell's release, or its variant of a flag; empty where it has none."""
+    if not flag:
+        return cell.release
+    name, _, variant = cell.arm.partition(":")
+    return variant if name == flag else ""
 
 
-def _latest_release(ticks: Ticks) -> str:
-    """The release whose first event is latest; of several, the one with the fewest events."""
+def _has(cells: list[Cell], flag: str, name: str) -> bool:
+    return any(_name(cell, flag) == name for cell in cells)
+
+
+def _latest(ticks: Ticks, flag: str) -> str:
+    """The arm whose first event is latest; of several, the one with the fewest events."""
     first: dict[str, int] = {}
     events: Counter[str] = Counter()
     for tick in sorted(ticks):
         for cell in ticks[tick]:
-            first.setdefault(cell.release, tick)
-            events[cell.release] += sum(cell.counts.values())
+            if name := _name(cell, flag):
+                first.setdefault(name, tick)
+                events[name] += sum(cell.counts.values())
     return max(first, key=lambda name: (first[name], -events[name]), default="")
 
 

@@ -12,12 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from coalmine.api import flagger, flags, rollouts, verdicts
+from coalmine.api import flagger, flags, metrics, rollouts, verdicts
 from coalmine.api.access import Access, Door
 from coalmine.api.board import Board
 from coalmine.api.commands import PATIENCE_S, Commander, Send
 from coalmine.api.flagger_memory import FlaggerMemory
-from coalmine.api.measured import Measured
 from coalmine.api.parts import Parts
 from coalmine.api.replies import Refusal, describe, refuse
 from contracts.clock import Clock
@@ -79,7 +78,7 @@ def build(
 
 def guarded(app: ASGIApp, access: Access, clock: Clock) -> ASGIApp:
     """The app behind its door, measured."""
-    return Measured(Door(app, access, clock))
+    return metrics.measured(Door(app, access, clock))
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import Response
 
 from coalmine.api.bodies import GoTo, Override, Sent, Start, Steer
-from coalmine.api.commands import Commander, command_id, status_of
+from coalmine.api.commands import command_id, status_of
 from coalmine.api.parts import Operator, TheBoard, TheCommander
 from coalmine.api.replies import PROBLEMS, Problem, Refusal, body_of, described, reply, takes
 from coalmine.api.states import State, state_at
-from coalmine.api.tokens import Caller
 from contracts.results import (
     Answer,
     Decision,
@@ -56,8 +55,49 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     504: described(Problem, "The judge did not answer in time; the command stands."),
 }
 
-Key = Annotated[str, Header(alias="idempotency-key", description="The same key is one request.")]
-Prefer = Annotated[str, Header(description="`respond-async`: do not wait for the answer.")]
+
+class _Asking:
+    """Who asks, how often it may come, and whether the answer is waited for."""
+
+    def __init__(
+        self,
+        caller: Operator,
+        commander: TheCommander,
+        idempotency_key: Annotated[str, Header(description="The same key is one request.")] = "",
+        prefer: Annotated[str, Header(description="`respond-async`: do not wait.")] = "",
+    ) -> None:
+        self._caller = caller
+        self._commander = commander
+        self._key = idempotency_key
+        self._waits = "respond-async" not in prefer.lower()
+
+    async def __call__(
+        self, action: RolloutCommandAction, service: str, body: Start | Steer | GoTo | Override
+    ) -> Response:
+        """Send a command, and reply with its answer."""
+        command = RolloutCommand(
+            id=command_id(self._key, caller=self._caller.name, service=service),
+            time=self._commander.now_ms(),
+            service=service,
+            action=action,
+            canary=body.canary,
+            baseline=getattr(body, "baseline", ""),
+            flag=body.flag,
+            phase=getattr(body, "phase", ""),
+            reason=body.reason,
+            requested_by=self._caller.name,
+        )
+        if not self._waits:
+            await self._commander.tell(command)
+            return reply(Sent(command.id), 202)
+        answer = await self._commander.ask(command)
+        if answer is None:
+            error = "the judge has not answered yet: is a worker running? The command stands"
+            raise Refusal(504, error, command=command.id)
+        return reply(answer, status_of(answer))
+
+
+Asking = Annotated[_Asking, Depends()]
 
 
 @router.post(
@@ -68,16 +108,10 @@ Prefer = Annotated[str, Header(description="`respond-async`: do not wait for the
 )
 async def start_rollout(
     body: Annotated[Start, Depends(body_of(Start))],
-    caller: Operator,
-    commander: TheCommander,
-    idempotency_key: Key = "",
-    prefer: Prefer = "",
+    asking: Asking,
 ) -> Response:
     """Open a rollout."""
-    command = _command(
-        commander, caller, idempotency_key, RolloutCommandAction.START, body.service, body
-    )
-    return await _asked(commander, command, prefer)
+    return await asking(RolloutCommandAction.START, body.service, body)
 
 
 @router.get("/rollouts", responses={200: described(Rollouts, "The rollouts that fit.")})
@@ -122,31 +156,20 @@ async def show_answer(command: str, board: TheBoard) -> Response:
 async def go_to_phase(
     service: str,
     body: Annotated[GoTo, Depends(body_of(GoTo))],
-    caller: Operator,
-    commander: TheCommander,
-    idempotency_key: Key = "",
-    prefer: Prefer = "",
+    asking: Asking,
 ) -> Response:
     """Take the open rollout of a service to a phase, forward or back."""
-    command = _command(
-        commander, caller, idempotency_key, RolloutCommandAction.PHASE, service, body
-    )
-    return await _asked(commander, command, prefer)
+    return await asking(RolloutCommandAction.PHASE, service, body)
 
 
 @router.post("/rollouts/{service:path}/override", openapi_extra=takes(Override), responses=_ANSWERS)
 async def override(
     service: str,
     body: Annotated[Override, Depends(body_of(Override))],
-    caller: Operator,
-    commander: TheCommander,
-    idempotency_key: Key = "",
-    prefer: Prefer = "",
+    asking: Asking,
 ) -> Response:
     """Promote or roll back the open rollout of a service, whatever the evidence says."""
-    action = RolloutCommandAction(body.action)
-    command = _command(commander, caller, idempotency_key, action, service, body)
-    return await _asked(commander, command, prefer)
+    return await asking(RolloutCommandAction(body.action), service, body)
 
 
 def _steering(action: RolloutCommandAction, sentence: str) -> None:
@@ -155,13 +178,9 @@ def _steering(action: RolloutCommandAction, sentence: str) -> None:
     async def steer(
         service: str,
         body: Annotated[Steer, Depends(body_of(Steer))],
-        caller: Operator,
-        commander: TheCommander,
-        idempotency_key: Key = "",
-        prefer: Prefer = "",
+        asking: Asking,
     ) -> Response:
-        command = _command(commander, caller, idempotency_key, action, service, body)
-        return await _asked(commander, command, prefer)
+        return await asking(action, service, body)
 
     router.post(
         f"/rollouts/{{service:path}}/{action}",
@@ -175,36 +194,3 @@ def _steering(action: RolloutCommandAction, sentence: str) -> None:
 _steering(RolloutCommandAction.HOLD, "Stay in this phase until resume; a rollback still fires.")
 _steering(RolloutCommandAction.RESUME, "End a hold.")
 _steering(RolloutCommandAction.ABORT, "End the open rollout without a decision.")
-
-
-def _command(
-    commander: Commander,
-    caller: Caller,
-    key: str,
-    action: RolloutCommandAction,
-    service: str,
-    body: Start | Steer | GoTo | Override,
-) -> RolloutCommand:
-    return RolloutCommand(
-        id=command_id(key, caller=caller.name, service=service),
-        time=commander.now_ms(),
-        service=service,
-        action=action,
-        canary=body.canary,
-        baseline=getattr(body, "baseline", ""),
-        flag=body.flag,
-        phase=getattr(body, "phase", ""),
-        reason=body.reason,
-        requested_by=caller.name,
-    )
-
-
-async def _asked(commander: Commander, command: RolloutCommand, prefer: str) -> Response:
-    if "respond-async" in prefer.lower():
-        await commander.tell(command)
-        return reply(Sent(command.id), 202)
-    answer = await commander.ask(command)
-    if answer is None:
-        error = "the judge has not answered yet: is a worker running? The command stands"
-        raise Refusal(504, error, command=command.id)
-    return reply(answer, status_of(answer))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -114,7 +114,7 @@ def schema(
     kind: Annotated[Kind, typer.Argument(help="What the file is for.")] = Kind.POLICY,
 ) -> None:
     """Print the JSON Schema of a configuration file, for editors."""
-    print_json(_schema_of(kind))
+    sys.stdout.write(schema_of(kind))
 
 
 schema.__doc__ = f"{schema.__doc__}\n\n{EXIT_CODES}"
@@ -218,15 +218,21 @@ def _loader(kind: Kind) -> Callable[[Path], object]:
     if kind is Kind.CRASH_RULES:
         return load_crash_rules
     if kind is Kind.TESTS:
-        from coalmine.policies.cases import load_cases  # noqa: PLC0415 - only for this kind
+        from coalmine.policies.suite import check_file as check_tests  # noqa: PLC0415 - loads scipy
 
-        return load_cases
+        return check_tests
     return load_policy
 
 
-def _schema_of(kind: Kind) -> dict[str, Any]:
+def schema_of(kind: Kind) -> str:
+    """The JSON Schema of a kind of file, as text."""
     as_type = _type_of(kind)
-    return described(json_schema(as_type), as_type)
+    found = described(json_schema(as_type), as_type)
+    if kind is Kind.ENDPOINTS:
+        from alerting.schema import with_presets  # noqa: PLC0415 - only for this kind
+
+        found = with_presets(found)
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
 
 
 def _type_of(kind: Kind) -> type[msgspec.Struct]:

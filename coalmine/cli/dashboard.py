@@ -58,9 +58,20 @@ def dashboard(
     user_header: Annotated[
         str, typer.Option(help="Header by which such a proxy names who has logged in there.")
     ] = "",
+    operator: Annotated[
+        list[str] | None,
+        typer.Option(help="A user whom such a proxy names, and who may steer rollouts."),
+    ] = None,
     is_open: Annotated[
         bool, typer.Option("--open", help="Listen beyond this machine without any login.")
     ] = False,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help="Health ports of the other processes, as Prometheus's file_sd_configs has them.",
+        ),
+    ] = None,
     health_port: HealthPort = None,
     health_host: HealthHost = _LOOPBACK,
 ) -> None:
@@ -76,16 +87,23 @@ def dashboard(
         key_file=key_file,
         proxies=networks(proxy or []),
         user_header=user_header.lower(),
+        operators=frozenset(operator or []),
         is_open=is_open,
     )
     check_elasticsearch(elasticsearch_settings())
-    run(host, port, health_address(health_host, health_port), access)
+    run(host, port, health_address(health_host, health_port), access, targets)
 
 
 def add(
     name: Name,
     users: UsersPath,
     *,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            help="read, or operate: also hold, promote, roll back, abort.  [default: read]"
+        ),
+    ] = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
@@ -96,6 +114,9 @@ def add(
     if not re.fullmatch(file.NAME_PATTERN, name):
         expected = "expected letters, digits and . _ @ -"
         raise ConfigError("coalmine dashboard users add", expected, field="NAME", value=name)
+    if role is not None and role not in [*file.Role]:
+        expected = "expected read or operate"
+        raise ConfigError("coalmine dashboard users add", expected, field="--role", value=role)
     if password_stdin:
         password = Secret(sys.stdin.readline().rstrip("\n"))
     else:
@@ -104,7 +125,10 @@ def add(
         expected = f"expected a password of {file.SHORTEST_PASSWORD} characters or more"
         raise ConfigError("coalmine dashboard users add", expected)
     known = file.read_users(users) if users.exists() else {}
-    file.write_users(users, {**known, name: file.hash_password(password)})
+    roles = file.read_roles(users) if users.exists() else {}
+    if role is not None:
+        roles[name] = file.Role(role)
+    file.write_users(users, {**known, name: file.hash_password(password)}, roles)
     say(f"{name} may log in. A running dashboard knows at once.")
 
 
@@ -115,7 +139,8 @@ def remove(name: Name, users: UsersPath) -> None:
     known = file.read_users(users)
     if name not in known:
         raise ConfigError(str(users), "no such user", field="users", value=name)
-    file.write_users(users, {n: hashed for n, hashed in known.items() if n != name})
+    others = {n: hashed for n, hashed in known.items() if n != name}
+    file.write_users(users, others, file.read_roles(users))
     say(f"{name} is shut out. A running dashboard knows at once.")
 
 
@@ -124,15 +149,16 @@ def names(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Name the users of a file."""
+    """Name the users of a file, and what they may do."""
     from dashboard.access import users as file  # noqa: PLC0415 - rooms load late
 
-    known = sorted(file.read_users(users))
+    roles = file.read_roles(users)
+    known = {name: roles.get(name, file.Role.READ) for name in sorted(file.read_users(users))}
     if as_json:
-        print_json(known)
+        print_json([{"name": name, "role": role.value} for name, role in known.items()])
         return
-    for name in known:
-        typer.echo(name)
+    for name, role in known.items():
+        typer.echo(f"{name}\t{role}")
 
 
 dashboard.__doc__ = f"{dashboard.__doc__}\n\nRuns until SIGTERM or Ctrl-C. {EXIT_CODES}"

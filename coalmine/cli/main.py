@@ -24,6 +24,8 @@ _MODULES = (
     "explain",
     "webhook",
     "crashes",
+    "releases",
+    "init",
     "check",
     "policy_test",
     "policy",

@@ -57,6 +57,9 @@ def replay(
     service: Annotated[str, typer.Option(help="Which service, where the files hold several.")] = "",
     canary: Annotated[str, typer.Option(help="Release under test; by default the latest.")] = "",
     baseline: Annotated[str, typer.Option(help="Release beside it; by default the busiest.")] = "",
+    flag: Annotated[
+        str, typer.Option(help="A feature flag: canary and baseline are two of its variants.")
+    ] = "",
     speed: Annotated[
         float | None,
         typer.Option(min=0.001, help="So many times as fast as it happened; else at once."),
@@ -74,6 +77,7 @@ def replay(
             service=service,
             canary=canary,
             baseline=baseline,
+            flag=flag,
             progress=progress,
             pace=Pace(speed, SystemClock()) if speed else lambda _: None,
             tell=_Narrator() if speed else lambda _: None,

@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from coalmine.stack.ports import LOOPBACK
+from coalmine.stack.processes import TARGETS_FILE
 from contracts.config import resolve_secret
 from contracts.errors import ConfigError, Fatal
 from contracts.settings import (
@@ -96,7 +97,7 @@ def write_targets(state_dir: Path, health: Mapping[str, int]) -> Path:
         {"targets": [f"{LOOPBACK}:{port}"], "labels": {"part": part}}
         for part, port in health.items()
     ]
-    path = state_dir / "prometheus-targets.json"
+    path = state_dir / TARGETS_FILE
     _write(path, targets)
     return path
 

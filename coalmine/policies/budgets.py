@@ -10,16 +10,18 @@ longer than is said here. Distributions and groups are not forecast.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from coalmine.policies.words import number, percent, spoken
 from contracts.policy import AtEnd, Metric, Phase, Policy
 from contracts.results import MetricKind
-from streams.judge import calibration, forecast
+from streams.judge import calibration, forecast, negligible
 from streams.judge.forecast import Traffic
 
 _AFTER_END = {
@@ -112,6 +114,33 @@ def seconds_until_seen(
     return alone_s * forecast.median_to_bound(beyond * forecast.MEASURED_ABOVE)
 
 
+def seconds_until_healthy(policy: Policy, metric: Metric, traffic: Traffic) -> float | None:
+    """Time until an equal release is expected to be known as no worse, by this metric alone.
+
+    Whichever comes first: the comparison with the baseline, or a rate that is negligible.
+    """
+    compared = forecast.until_promoted(
+        calibration.suspect_traffic(metric, traffic, 1.0),
+        harm=policy.harm,
+        beta=policy.false_promotion_rate,
+    ).seconds
+    limit = policy.negligible_rate_of(metric)
+    rare = _until_negligible(limit, traffic.bad_rate, policy.false_promotion_rate)
+    per_s = traffic.share * traffic.per_s
+    found = [compared, rare / per_s if rare is not None and per_s > 0 else None]
+    return min((seconds for seconds in found if seconds is not None), default=None)
+
+
+def _until_negligible(limit: float, bad_rate: float, beta: float) -> float | None:
+    """Exposures of the canary until its rate is known to be below ``limit``; ``None``: too near."""
+    for exposures in (10**power for power in np.arange(1, 10, 0.02)) if limit else ():
+        expected = bad_rate * exposures
+        shown = negligible.log_promotion(-math.inf, expected, exposures, limit)
+        if float(shown) >= -math.log(beta):
+            return float(exposures)
+    return None
+
+
 def _of_phase(
     policy: Policy, index: int, phase: Phase, flows: Mapping[str, Flow], *, is_first: bool
 ) -> Iterator[Shortfall]:
@@ -174,13 +203,9 @@ def _health(
     policy: Policy, field: str, phase: Phase, metric: Metric, traffic: Traffic
 ) -> Iterator[Shortfall]:
     """A good release must be known to be good before the phase is over."""
-    if phase.max_duration is None or traffic.bad_rate <= policy.negligible_rate_of(metric):
+    if phase.max_duration is None:
         return
-    takes_s = forecast.until_promoted(
-        calibration.suspect_traffic(metric, traffic, 1.0),
-        harm=policy.harm,
-        beta=policy.false_promotion_rate,
-    ).seconds
+    takes_s = seconds_until_healthy(policy, metric, traffic)
     if takes_s is None or takes_s <= phase.max_duration:
         return
     yield Shortfall(

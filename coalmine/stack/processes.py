@@ -15,6 +15,8 @@ from coalmine.stack.server import IsReady, ServerProcess
 from coalmine.stack.watchdog import Watchdog, ask
 from contracts.clock import Clock, SystemClock
 
+TARGETS_FILE = "prometheus-targets.json"
+"""Where the health ports of all parts stand, as Prometheus reads them."""
 _POLL_S = 0.2
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
@@ -94,7 +96,8 @@ def parts_of(
     if endpoints is not None:
         parts.append(Part("alerter", ("alerter", "--config", str(endpoints))))
     address = ("--host", LOOPBACK, "--port", str(dashboard_port))
-    parts.append(Part("dashboard", ("dashboard", *address), dashboard_port))
+    targets = ("--targets", str(state_dir / TARGETS_FILE))
+    parts.append(Part("dashboard", ("dashboard", *address, *targets), dashboard_port))
     if api is not None:
         port, tokens = api
         where = ("--host", LOOPBACK, "--port", str(port), "--tokens", str(tokens))

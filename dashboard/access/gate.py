@@ -16,7 +16,7 @@ from dashboard.access.attempts import MOST_OF_A_USER, MOST_OF_AN_ADDRESS, Attemp
 from dashboard.access.login_page import login_page, safe_target
 from dashboard.access.sessions import LIFETIME_S, Session, Sessions
 from dashboard.access.settings import Access, Place, session_key
-from dashboard.access.users import Users
+from dashboard.access.users import Role, Users
 from dashboard.assets_gzip import App, Message, Receive, Send
 
 log = structlog.get_logger()
@@ -24,6 +24,9 @@ log = structlog.get_logger()
 COOKIE = "coalmine_session"
 SECURE_COOKIE = "__Host-coalmine_session"
 HEALTH = "/healthz"
+USER_HEADER = "x-coalmine-user"
+ROLE_HEADER = "x-coalmine-role"
+"""How the gate tells the app who asks; what a browser sends under these names is dropped."""
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _OWN_NAMES = ("127.0.0.1", "localhost", "::1")
 _MOST_FORM_BYTES = 8 * 1024
@@ -82,9 +85,17 @@ class Gate:
             return self._logout(request, session)
         if self._access.has_login and not user:
             return self._stranger(request)
+        role = self._role(user)
         if request.url.path == "/whoami":
-            return JSONResponse({"user": user, "can_sign_out": session is not None})
+            can_sign_out = session is not None
+            return JSONResponse({"user": user, "role": role, "can_sign_out": can_sign_out})
+        _tell(request, user, role)
         return None
+
+    def _role(self, user: str) -> Role:
+        if self._users is not None:
+            return self._users.role(user)
+        return Role.OPERATE if user and user in self._access.operators else Role.READ
 
     def _refusal(self, request: Request) -> str | None:
         """Why this request is answered to nobody."""
@@ -199,6 +210,14 @@ class Gate:
             httponly=True,
             samesite="lax",
         )
+
+
+def _tell(request: Request, user: str, role: Role) -> None:
+    """Let the app know who asks, whatever the browser says of itself."""
+    ours = {USER_HEADER.encode(): user, ROLE_HEADER.encode(): role.value}
+    headers = [pair for pair in request.scope["headers"] if pair[0].lower() not in ours]
+    told = [(name, value.encode("utf-8", "replace")) for name, value in ours.items()]
+    request.scope["headers"] = [*headers, *told]
 
 
 def _client(request: Request) -> str:

@@ -30,6 +30,8 @@ class Access:
     """Whose forwarded headers are believed."""
     user_header: str = ""
     """Set by such a proxy: who has logged in there."""
+    operators: frozenset[str] = frozenset()
+    """Users whom such a proxy names and who may steer rollouts."""
     is_open: bool = False
 
     @property
@@ -66,6 +68,9 @@ def check_place(place: Place) -> None:
     access = place.access
     if access.user_header and not access.proxies:
         raise ConfigError(_SOURCE, "--user-header needs --proxy: whose header is believed")
+    if access.operators and not access.user_header:
+        expected = "--operator needs --user-header; users of a file have roles (users add --role)"
+        raise ConfigError(_SOURCE, expected)
     if access.user_header and access.users is not None:
         raise ConfigError(_SOURCE, "--users and --user-header exclude each other")
     if not place.is_loopback and not access.has_login and not access.is_open:

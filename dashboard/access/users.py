@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +23,21 @@ _HASHES = "scrypt:"
 UserName = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 
 
+class Role(StrEnum):
+    """What a user may do."""
+
+    READ = "read"
+    OPERATE = "operate"
+    """Read, and steer rollouts: hold, promote, roll back, abort."""
+
+
 class UsersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What stands in the file."""
 
     users: dict[UserName, str] = {}
     """Name to ``scrypt:…``, as ``coalmine dashboard users add`` writes it."""
+    roles: dict[UserName, Role] = {}
+    """Of users who may do more than read."""
 
 
 class Users:
@@ -37,6 +49,7 @@ class Users:
 
     def __init__(self, path: Path) -> None:
         self._hashes = KeptFile(path, read_users)
+        self._roles = KeptFile(path, read_roles)
         # an unknown name must cost as much time as a known one
         self._nobody = hash_password(Secret("nobody has this password"))
 
@@ -49,6 +62,10 @@ class Users:
     def mark(self, name: str) -> str:
         """Changes with the user's password; empty for those who are no users (any more)."""
         return self._hashes.current().get(name, "")[-16:]
+
+    def role(self, name: str) -> Role:
+        """What a user may do."""
+        return self._roles.current().get(name, Role.READ)
 
 
 def read_users(path: Path) -> dict[str, str]:
@@ -65,13 +82,33 @@ def read_users(path: Path) -> dict[str, str]:
     return users
 
 
-def write_users(path: Path, users: dict[str, str]) -> None:
+def read_roles(path: Path) -> dict[str, Role]:
+    """The roles of those who may do more than read.
+
+    Raises:
+        ConfigError: unreadable, or an unknown role.
+    """
+    return {n: role for n, role in load(path, UsersFile).roles.items() if role is not Role.READ}
+
+
+def write_users(
+    path: Path, users: Mapping[str, str], roles: Mapping[str, Role] | None = None
+) -> None:
     """Replace the file as a whole; only its owner can read it.
+
+    Args:
+        path: of the file.
+        users: name to hashed password.
+        roles: of those who may do more than read; of others they are left out.
 
     Raises:
         ConfigError: it cannot be written.
     """
-    write_private(path, yaml.safe_dump({"users": users}, sort_keys=True))
+    kept = {
+        n: role.value for n, role in (roles or {}).items() if n in users and role is not Role.READ
+    }
+    content = {"users": dict(users)} | ({"roles": kept} if kept else {})
+    write_private(path, yaml.safe_dump(content, sort_keys=True))
 
 
 def hash_password(password: Secret) -> str:

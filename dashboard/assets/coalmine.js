@@ -85,6 +85,8 @@
         const old = age === null ? "Nothing could be read yet." : "Data are " + seconds(age) + " old.";
         return [told, "age age-stale", "STALE · " + why + " " + (fresh.last_look && !fresh.error && silent <= 6 ? "" : old), false];
       },
+      offered: (data, ids) => ids.map((id) => !(data && data.offered && data.offered[id.action])),
+      reasoned: (reason) => !(reason || "").trim(),
       who: async () => {
         const answer = await fetch("/whoami");
         const { user, can_sign_out: can } = answer.ok ? await answer.json() : {};
@@ -105,10 +107,84 @@
     return Math.floor(s / 3600) + " h " + Math.floor((s % 3600) / 60) + " min";
   }
 
+  // ---- what a reader takes along: the address of a page, the numbers of a plot -------------------
+  function cell(value) {
+    let text = value === null || value === undefined ? "" : String(value);
+    // text of telemetry must not become a formula of a spreadsheet
+    if (/^[=+@\t\r-]/.test(text) && isNaN(text)) text = "'" + text;
+    return /[",\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  }
+  function csv(traces) {
+    const rows = [["series", "x", "y", "note"]];
+    for (const trace of traces) {
+      (trace.x || []).forEach((x, at) => rows.push([trace.name, x, trace.y[at], (trace.customdata || [])[at]]));
+    }
+    return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
+  }
+  function save(name, text) {
+    const anchor = document.createElement("a");
+    anchor.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    anchor.download = name.replace(/[^\w.-]+/g, "-").toLowerCase() + ".csv";
+    anchor.click();
+    setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
+  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-take]");
+    if (!button) return;
+    if (button.dataset.take === "link") {
+      navigator.clipboard.writeText(location.href).then(() => {
+        button.dataset.done = "copied";
+        setTimeout(() => delete button.dataset.done, 2000);
+      });
+      return;
+    }
+    const plot = button.closest(".card").querySelector(".js-plotly-plot");
+    if (!plot) return;
+    const title = button.closest(".card").querySelector(".card-title").textContent;
+    if (button.dataset.take === "csv") save(title, csv(plot.data));
+    else window.Plotly.downloadImage(plot, { format: "png", scale: 2, width: 1000, height: 420, filename: title });
+  });
+
+  // ---- the grid's script: large, and below the plots, so it comes after them -------------------
+  const grid = {};
+  function drawn() {
+    if (!document.querySelector(".js-plotly-plot")) return Promise.resolve();
+    return new Promise((done) => (window.requestIdleCallback || setTimeout)(done, { timeout: 400 }));
+  }
+  function loadGrid() {
+    if (!grid.loaded) {
+      grid.loaded = new Promise((done, failed) => {
+        const script = document.createElement("script");
+        script.src = document.querySelector("meta[name=coalmine-grid]").content;
+        script.onload = () => {
+          const real = window.dash_ag_grid;
+          // a grid that is drawn keeps its kind: another one would be drawn anew
+          window.dash_ag_grid = Object.assign({}, real, { AgGrid: LateGrid });
+          done({ default: real.AgGrid });
+        };
+        script.onerror = failed;
+        document.head.append(script);
+      });
+    }
+    return grid.loaded;
+  }
+  function LateGrid(props) {
+    const React = window.React;
+    grid.Real = grid.Real || React.lazy(() => drawn().then(loadGrid));
+    const waiting = React.createElement("div", { className: "grid-waiting", "aria-busy": "true" });
+    return React.createElement(React.Suspense, { fallback: waiting }, React.createElement(grid.Real, props));
+  }
+  LateGrid.dashRenderType = true;
+  window.dash_ag_grid = { AgGrid: LateGrid };
+
   // ---- grid -------------------------------------------------------------------------------
   const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
   functions.asShare = (v) => (v === null || v === undefined ? "–" : +(100 * v).toPrecision(2) + " %");
   functions.asCount = (v) => Number(v).toLocaleString("en-US").replaceAll(",", "\u202f");
+  functions.asPercent = (v) => (v === null || v === undefined ? "–" : +Number(v).toPrecision(3) + " %");
+  functions.asMs = (v) =>
+    v === null || v === undefined ? "–" : v >= 1000 ? +(v / 1000).toPrecision(3) + " s" : (v >= 10 ? Math.round(v) : +v.toPrecision(2)) + " ms";
+  functions.asExpected = (v) => (v === null || v === undefined ? "–" : "≤ " + seconds(v));
   functions.byWord = (a, b) => a.word.localeCompare(b.word);
   functions.byRank = (_a, _b, first, second) => first.data.rank - second.data.rank;
 
@@ -139,6 +215,11 @@
 
   cells.RolloutLink = ({ data }) => link(data.href, data.service, data.reason);
 
+  cells.NameLink = ({ data, value }) => link(data.href, value);
+
+  cells.CountLink = ({ data, value, column }) =>
+    value ? link(data[column.getColId() + "_href"], functions.asCount(value)) : "0";
+
   cells.CrashLink = ({ data }) =>
     make(
       "span",
@@ -147,7 +228,21 @@
       make("span", { className: "dim-line" }, data.culprit)
     );
 
+  cells.Phase = ({ data }) => {
+    const shares = [];
+    const near = data.share !== null && Math.abs(data.share - data.exposure) < 0.2 * data.exposure;
+    if (data.share !== null) shares.push(functions.asShare(data.share) + " seen");
+    if (data.exposure !== null && !near) shares.push(functions.asShare(data.exposure) + " set");
+    return make(
+      "span",
+      { className: "two-lines", title: data.held ? "held, because " + data.held : undefined },
+      make("span", { className: "line-strong" }, data.phase, data.held ? " · held" : ""),
+      make("span", { className: "dim-line" }, shares.join(", "))
+    );
+  };
+
   cells.Trend = ({ value }) => {
+    if (!value || !value.length) return make("span", { className: "dim" }, "–");
     const most = Math.max(1, ...value);
     const label = "at most " + Math.max(...value) + ", lately " + value[value.length - 1];
     return make(

@@ -19,7 +19,14 @@ GRAPH_CONFIG = {
     "responsive": True,
     "scrollZoom": False,
     "displayModeBar": "hover",
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
+    "modeBarButtonsToRemove": [
+        "select2d",
+        "lasso2d",
+        "zoomIn2d",
+        "zoomOut2d",
+        "autoScale2d",
+        "toImage",
+    ],
 }
 
 
@@ -71,11 +78,39 @@ def slot(name: str, children: Any, **attributes: Any) -> html.Div:  # noqa: ANN4
 
 def card(title: Any, *children: Any, hint: Any = None, class_name: str = "") -> dmc.Paper:  # noqa: ANN401 - Dash components are untyped
     """A titled surface."""
+    has_plot = any(_holds_plot(child) for child in children)
     head = html.Div(
-        [html.H2(title, className="card-title"), html.Div(hint, className="card-hint")],
+        [
+            html.H2(title, className="card-title"),
+            html.Div(hint, className="card-hint"),
+            _taking(title) if has_plot else None,
+        ],
         className="card-head",
     )
     return dmc.Paper([head, *children], className=f"card {class_name}".strip(), withBorder=True)
+
+
+def _holds_plot(component: Any) -> bool:  # noqa: ANN401 - Dash components are untyped
+    if isinstance(component, dcc.Graph):
+        return True
+    children = getattr(component, "children", None)
+    return isinstance(children, list) and any(_holds_plot(child) for child in children)
+
+
+def _taking(title: Any) -> html.Div:  # noqa: ANN401 - Dash components are untyped
+    """Buttons that give a plot's picture and its numbers; the browser does both by itself."""
+    return html.Div(
+        [
+            html.Button(
+                word,
+                className="take",
+                type="button",
+                **{"data-take": word.lower(), "aria-label": f"{word} of {title}"},
+            )
+            for word in ("CSV", "PNG")
+        ],
+        className="takes",
+    )
 
 
 def choice(name: str, label: str, options: Mapping[str, str], chosen: str) -> html.Label:

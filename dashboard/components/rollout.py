@@ -6,7 +6,6 @@ has one description, whether it is opened or kept current.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -18,6 +17,7 @@ from dashboard import words
 from dashboard.components import group_metrics, tables
 from dashboard.components.basics import badge, card, plot, slot
 from dashboard.components.explanation import explanation
+from dashboard.components.phases import phase_strip
 from dashboard.components.verdict import hero, steps
 from dashboard.figures.base import CANARY, GOOD, NEUTRAL, Figure, Mark
 from dashboard.figures.evidence import evidence
@@ -25,6 +25,7 @@ from dashboard.figures.latency import tail
 from dashboard.figures.rates import rates
 from dashboard.figures.risk import relative_risk
 from dashboard.figures.traffic import traffic
+from dashboard.live import Drawing
 from dashboard.queries.frames import records
 from dashboard.queries.reader import LEAD_MS, RolloutView
 
@@ -38,18 +39,8 @@ _MARKS = {
     DecisionAction.ROLLBACK_VERIFIED.value: ("traffic gone", GOOD),
     DecisionAction.ABORTED.value: ("aborted", NEUTRAL),
     DecisionAction.ESCALATE.value: ("escalated", CANARY),
+    DecisionAction.RETURNED.value: ("traffic is back", CANARY),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """Everything that changes on a rollout's page, by name."""
-
-    structure: str
-    """Changes when the page needs other slots or figures: then the body is built anew."""
-    slots: dict[str, Any]
-    figures: dict[str, Figure]
-    crashes: list[dict[str, Any]]
 
 
 def draw(view: RolloutView, zone: str) -> Drawing:
@@ -63,6 +54,7 @@ def draw(view: RolloutView, zone: str) -> Drawing:
     names = [m.name for m in v.metrics]
     slots: dict[str, Any] = {
         "hero": hero(v),
+        "phases": phase_strip(v),
         "steps": steps(view),
         "decisions": tables.decision_table(view.decisions),
         "deliveries": tables.delivery_table(view.deliveries),
@@ -79,7 +71,7 @@ def draw(view: RolloutView, zone: str) -> Drawing:
         structure="|".join([v.rollout, zone, *names]),
         slots=slots,
         figures=_figures(view, zone),
-        crashes=tables.crash_rows(view.crashes, v.canary),
+        grids={"crashes": tables.crash_rows(view.crashes, v.canary)},
     )
 
 
@@ -90,6 +82,7 @@ def body(view: RolloutView, drawing: Drawing) -> html.Div:
     return html.Div(
         [
             slot("hero", drawing.slots["hero"]),
+            slot("phases", drawing.slots["phases"], className="phases-slot"),
             dmc.Paper(
                 slot("steps", drawing.slots["steps"]), className="card strip", withBorder=True
             ),
@@ -111,7 +104,7 @@ def body(view: RolloutView, drawing: Drawing) -> html.Div:
             *[_metric_section(m, drawing) for m in metrics],
             card(
                 "Crash groups",
-                tables.crash_grid(drawing.crashes),
+                tables.crash_grid(drawing.grids["crashes"]),
                 hint="counts since the rollout opened; click a row for a stack trace",
             ),
             html.Div(
@@ -297,4 +290,16 @@ def _rates_from_looks(view: RolloutView, name: str) -> pd.DataFrame:
 
 
 def _marks(view: RolloutView) -> list[Mark]:
-    return [Mark(row["time"], *_MARKS[row["action"]]) for row in records(view.decisions)]
+    """What was decided, where a phase began, and when somebody was first told, in order of time."""
+    marks = [
+        Mark(row["time"], *_MARKS.get(str(row["action"]), (str(row["action"]), NEUTRAL)))
+        for row in records(view.decisions)
+    ]
+    arrived = view.deliveries[view.deliveries["outcome"] == "delivered"]
+    marks += [
+        Mark(int(row["time"]), f"{row['endpoint']} told", NEUTRAL)
+        for row in records(arrived.drop_duplicates("action"))
+    ]
+    began = [(p.name, p.started_at) for p in view.verdict.phases if p.started_at is not None]
+    marks += [Mark(at, f"phase {name}") for name, at in began[1:]]
+    return sorted(marks, key=lambda mark: mark.time)

@@ -11,7 +11,16 @@ from dashboard.components.basics import icon
 FONTS = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 """Fonts of the reader's machine: none is fetched."""
 
-_PAGES = (("Rollouts", "/"), ("Crashes", "/crashes"), ("Logs", "/logs"))
+_PAGES = (
+    ("Rollouts", "/"),
+    ("Compare", "/compare"),
+    ("Crashes", "/crashes"),
+    ("Logs", "/logs"),
+    ("Hosts", "/hosts"),
+    ("Components", "/components"),
+    ("Decisions", "/decisions"),
+    ("Pipeline", "/pipeline"),
+)
 
 THEME = {
     "fontFamily": FONTS,
@@ -55,6 +64,12 @@ def _head() -> html.Header:
             html.Div(
                 [
                     html.Span("connecting", id="age", className="age", **{"aria-live": "off"}),
+                    html.Button(
+                        "Copy link",
+                        type="button",
+                        className="take take-link",
+                        **{"data-take": "link"},
+                    ),
                     dmc.SegmentedControl(
                         id="zone",
                         data=[

@@ -28,23 +28,6 @@ GRID_OPTIONS = {
     "domLayout": "autoHeight",
     "tooltipShowDelay": 300,
 }
-_DELIVERY = {
-    "delivered": Label("Delivered", "check", "good"),
-    "retrying": Label("Retrying", "dots", "warn"),
-    "refused": Label("Refused", "stop", "bad"),
-    "expired": Label("Expired", "empty", "bad"),
-    "obsolete": Label("Obsolete", "empty", "idle"),
-    "silenced": Label("Silenced", "pause", "idle"),
-    "exhausted": Label("Gave up", "stop", "bad"),
-}
-_ACTIONS = {
-    "rollback": Label("Roll back", "undo", "bad"),
-    "promote": Label("Promote", "check", "good"),
-    "hold": Label("Hold", "pause", "warn"),
-    "rollback_verified": Label("Rollback verified", "check", "good"),
-    "aborted": Label("Aborted", "stop", "idle"),
-    "escalate": Label("Escalate", "alert", "bad"),
-}
 
 
 def rollout_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -61,8 +44,12 @@ def rollout_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "outcome": chip(words.OUTCOMES[Outcome(str(row["outcome"]))]),
             "evidence": round(float(row["evidence_log10"]), 2),
             "needed": round(float(row["rollback_at_log10"]), 2),
+            "exposure": _number(row["exposure"]),
+            "expected": _number(row["needed_s"]),
+            "held": str(row["held_because"]),
+            "trend": row["trend"],
             "guilty": words.metric_title(str(row["guilty_metric"])),
-            "share": None if pd.isna(row["share"]) else round(float(row["share"]), 4),
+            "share": _number(row["share"]),
             "opened": int(row["opened_at"]),
             "looked": int(row["time"]),
             "reason": row["reason"],
@@ -73,49 +60,62 @@ def rollout_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def _number(value: float | None) -> float | None:
+    return None if value is None or pd.isna(value) else round(float(value), 4)
+
+
 def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
     """The list of rollouts."""
     return dag.AgGrid(
         id={"type": "grid", "name": "rollouts"},
         rowData=rows,
         columnDefs=[
-            {"field": "service", "cellRenderer": "RolloutLink", "minWidth": 150, "flex": 2},
+            {"field": "service", "cellRenderer": "RolloutLink", "minWidth": 124, "flex": 1.2},
             {
                 "field": "canary",
                 "cellRenderer": "Releases",
-                "minWidth": 150,
-                "flex": 2,
+                "minWidth": 184,
+                "flex": 1.8,
                 "headerName": "Canary beside baseline",
             },
             {
                 "field": "status",
                 "cellRenderer": "Chip",
-                "minWidth": 142,
-                "flex": 1.4,
+                "minWidth": 156,
+                "flex": 1,
                 "comparator": {"function": "byRank"},
             },
             {
                 "field": "outcome",
                 "cellRenderer": "Chip",
-                "minWidth": 142,
-                "flex": 1.4,
+                "minWidth": 148,
+                "flex": 1,
                 "comparator": {"function": "byWord"},
             },
             {
                 "field": "evidence",
                 "cellRenderer": "EvidenceBar",
-                "minWidth": 150,
-                "flex": 1.8,
+                "minWidth": 144,
+                "flex": 1.2,
                 "headerName": "Evidence of harm",
             },
-            {"field": "guilty", "headerName": "Guilty metric", "minWidth": 120, "flex": 1.2},
-            {"field": "phase", "minWidth": 96, "flex": 1},
             {
-                "field": "share",
-                "minWidth": 84,
+                "field": "trend",
+                "headerName": "Over time",
+                "cellRenderer": "Trend",
+                "minWidth": 104,
+                "flex": 0.9,
+                "sortable": False,
+            },
+            {"field": "guilty", "headerName": "Guilty", "minWidth": 104, "flex": 0.8},
+            {"field": "phase", "cellRenderer": "Phase", "minWidth": 128, "flex": 1.1},
+            {
+                "field": "expected",
+                "headerName": "Decision in",
+                "minWidth": 122,
                 "flex": 0.8,
                 "type": "rightAligned",
-                "valueFormatter": {"function": "asShare(params.value)"},
+                "valueFormatter": {"function": "asExpected(params.value)"},
             },
             {
                 "field": "opened",
@@ -212,7 +212,7 @@ def decision_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash component
     rows = [
         [
             moment(int(r["time"])),
-            badge(_ACTIONS[str(r["action"])]),
+            badge(words.label_of(words.ACTIONS, str(r["action"]))),
             str(r["phase"]),
             str(r["reason"]),
         ]
@@ -229,8 +229,8 @@ def delivery_table(frame: pd.DataFrame) -> Any:  # noqa: ANN401 - Dash component
     rows = [
         [
             moment(int(r["time"])),
-            badge(_DELIVERY[str(r["outcome"])]),
-            _ACTIONS[str(r["action"])].word,
+            badge(words.label_of(words.DELIVERIES, str(r["outcome"]))),
+            words.label_of(words.ACTIONS, str(r["action"])).word,
             html.Span([html.B(str(r["endpoint"])), html.Span(str(r["url"]), className="dim-line")]),
             f"{int(r['attempt'])}",
             _answer(r),
@@ -267,16 +267,15 @@ def chip(label: Label) -> dict[str, str]:
     return {"word": label.word, "icon": label.icon, "tone": label.tone}
 
 
-def table(head: list[str], rows: list[list[Any]], class_name: str = "") -> dmc.TableScrollContainer:
-    """Rows under a head, scrolled sideways where there is little room."""
-    return dmc.TableScrollContainer(
-        dmc.Table(
-            [
-                dmc.TableThead(dmc.TableTr([dmc.TableTh(h) for h in head])),
-                dmc.TableTbody([dmc.TableTr([dmc.TableTd(c) for c in row]) for row in rows]),
-            ],
-            verticalSpacing="xs",
-            className=class_name,
-        ),
-        minWidth=0 if class_name else 560,
+def table(head: list[str], rows: list[list[Any]], class_name: str = "") -> html.Div:
+    """Rows under a head, scrolled sideways where there is little room, by keyboard as well."""
+    shown = dmc.Table(
+        [
+            dmc.TableThead(dmc.TableTr([dmc.TableTh(h) if h else dmc.TableTd() for h in head])),
+            dmc.TableTbody([dmc.TableTr([dmc.TableTd(c) for c in row]) for row in rows]),
+        ],
+        verticalSpacing="xs",
+        className=class_name,
     )
+    scrolled = "table-scroll" if class_name else "table-scroll table-wide"
+    return html.Div(shown, className=scrolled, tabIndex=0)

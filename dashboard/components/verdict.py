@@ -221,6 +221,7 @@ _DECISIONS = {
     "rollback_verified": ("Traffic gone", "check", "good"),
     "aborted": ("Aborted", "stop", "idle"),
     "escalate": ("Escalated to people", "alert", "bad"),
+    "returned": ("Traffic is back", "alert", "bad"),
 }
 
 

@@ -8,7 +8,7 @@ so that dark and light need no second figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -25,6 +25,11 @@ NEUTRAL = "#8a8f98"
 CANARY_BAND = "rgba(213, 94, 0, 0.20)"
 MARK = "#b0559a"
 
+SERIES = ("#d55e00", "#1f86c4", "#0a9670", "#b0559a")
+DASHES = ("solid", "dash", "dot", "dashdot")
+"""Colour and dash of several lines: never told apart by colour alone."""
+
+_MOST_STACKED = 8
 MAX_POINTS = 720
 """Most points of one line: more cannot be told apart on a screen."""
 
@@ -148,12 +153,14 @@ def line_at(value: float, *, dash: str, color: str, yref: str = "y") -> dict[str
     }
 
 
-def line_label(value: float, text: str, *, color: str, above: bool = True) -> dict[str, Any]:
-    """The words on a horizontal line, at its right end."""
+def line_label(
+    value: float, text: str, *, color: str, above: bool = True, at: str = "right"
+) -> dict[str, Any]:
+    """The words on a horizontal line, at its right or its left end."""
     return {
         "xref": "x domain",
-        "x": 0.995,
-        "xanchor": "right",
+        "x": 0.995 if at == "right" else 0.005,
+        "xanchor": at,
         "yref": "y",
         "y": value,
         "yanchor": "bottom" if above else "top",
@@ -188,7 +195,7 @@ def mark_labels(marks: Sequence[Mark], zone: str) -> list[dict[str, Any]]:
             "x": at,
             "xanchor": "right",
             "yref": "paper",
-            "y": 0.98 - 0.11 * number,
+            "y": 0.98 - 0.11 * (number % _MOST_STACKED),
             "yanchor": "top",
             "text": escape(mark.label) + " ",
             "showarrow": False,
@@ -198,3 +205,17 @@ def mark_labels(marks: Sequence[Mark], zone: str) -> list[dict[str, Any]]:
             zip(marks, local_times([m.time for m in marks], zone), strict=True)
         )
     ]
+
+
+def renamed(figure: Figure, names: Mapping[str, str]) -> Figure:
+    """The same figure with other names in its legend.
+
+    Args:
+        figure: has a trace for each arm.
+        names: what stands for ``canary`` and ``baseline``; text of telemetry.
+    """
+    data = [
+        {**trace, "name": escape(names.get(str(trace.get("name")), trace.get("name")))}
+        for trace in figure["data"]
+    ]
+    return {**figure, "data": data}

@@ -49,10 +49,13 @@ def evidence(
     health = line_at(promote_at, dash="dot", color=GOOD)
     # the upper one of two near lines carries its words above, the lower one below
     above = rollback_at >= promote_at
+    # at the left, where nothing has happened yet: the words of decisions stand at the right
+    place: dict[str, Any] = {"at": "left"}
+    rolls_back, is_healthy = _odds(rollback_at), _odds(promote_at)
     words = [
-        line_label(rollback_at, f"rolls back at {_odds(rollback_at)}", color=CANARY, above=above),
+        line_label(rollback_at, f"rolls back at {rolls_back}", color=CANARY, above=above, **place),
         line_label(
-            promote_at, f"counts as healthy at {_odds(promote_at)}", color=GOOD, above=not above
+            promote_at, f"counts as healthy at {is_healthy}", color=GOOD, above=not above, **place
         ),
     ]
     return {

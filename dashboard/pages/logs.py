@@ -13,7 +13,7 @@ from dash import Dash, ctx, dcc, html
 from dashboard.components.basics import card, message, plot
 from dashboard.components.logs import log_form, log_table
 from dashboard.figures.logs import lines_over_time
-from dashboard.pages.rollout import known_zone
+from dashboard.pages.live_page import known_zone
 from dashboard.queries.cache import Answer
 from dashboard.queries.logs import LogPage, LogSearch
 from dashboard.queries.search_reader import PERIODS_MS, SearchReader

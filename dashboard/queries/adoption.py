@@ -9,10 +9,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-import msgspec
-
+from contracts.indices import WINDOWS
+from dashboard.queries.release_records import (
+    Bucket,
+    CrashFree,
+    Point,
+    ReleaseRecord,
+    ReleaseReport,
+    SameAge,
+    Span,
+    Stretch,
+    SupportStep,
+)
 from dashboard.queries.unit_sketches import Units
 
 EXPOSURES = ("session", "request")
@@ -23,114 +32,8 @@ KINDS = ("user", "session")
 LEAVE = 0.01
 """Share of the users whom one may leave behind."""
 _Z95 = 1.96
-
-
-class Stretch(msgspec.Struct, frozen=True):
-    """The distinct units of one release in one stretch of time that begins at ``time``."""
-
-    release: str
-    time: int
-    units: Mapping[str, bytes]
-
-
-class CrashFree(msgspec.Struct, frozen=True):
-    """Of ``total`` distinct units, the share that met no crash; ``None`` where it is not known."""
-
-    total: float
-    crashed: float
-    share: float | None
-
-
-class SameAge(msgspec.Struct, frozen=True):
-    """A release and the one before it, each from its first traffic to the same age.
-
-    ``lower`` and ``upper`` are the 95 % interval of the difference of the shares of crash-free
-    sessions, this release minus its predecessor; it is valid for one look.
-    """
-
-    predecessor: str
-    age_s: int
-    own: CrashFree
-    other: CrashFree
-    difference: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-
-
-class Point(msgspec.Struct, frozen=True):
-    """One release in one bucket of the adoption curve."""
-
-    time: int
-    release: str
-    exposures: int
-    share: float
-
-
-class ReleaseRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One release over the days that are looked at; times are epoch milliseconds."""
-
-    release: str
-    first: int
-    """First traffic, as far as windows are kept."""
-    last: int
-    exposures: int
-    share: float
-    """Of all exposures in the newest bucket of the adoption curve."""
-    crashes: int
-    sessions: CrashFree
-    users: CrashFree
-    same_age: SameAge | None = None
-
-
-class SupportStep(msgspec.Struct, frozen=True):
-    """What ending the support of a release and all older ones would mean."""
-
-    release: str
-    left_behind: float
-    """Distinct units that used nothing newer."""
-    share: float
-
-
-class ReleaseReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about the releases of a service in the wild, the oldest release first."""
-
-    service: str
-    days: float
-    exposure: str
-    """The event that is counted: ``session`` or ``request``."""
-    step_s: int
-    unit: str
-    """Whose shares ``support`` tells of: ``user``, ``session``, or the event."""
-    releases: list[ReleaseRecord]
-    adoption: list[Point]
-    support: list[SupportStep]
-    summary: str
-    is_cut: bool = False
-    """Whether there was more than could be read: the oldest stretches are missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """Counters of one release in one bucket of time."""
-
-    release: str
-    time: int
-    last: int
-    counts: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """What is looked at: ``[start_ms, end_ms)``, in buckets of ``step_s`` seconds."""
-
-    start_ms: int
-    end_ms: int
-    step_s: int
-
-    @property
-    def days(self) -> float:
-        """Its length."""
-        return (self.end_ms - self.start_ms) / 86_400_000
+_KNOWN_MS = (WINDOWS.retention_days - 1) * 86_400_000
+"""Of a release whose first kept window is older than that the beginning may be forgotten."""
 
 
 def in_order(first: Mapping[str, int]) -> list[str]:
@@ -220,6 +123,8 @@ def _record(
     own = [b for b in buckets if b.release == release]
     crashes = sum(b.counts.get(CRASH, 0) for b in own)
     within = [s for s in stretches if s.release == release and s.time >= span.start_ms]
+    # crashes that nobody can be found for must not look like none
+    has_ids = not crashes or any(f"{CRASH}@session" in one.units for one in within)
     newest = max((point.time for point in adoption), default=0)
     share = next((p.share for p in adoption if (p.time, p.release) == (newest, release)), 0.0)
     return ReleaseRecord(
@@ -231,7 +136,7 @@ def _record(
         crashes=crashes,
         sessions=crash_free(within, "session", crashes),
         users=crash_free(within, "user", crashes),
-        same_age=_same_age(release, first, stretches, span),
+        same_age=_same_age(release, first, stretches, span) if has_ids else None,
     )
 
 
@@ -256,7 +161,7 @@ def _same_age(
     release: str, first: Mapping[str, int], stretches: Sequence[Stretch], span: Span
 ) -> SameAge | None:
     predecessor = predecessors(first).get(release)
-    if predecessor is None:
+    if predecessor is None or first[predecessor] < span.end_ms - _KNOWN_MS:
         return None
     age_ms = age_of(first[release], span)
     own, other = (
@@ -325,7 +230,7 @@ def _support(
     steps, so_far = [], 0
     for record in releases if total else ():
         so_far += record.exposures
-        steps.append(SupportStep(record.release, so_far, so_far / total))
+        steps.append(SupportStep(record.release, so_far, so_far / total, so_far, so_far))
     return exposure, steps
 
 
@@ -335,9 +240,10 @@ def _left_by_units(ordered: Sequence[str], of_release: Mapping[str, Units]) -> l
         newer_than[name] = newer
         newer |= of_release[name]
     total = newer.count
+    left = {name: newer - newer_than[name] for name in ordered}
     return [
-        SupportStep(name, left := (newer - newer_than[name]).count, left / total)
-        for name in ordered
+        SupportStep(name, units.count, units.count / total, *units.bounds)
+        for name, units in left.items()
     ]
 
 

@@ -106,12 +106,15 @@ class Reader:
 
     def rollouts(self) -> RolloutList:
         """All rollouts, those that need a person first."""
-        answer = self._cache.get(
-            "rollouts",
-            QUICK_S,
-            lambda: rollouts.rollouts_frame(rollouts.fetch_rollouts(self._client)),
-        )
+        answer = self._cache.get("rollouts", QUICK_S, self._rollouts)
         return RolloutList(answer.value, Freshness(answer.as_of_ms, answer.error))
+
+    def _rollouts(self) -> pd.DataFrame:
+        found = rollouts.fetch_rollouts(self._client)
+        trends = self._cache.get(
+            "trends", SLOW_S, lambda: rollouts.fetch_trends(self._client, found)
+        )
+        return rollouts.rollouts_frame(found, trends.value)
 
     def rollout(self, service: str, release: str, rollout: str | None = None) -> RolloutAnswer:
         """One rollout with everything around it."""

@@ -38,6 +38,11 @@ class Units:
         """How many; a whole number where it is exact."""
         return float(self._sketch.get_estimate())
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The 95 % interval of the count; where that is exact, both are the count."""
+        return float(self._sketch.get_lower_bound(2)), float(self._sketch.get_upper_bound(2))
+
     def __or__(self, other: Units) -> Units:
         every = theta_union(_LG_K)
         every.update(self._sketch)

@@ -55,7 +55,7 @@ def fetch_counts(
     """
     step = bucket_s(start_ms, end_ms)
     sums = {name: {"sum": {"field": f"counts.{name}"}} for name in COUNTERS}
-    filters = {arm: {"term": {"service.version": release}} for arm, release in arms.items()}
+    filters = {arm: of_arm(name) for arm, name in arms.items()}
     answer = search(
         client,
         WINDOWS,
@@ -112,9 +112,42 @@ def fetch_histograms(
         query=_both(service, arms, start_ms, end_ms),
         size=MOST_HISTOGRAMS,
         sort=newest_first(),
-        fields=["service.version", "service*", "histograms*"],
+        fields=["service.version", "service*", "arm", "histograms*"],
     )
     return add_histograms(sources(answer), arms, name)
+
+
+def fetch_spread_histograms(
+    client: Elasticsearch,
+    service: str,
+    arms: dict[str, str],
+    start_ms: int,
+    end_ms: int,
+    name: str = "request.duration_ms",
+) -> Histograms:
+    """As ``fetch_histograms``, but of windows from all over a longer stretch of time.
+
+    Raises:
+        Unavailable: Elasticsearch did not answer.
+    """
+    step = step_for(end_ms - start_ms, buckets=MOST_BUCKETS, at_least_s=10)
+    picked = {"top_hits": {"size": 1, "_source": ["histograms"]}}
+    steps = {"field": "@timestamp", "fixed_interval": f"{step}s", "min_doc_count": 1}
+    found: Histograms = {}
+    for arm, named in arms.items():
+        answer = search(
+            client,
+            WINDOWS,
+            query=all_of(
+                {"term": {"service.name": service}}, of_arm(named), between(start_ms, end_ms)
+            ),
+            aggs={"steps": {"date_histogram": steps, "aggs": {"picked": picked}}},
+        )
+        buckets = answer.get("aggregations", {}).get("steps", {}).get("buckets", [])
+        documents = [b["picked"]["hits"]["hits"][0]["_source"] for b in buckets]
+        told = [{**one, "service.version": named} for one in documents]
+        found |= add_histograms(told, {arm: named}, name)
+    return found
 
 
 def add_histograms(documents: list[Source], arms: dict[str, str], name: str) -> Histograms:
@@ -122,7 +155,8 @@ def add_histograms(documents: list[Source], arms: dict[str, str], name: str) -> 
     arm_of = {release: arm for arm, release in arms.items()}
     total: dict[str, Counter[int]] = {arm: Counter() for arm in arms}
     for document in documents:
-        arm = arm_of.get(str(document.get("service.version")))
+        named = (str(document.get(field)) for field in ("arm", "service.version"))
+        arm = next((arm_of[one] for one in named if one in arm_of), None)
         sparse = document.get("histograms", {}).get(name)
         if arm and sparse:
             bins, counts = sparse
@@ -130,9 +164,14 @@ def add_histograms(documents: list[Source], arms: dict[str, str], name: str) -> 
     return {arm: dict(histogram) for arm, histogram in total.items()}
 
 
+def of_arm(name: str) -> Query:
+    """Windows of a release, or of a feature flag's variant (``flag:variant``)."""
+    return {"bool": {"should": [{"term": {"service.version": name}}, {"term": {"arm": name}}]}}
+
+
 def _both(service: str, arms: dict[str, str], start_ms: int, end_ms: int) -> Query:
     return all_of(
         {"term": {"service.name": service}},
-        {"terms": {"service.version": list(arms.values())}},
+        {"bool": {"should": [of_arm(name) for name in arms.values()]}},
         between(start_ms, end_ms),
     )

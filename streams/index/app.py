@@ -71,6 +71,7 @@ class Indexer:
         self.pulse = app.vitals.pulse("index_results", INDEXING_LIMIT_S)
         self.writer = Writer(self.client, self._wait)
         self.has_templates = asyncio.Event()
+        app.vitals.need("index templates are put", self.has_templates.is_set)
         app.agent(raw_topic(app, *TOPICS), name="index_results")(self._index)
         app.task(self._prepare)
         app.timer(RETENTION_EVERY_S)(self._expire)

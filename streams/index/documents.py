@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from contracts import arrow, indices, topics
 from contracts.errors import UNREADABLE, InvalidRecord
-from contracts.records import LogLine, RecordKind
+from contracts.records import HostSample, LogLine, RecordKind
 from contracts.results import (
     Answer,
     CrashGroupSighting,
@@ -29,11 +29,13 @@ from contracts.results import (
     Verdict,
     Window,
 )
+from streams.index.annotations import annotations_of
 from streams.messages import Message, decode_batch, sender_of
 from streams.windows.ids import mixed
 
 MAX_ID_BYTES = 512
 """Elasticsearch refuses a whole request for one longer id."""
+_MINUTE_MS = 60_000
 ERRORS = frozenset(
     "error err critical crit fatal alert emergency emerg panic severe".split()  # noqa: SIM905
 )
@@ -63,6 +65,8 @@ def documents_of(message: Message, log_share: float = 1.0) -> list[Document]:
     """
     if message.topic == topics.LOGS.name:
         return _log_documents(message, log_share)
+    if message.topic == topics.HOSTS.name:
+        return _host_documents(message)
     decode = _DECODERS.get(message.topic)
     if decode is None:
         raise InvalidRecord("topic is not indexed", message.topic)
@@ -74,9 +78,11 @@ def documents_of(message: Message, log_share: float = 1.0) -> list[Document]:
     body = msgspec.to_builtins(record)
     # a worker that was wedged may have written an older copy behind a newer one
     version = getattr(record, "version", 0) or message.offset
+    written = [(index, document_id, body) for index, document_id in places(record)]
+    written += [(mark.index, mark.id, mark.body) for mark in annotations_of(record)]
     return [
-        Document(index, bounded_id(document_id), version, body, message.origin)
-        for index, document_id in places(record)
+        Document(index, bounded_id(document_id), version, content, message.origin)
+        for index, document_id, content in written
     ]
 
 
@@ -99,6 +105,30 @@ def _log_documents(message: Message, share: float) -> list[Document]:
             Document(
                 index=indices.LOGS.for_time(line.time),
                 id=bounded_id(f"{sender.agent}:{sender.seq}:{row}"),
+                version=message.offset,
+                body=body,
+                origin=message.origin,
+            )
+        )
+    return documents
+
+
+def _host_documents(message: Message) -> list[Document]:
+    """The last sample of each host and minute: a page shows no more, and a day stays small."""
+    records = arrow.records_from_batch(RecordKind.HOSTS, decode_batch(RecordKind.HOSTS, message))
+    samples: dict[str, HostSample] = {}
+    for record in records:
+        assert isinstance(record, HostSample)
+        minute = record.time // _MINUTE_MS
+        samples[f"{record.service}|{record.release}|{record.host}|{minute}"] = record
+    documents = []
+    for key, sample in samples.items():
+        body = msgspec.to_builtins(sample)
+        body["@timestamp"] = body.pop("time")
+        documents.append(
+            Document(
+                index=indices.HOSTS.for_time(sample.time),
+                id=bounded_id(key),
                 version=message.offset,
                 body=body,
                 origin=message.origin,
@@ -197,5 +227,5 @@ _DECODERS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], Places]]] = {
     topics.DEADLETTERS.name: (DeadLetter, _dead_letter_places),
 }
 
-TOPICS: tuple[str, ...] = (*_DECODERS, topics.LOGS.name)
+TOPICS: tuple[str, ...] = (*_DECODERS, topics.LOGS.name, topics.HOSTS.name)
 """Every topic that is indexed."""

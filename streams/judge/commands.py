@@ -242,6 +242,7 @@ def _end(asked: _Asked, rollout: RolloutState, reason: str) -> Iterator[Output]:
 
 def _abort(asked: _Asked, rollout: RolloutState) -> _Said:
     outputs = [*_end(asked, rollout, asked.command.reason or "Aborted.")]
+    asked.state.rolled_back.pop(rollout.keys[0], None)  # a rollback that was under way is void
     return _Said(_Code.ACCEPTED, f"The rollout of {_name(rollout)} was ended.", outputs)
 
 
@@ -263,7 +264,7 @@ def _resume(asked: _Asked, rollout: RolloutState) -> _Said:
     if not rollout.hold and not rollout.is_overdue:
         return _Said(_Code.ACCEPTED, f"{_name(rollout)} was not held.")
     rollout.hold, rollout.is_overdue = "", False
-    rollout.lasts_from = rollout.judged_to
+    rollout.lasts_from = max(rollout.lasts_from, rollout.judged_to)
     return _Said(_Code.ACCEPTED, f"{_name(rollout)} goes on.", [*_looked(asked, rollout)])
 
 

@@ -84,12 +84,9 @@ def unmet(rollout: RolloutState) -> str:
     phase, visit = rollout.phase_policy, rollout.visits[-1]
     lasted_s = max(0, rollout.judged_to - visit.started_at) / 1000
     if lasted_s < phase.min_duration:
-        return f"phase {phase.name} lasts at least {phase.min_duration:g} s, so far {lasted_s:g} s"
+        return f"phase {phase.name} lasts at least {phase.min_duration:g} s"
     if visit.exposures < phase.min_exposures:
-        return (
-            f"phase {phase.name} needs {phase.min_exposures:,} exposures of {rollout.canary}, "
-            f"so far {visit.exposures:,}"
-        )
+        return f"phase {phase.name} needs {phase.min_exposures:,} exposures of {rollout.canary}"
     return ""
 
 
@@ -140,9 +137,12 @@ def off_hours(hours: BusinessHours | None, at: datetime) -> str:
 
 
 def at_end(rollout: RolloutState) -> AtEnd | None:
-    """What the policy asks for because the phase has lasted too long; ``None`` before that."""
+    """What the policy asks for because the phase has lasted too long; ``None`` before that.
+
+    A person who holds a phase stops its clock as well.
+    """
     phase = rollout.phase_policy
-    if phase.max_duration is None or rollout.is_overdue:
+    if phase.max_duration is None or rollout.is_overdue or rollout.hold:
         return None
     is_over = rollout.judged_to - rollout.lasts_from >= phase.max_duration * 1000
     return phase.at_end if is_over else None

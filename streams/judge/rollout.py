@@ -104,7 +104,8 @@ def add_tick(
         return
     rollout.canary_exposures += exposures[0]
     rollout.baseline_exposures += exposures[1]
-    rollout.visits[-1].exposures += exposures[0]
+    if rollout.status is not RolloutStatus.WATCHING:
+        rollout.visits[-1].exposures += exposures[0]
     _match(rollout, exposures, end)
     for metric, state in zip(policy.metrics, rollout.metrics, strict=True):
         if metric.reports_within or rollout.judges(metric):

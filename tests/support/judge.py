@@ -34,8 +34,10 @@ class Judge:
         self.policy = policy
         self.state = ServiceState(service="checkout")
         self.outputs: list[Output] = []
-        self.their_time = 1
-        """The clock of whoever gives commands; the worker's says 1."""
+        self.now = 1
+        """The worker's clock when it hears a command."""
+        self.skew_ms = 0
+        """By how much the clock of whoever gives commands is ahead."""
 
     def hear(self, partial: Partial) -> list[Output]:
         """Apply one partial unless it is a duplicate."""
@@ -61,13 +63,13 @@ class Judge:
         """Apply a rollout command, and hand back its one answer."""
         command = RolloutCommand(
             id=name,
-            time=self.their_time,
+            time=self.now + self.skew_ms,
             service="checkout",
             action=action,
             canary=canary,
             **fields,
         )
-        said = apply_command(self.state, command, self.policy, processed_time=1)
+        said = apply_command(self.state, command, self.policy, processed_time=self.now)
         self._keep(said)
         [answer] = [one for one in said if isinstance(one, Answer)]
         return answer

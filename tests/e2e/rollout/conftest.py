@@ -16,20 +16,22 @@ import yaml
 
 from contracts.settings import KafkaSettings
 from tests.integration.streams.conftest import WorkerProcess
+from tests.support.alerting import listen, process
 from tests.support.api_process import ApiProcess, running
 
-ONE_PHASE, FIVE_PHASES = (f"{name}-{uuid.uuid4().hex[:8]}" for name in ("one", "five"))
+ONE_PHASE, GOOD, BAD = (f"{name}-{uuid.uuid4().hex[:8]}" for name in ("one", "good", "bad"))
 _METRICS = [{"name": "error_rate", "bad": "request.bad", "unit": "event"}]
 _QUICK = {"harm": 2.0, "min_exposures": 100, "lateness": "2s", "metrics": _METRICS}
 PHASES = {"checks": 0.05, "employees": 0.1, "machines": 0.2, "cluster": 0.5, "everywhere": 0.8}
+_FIVE_PHASES = {
+    "phases": [
+        {"name": name, "exposure": share, "min_duration": "5s"} for name, share in PHASES.items()
+    ]
+}
 POLICIES: dict[str, dict[str, Any]] = {
     ONE_PHASE: {"phases": [{"name": "canary", "exposure": 0.5}]},
-    FIVE_PHASES: {
-        "phases": [
-            {"name": name, "exposure": share, "min_duration": "5s"}
-            for name, share in PHASES.items()
-        ]
-    },
+    GOOD: _FIVE_PHASES,
+    BAD: _FIVE_PHASES,
 }
 
 
@@ -115,3 +117,6 @@ def logs_of_processes(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if process is not None:
         sys.stdout.write(f"--- log of the worker\n{process.new_log()[-5000:]}\n")
+
+
+__all__ = ["listen", "process"]

@@ -255,7 +255,22 @@ def test_a_bad_canary_is_decided_once_although_the_worker_is_killed(
 
     wait_until(lambda: any(d["outcome"] == "regressed" for d in stored()), timeout_s=60)
     assert len(stored()) == 1
+    wait_until(lambda: set(_drawn_by_kibana(client, service)) == {"started", "rolled back"})
+    assert len(_drawn_by_kibana(client, service)) == 2
     _audit(rollback.rollout, policies, stack_environment)
+
+
+def _drawn_by_kibana(client: Elasticsearch, service: str) -> list[str]:
+    """The marks of a service, by the search that Kibana draws its charts with."""
+    client.indices.refresh(index="coalmine-annotations-*")
+    wanted = [
+        {"term": {"annotation.type": "deployment"}},
+        {"term": {"tags": "apm"}},
+        {"term": {"service.name": service}},
+        {"range": {"@timestamp": {"gte": "now-1d", "lte": "now+1d"}}},
+    ]
+    found = client.search(index="coalmine-annotations-*", query={"bool": {"filter": wanted}})
+    return [hit["_source"]["tags"][-1] for hit in found["hits"]["hits"]]
 
 
 def _audit(rollout: str, policies: Path, environment: Mapping[str, str]) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from alerting.auth import SIGNATURE
 from alerting.integrations import PRESETS
-from alerting.settings import load_endpoints
+from alerting.schema import with_presets
+from alerting.settings import AlertingConfig, load_endpoints
+from contracts.config import json_schema
 from tests.support.presets import folder_of
 from tests.unit.alerting.support import SECRET
 
@@ -29,6 +33,10 @@ def test_the_example_of_a_page_is_an_endpoints_file(
         monkeypatch.setenv(
             name, "https://tool.example/hook" if is_address else SECRET if signs else "user:token"
         )
+    token = tmp_path / "token"
+    token.write_text("token", encoding="utf-8")
+    example = re.sub(r"\$\{file:[^}]+\}", f"${{file:{token}}}", example)
+    example = re.sub(r"\n *ca_file: .*", "", example)  # a file of the cluster
     file = tmp_path / "endpoints.yaml"
     file.write_text(example, encoding="utf-8")
     (endpoint,) = load_endpoints(file)
@@ -41,3 +49,19 @@ def test_every_preset_stands_in_the_table() -> None:
     listed = row.findall(WEBHOOKS)
     folders = {name: f"alerting/integrations/{name.replace('-', '_')}" for name in PRESETS}
     assert dict(listed) == folders
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_schema_knows_what_a_preset_takes(preset: str) -> None:
+    """Its options by name, those that must be given, and what it acts on; no reference is open."""
+    schema = with_presets(json_schema(AlertingConfig))
+    entry = schema["$defs"]["EndpointConfig"]
+    (rule,) = [r for r in entry["allOf"] if r["if"]["properties"]["preset"]["const"] == preset]
+    properties = rule["then"]["properties"]
+    options = schema["$defs"][properties["options"]["$ref"].removeprefix("#/$defs/")]
+    fields = msgspec.structs.fields(PRESETS[preset].options)
+    assert set(options["properties"]) == {field.encode_name for field in fields}
+    assert options["required"] == [field.encode_name for field in fields if field.required]
+    assert set(properties["actions"]["items"]["enum"]) == PRESETS[preset].actions
+    references = re.findall(r'"#/\$defs/([^"]+)"', json.dumps(schema))
+    assert set(references) <= set(schema["$defs"])

@@ -11,7 +11,7 @@ from alerting.integrations import PRESETS
 from alerting.integrations.conversation import revealed
 from alerting.integrations.preset import Options, Preset
 from alerting.settings import Endpoint, load_endpoints
-from contracts.config import Secret
+from contracts.config import Secret, resolve_secret
 from contracts.errors import ConfigError
 from contracts.results import DecisionAction
 from tests.unit.alerting.support import NOW_MS, SECRET, decision
@@ -225,3 +225,16 @@ def test_credentials_are_what_tools_expect(
     """Basic, bearer, a named header, and GitHub's signature of the body."""
     made = auth.headers([Secret(secret)], Occasion("id", b"Hello, World!", NOW_MS))
     assert {name: revealed(value) for name, value in made.items()} == headers
+
+
+def test_a_token_in_a_file_is_read_anew(tmp_path: Path) -> None:
+    """Kubernetes renews tokens every hour; while one is replaced the last one counts."""
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    secret = resolve_secret(f"${{file:{token}}}", source="endpoints.yaml", field="secret")
+    assert secret.reveal() == "first"
+    token.write_text("second\n")
+    assert secret.reveal() == "second"
+    token.unlink()
+    assert secret.reveal() == "second"
+    assert repr(secret) == "***"

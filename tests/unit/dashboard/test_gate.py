@@ -86,7 +86,7 @@ async def test_login_and_logout(users: Path) -> None:
         right.headers["set-cookie"].lower().split("; ")
     )
     assert inside.text == "behind the gate"
-    assert who == {"user": "alice", "can_sign_out": True}
+    assert who == {"user": "alice", "role": "read", "can_sign_out": True}
     assert stolen.status_code == 401
 
 
@@ -189,7 +189,7 @@ async def test_a_proxy_names_the_user() -> None:
     async with client_of(access, client="192.0.2.1") as other:
         forged = await other.get("/", headers=header)
 
-    assert named.json() == {"user": "bob", "can_sign_out": False}
+    assert named.json() == {"user": "bob", "role": "read", "can_sign_out": False}
     assert nameless.status_code == 401
     assert forged.status_code == 403
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contracts.results import DecisionAction, DeliveryOutcome
+from dashboard import words
 from dashboard.components import rollout, tables, verdict
 from dashboard.queries.deliveries import deliveries_frame
 from dashboard.queries.frames import records
@@ -10,13 +11,13 @@ from dashboard.queries.frames import records
 
 def test_every_outcome_of_a_delivery_has_a_label() -> None:
     """A new outcome would end the page's callback with a KeyError."""
-    assert set(tables._DELIVERY) == set(DeliveryOutcome)
+    assert set(words.DELIVERIES) == set(DeliveryOutcome)
 
 
 def test_every_decision_has_a_label_a_step_and_a_mark() -> None:
     """In the table, in the timeline, and on the time axes."""
     actions = set(DecisionAction)
-    assert set(tables._ACTIONS) == set(verdict._DECISIONS) == set(rollout._MARKS) == actions
+    assert set(words.ACTIONS) == set(verdict._DECISIONS) == set(rollout._MARKS) == actions
 
 
 def test_a_delivery_says_what_came_back_and_whether_its_endpoint_is_only_probed() -> None:

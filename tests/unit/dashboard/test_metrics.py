@@ -25,7 +25,7 @@ async def _ask(path: str, status: int | None) -> None:
     async def nothing(*_: Any) -> Any:
         return {}
 
-    await metrics.Measured(app)({"type": "http", "path": path}, nothing, nothing)
+    await metrics.measured(app)({"type": "http", "path": path}, nothing, nothing)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_a_rollout_of_another_canary_replaces_the_open_one() -> None:
 def test_a_command_of_another_time_is_refused(skew_ms: int) -> None:
     """Ten minutes are allowed, either way."""
     judge, _ = _judge()
-    judge.their_time += skew_ms
+    judge.skew_ms = skew_ms
     answer = judge.order(START, CANARY)
     assert answer.code is AnswerCode.CLOCK_SKEW
     assert "before" in answer.message if skew_ms < 0 else "after" in answer.message
@@ -167,6 +167,7 @@ def test_a_rollback_under_way_can_only_be_aborted(action: RolloutCommandAction) 
     assert answer.code is AnswerCode.NOT_NOW
     assert judge.order(ABORT, CANARY, "b").code is AnswerCode.ACCEPTED
     assert judge.told == [DecisionAction.ROLLBACK, DecisionAction.ABORTED]
+    assert judge.order(START, CANARY, "c").code is AnswerCode.ACCEPTED  # no cooldown: it was void
 
 
 def test_a_hold_keeps_the_phase_until_it_is_resumed() -> None:

@@ -106,6 +106,32 @@ def test_a_phase_that_has_ended_waits_for_a_person_and_lasts_anew_after_a_resume
     assert judge.told == [HOLD, PROMOTE]
 
 
+def test_a_person_who_holds_a_phase_stops_its_clock() -> None:
+    """It is not rolled back under the hands of whoever looks into it; it lasts anew afterwards."""
+    phase = Phase(max_duration=Seconds(20), at_end=AtEnd.ROLLBACK)
+    judge, traffic = Judge(_policy(phase)), _quiet()
+    judge.run(traffic, range(3), [BASELINE])
+    judge.order(START, CANARY)
+    judge.order(RolloutCommandAction.HOLD, name="2")
+    judge.run(traffic, range(3, 40))
+    judge.order(RESUME, name="3")
+    judge.run(traffic, range(40, 55))
+    assert judge.told == []
+    judge.run(traffic, range(55, 65))
+    assert judge.told == [ROLLBACK]
+
+
+def test_a_phase_that_is_resumed_before_any_traffic_lasts_its_time() -> None:
+    """From then on, not from the beginning of time."""
+    judge, traffic = Judge(_policy(Phase(max_duration=Seconds(20)))), _quiet()
+    judge.now = traffic.start
+    judge.order(START, CANARY, baseline=BASELINE)
+    judge.order(RolloutCommandAction.HOLD, name="2")
+    judge.order(RESUME, name="3")
+    judge.run(traffic, range(15))
+    assert judge.told == []
+
+
 def test_no_data_is_not_promoted_at_the_end_of_a_phase() -> None:
     """Whatever the policy says: nothing was seen of the canary."""
     phase = Phase(max_duration=Seconds(20), at_end=AtEnd.PROMOTE)

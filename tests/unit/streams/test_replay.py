@@ -69,6 +69,21 @@ def test_a_bad_canary_is_found_and_a_good_one_is_not(tmp_path: Path) -> None:
     assert replay([good], Policy()).outcome in (Outcome.INCONCLUSIVE, Outcome.HEALTHY)
 
 
+def test_the_variants_of_a_flag_are_judged_like_releases(tmp_path: Path) -> None:
+    """The same events under one release, their arm the variant: the same evidence."""
+    events = _events(0.2)
+    whole, split = tmp_path / "releases.jsonl", tmp_path / "flag.jsonl"
+    whole.write_bytes(b"".join(map(_json_line, events)))
+    for event in events:
+        event.arm = "cart:on" if event.release == "1.5.0" else "cart:off"
+        event.release = "2.0.0"
+    split.write_bytes(b"".join(map(_json_line, events)))
+    found, same = replay([split], Policy(), flag="cart"), replay([whole], Policy())
+    assert (found.outcome, found.canary, found.baseline) == (Outcome.REGRESSED, "on", "off")
+    assert found.decisions[0].flag == "cart"
+    assert _evidence(found) == _evidence(same)
+
+
 def test_every_format_gives_the_same_evidence(tmp_path: Path) -> None:
     """JSON lines, gzip, Arrow stream and file, and shuffled lines: equal to the last digit."""
     events = _events(0.05)

@@ -1,0 +1,90 @@
+"""What a person asks of a rollout, written to Kafka for the judge, who alone acts on it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextlib import closing
+
+import msgspec
+import structlog
+
+from contracts.clock import Clock
+from contracts.errors import Recoverable
+from contracts.results import RolloutCommand, RolloutCommandAction
+from contracts.settings import KafkaSettings
+from contracts.topics import ROLLOUTS
+from dashboard.access.gate import ROLE_HEADER, USER_HEADER
+from dashboard.access.users import Role
+
+log = structlog.get_logger()
+
+_TIMEOUT_S = 5
+LONGEST_REASON = 500
+
+ASKED = {
+    RolloutCommandAction.HOLD: "stays in its phase until somebody resumes it; a rollback can still "
+    "happen",
+    RolloutCommandAction.RESUME: "goes on by its evidence",
+    RolloutCommandAction.PROMOTE: "leaves its phase for the next one now, whatever the evidence "
+    "says",
+    RolloutCommandAction.ROLLBACK: "is rolled back now, whatever the evidence says",
+    RolloutCommandAction.ABORT: "is no longer watched; nothing is rolled back or promoted",
+}
+"""What each request means for the rollout."""
+
+
+def operator_of(headers: Mapping[str, str]) -> str:
+    """The user who asks, if they may steer rollouts; empty otherwise.
+
+    Args:
+        headers: of a request that came through the gate, which alone sets who asks.
+    """
+    named = {name.lower(): value for name, value in headers.items()}
+    return named.get(USER_HEADER, "") if named.get(ROLE_HEADER) == Role.OPERATE else ""
+
+
+class Steering:
+    """Writes commands to the topic of rollouts.
+
+    Args:
+        kafka: where the topic is.
+        clock: dates the commands.
+    """
+
+    def __init__(self, kafka: KafkaSettings, clock: Clock) -> None:
+        self._kafka = kafka
+        self._clock = clock
+
+    def ask(
+        self, action: RolloutCommandAction, service: str, canary: str, *, user: str, reason: str
+    ) -> RolloutCommand:
+        """Write one command and wait until Kafka has it.
+
+        Raises:
+            Recoverable: Kafka does not take it.
+        """
+        command = RolloutCommand(
+            id=str(uuid.uuid4()),
+            time=self._clock.now_ms(),
+            service=service,
+            action=action,
+            canary=canary,
+            reason=reason.strip()[:LONGEST_REASON],
+            requested_by=user,
+        )
+        self._send(command)
+        log.info("rollout_command", id=command.id, action=action, service=service, user=user)
+        return command
+
+    def _send(self, command: RolloutCommand) -> None:
+        from kafka import KafkaProducer  # noqa: PLC0415 - slow to import, and seldom needed
+        from kafka.errors import KafkaError  # noqa: PLC0415 - see above
+
+        options = {"max_block_ms": _TIMEOUT_S * 1000, "bootstrap_timeout_ms": _TIMEOUT_S * 1000}
+        try:
+            with closing(KafkaProducer(**self._kafka.client_options(), **options)) as producer:
+                value, key = msgspec.json.encode(command), command.service.encode()
+                producer.send(ROLLOUTS.name, value, key=key).get(timeout=_TIMEOUT_S)
+        except KafkaError as error:
+            raise Recoverable(f"Kafka did not take the request: {error}") from error

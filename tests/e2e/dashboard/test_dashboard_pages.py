@@ -1,0 +1,216 @@
+"""Every page in a real browser over one seeded store: readable, reachable, current."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from elasticsearch import Elasticsearch
+from playwright.sync_api import Browser, Page, expect
+
+from contracts.settings import ElasticsearchSettings
+from dashboard.words import crash_path, rollout_path
+from tests.support import crash_seed, dashboard_browser
+from tests.support.dashboard_browser import PHONE
+from tests.support.dashboard_pages_seed import everything
+from tests.support.dashboard_seed import write
+from tests.support.health import samples
+
+pytestmark = [pytest.mark.e2e, pytest.mark.integration]
+
+PAGES = {
+    "/": ".ag-row",
+    rollout_path("checkout", "1.5.0"): ".js-plotly-plot .main-svg",
+    "/compare?service=checkout&period=1h": ".js-plotly-plot .main-svg",
+    "/crashes?service=basket&period=7d": ".ag-row",
+    "/logs?service=basket&period=6h": ".log-line",
+    "/hosts?service=checkout": ".js-plotly-plot .main-svg",
+    "/components": ".ag-row",
+    "/decisions?service=checkout": ".trail-entry",
+    "/pipeline": ".js-plotly-plot .main-svg",
+}
+"""Every page, and what is there once it is drawn."""
+SERIOUS = ("serious", "critical")
+SESSIONS = 50
+
+
+@pytest.fixture(scope="module", autouse=True)
+def seeded(store: Elasticsearch) -> None:
+    """Documents of every page, up to now."""
+    now_ms = time.time_ns() // 1_000_000
+    crashes = [*crash_seed.groups("basket", now_ms), *crash_seed.logs("basket", now_ms)]
+    write(store, [*everything(now_ms), *crashes])
+
+
+@pytest.fixture(scope="module")
+def group(dashboard_url: str, chromium: Browser) -> str:
+    """Path of one crash group's page."""
+    page = chromium.new_page()
+    page.goto(f"{dashboard_url}/crashes?service=basket&period=7d")
+    href = page.locator(".ag-row .cell-link").first.get_attribute("href") or ""
+    page.close()
+    assert href.startswith(crash_path("basket", ""))
+    return href
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_can_be_read_by_everybody(
+    dashboard_url: str, chromium: Browser, group: str, scheme: str
+) -> None:
+    """Axe-core finds nothing serious: contrast, names, labels, order, roles."""
+    context = chromium.new_context(color_scheme=scheme)  # type: ignore[arg-type]  # dark or light
+    page = context.new_page()
+    context.set_default_timeout(60_000)
+    axe, found = Axe(), []
+    for path, drawn in {**PAGES, group: ".calls"}.items():
+        page.goto(dashboard_url + path)
+        page.wait_for_selector(drawn, state="attached")
+        for finding in axe.run(page).response["violations"]:
+            if finding["impact"] in SERIOUS:
+                places = [node["html"][:120] for node in finding["nodes"][:3]]
+                found.append((path, finding["id"], places))
+    context.close()
+    assert found == []
+
+
+def test_no_page_is_wider_than_a_phone(dashboard_url: str, chromium: Browser, group: str) -> None:
+    """Nothing sticks out sideways."""
+    context = chromium.new_context(viewport={"width": PHONE[0], "height": PHONE[1]})
+    context.set_default_timeout(60_000)
+    page, wide = context.new_page(), []
+    for path, drawn in {**PAGES, group: ".calls"}.items():
+        page.goto(dashboard_url + path)
+        page.wait_for_selector(drawn, state="attached")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > PHONE[0]:
+            wide.append((path, width))
+    context.close()
+    assert wide == []
+
+
+def test_a_page_is_asked_for_once(dashboard_url: str, page: Page) -> None:
+    """The early request of the page's first script is the only one for its content."""
+    asked: list[str] = []
+
+    def note(post: str | None) -> None:
+        if post and "_pages_content" in post:
+            asked.append(post)
+
+    page.on("request", lambda request: note(request.post_data))
+    page.goto(f"{dashboard_url}/decisions?service=checkout")
+    page.wait_for_selector(".trail-entry")
+    assert len(asked) == 1
+    page.get_by_role("link", name="Pipeline").click()
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    assert len(asked) == 2
+
+
+def test_two_releases_side_by_side(dashboard_url: str, page: Page) -> None:
+    """Without a word the two newest releases; a bad one is said to fail more often."""
+    page.goto(f"{dashboard_url}/compare?service=checkout&this=1.5.0&with=1.4.2&period=1h")
+    row = page.get_by_role("row").filter(has_text="Error rate")
+    expect(row.locator(".badge")).to_have_text("Higher")
+    expect(page.locator(".legendtext").first).to_have_text("1.4.2")
+    expect(page.get_by_role("row").filter(has_text="Latency p99.9")).to_be_visible()
+    expect(page.get_by_role("link", name="ZeroDivisionError: division by zero")).to_be_visible()
+
+
+def test_the_trail_is_filtered_by_its_address(dashboard_url: str, page: Page) -> None:
+    """What people asked, with their reason; a refused delivery with what was sent."""
+    page.goto(f"{dashboard_url}/decisions?service=checkout&kind=answer&who=alice")
+    expect(page.locator(".trail-entry")).to_have_count(2)
+    expect(page.locator(".trail")).to_contain_text("waiting for the database team")
+    page.goto(f"{dashboard_url}/decisions?service=checkout&outcome=refused")
+    page.locator("summary").first.click()
+    expect(page.locator(".trail")).to_contain_text('"token": "[redacted]"')
+    expect(page.locator(".trail code")).to_contain_text("coalmine webhook resend")
+
+
+def test_numbers_lead_to_their_records(dashboard_url: str, page: Page) -> None:
+    """From a service to what it is made of, by keyboard."""
+    page.goto(f"{dashboard_url}/components")
+    page.locator(".cell-link", has_text="checkout").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{dashboard_url}/compare?service=checkout&period=1h")
+    expect(page.locator("h1")).to_have_text("Compare")
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Components")
+
+
+def test_phases_show_what_holds_them(dashboard_url: str, page: Page) -> None:
+    """Which are done, how far the current one is, and why it is not left."""
+    page.goto(dashboard_url + rollout_path("basket", "3.2.0"))
+    expect(page.locator(".phase")).to_have_count(3)
+    expect(page.locator(".phase-now")).to_contain_text("2 min of 5 min")
+    expect(page.locator(".phase-held")).to_contain_text("a freeze is on until 18:00")
+    expect(page.locator(".steer")).to_have_count(0)
+
+
+def test_a_plot_gives_its_numbers(dashboard_url: str, page: Page, tmp_path: Path) -> None:
+    """CSV with a row for each point."""
+    page.goto(f"{dashboard_url}/hosts?service=checkout")
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV of CPU").dispatch_event("click")
+    path = tmp_path / "cpu.csv"
+    download.value.save_as(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    points = page.evaluate(
+        "document.querySelector('.js-plotly-plot').data.reduce((n, t) => n + t.x.length, 0)"
+    )
+    assert lines[0] == "series,x,y,note"
+    assert len(lines) == points + 1
+
+
+def test_fifty_sessions_cost_elasticsearch_what_five_do(
+    elasticsearch_settings: ElasticsearchSettings,
+) -> None:
+    """Searches in ten seconds of live updates, by the dashboard's own count; both are printed."""
+    port = dashboard_browser.free_port()
+    options = ("--health-port", str(port))
+    with dashboard_browser.dashboard(elasticsearch_settings.url, None, *options) as url:
+        few, many = (_searches(url, port, sessions) for sessions in (5, SESSIONS))
+    print(f"searches in 10 s: {few:.0f} for 5 sessions, {many:.0f} for {SESSIONS}")
+    assert few > 0
+    # a second more or less decides about one round of searches
+    assert many <= 1.5 * few + 10
+
+
+def _searches(url: str, port: int, sessions: int) -> float:
+    """Searches while so many sessions beat once a second."""
+    body = _beat(url)
+
+    before = samples(port)["coalmine_dashboard_searches_total"]
+    with httpx.Client(timeout=60) as client:
+        end = time.monotonic() + 10
+        while (began := time.monotonic()) < end:
+            for _ in range(sessions):
+                client.post(f"{url}/_dash-update-component", json=body).raise_for_status()
+            time.sleep(max(0.0, began + 1 - time.monotonic()))
+    return samples(port)["coalmine_dashboard_searches_total"] - before
+
+
+def _beat(url: str) -> dict[str, object]:
+    """The request that a rollout's page sends each second."""
+    outputs = [
+        {"id": "rollout", "property": "children"},
+        *[[] for _ in range(3)],
+        {"id": "rollout-seen", "property": "data"},
+        {"id": "rollout-fresh", "property": "data"},
+    ]
+    known = httpx.get(f"{url}/_dash-dependencies").json()
+    [output] = [one["output"] for one in known if "rollout-seen.data" in one["output"]]
+    address = {"service": "checkout", "release": "1.5.0", "rollout": ""}
+    return {
+        "output": output,
+        "outputs": outputs,
+        "inputs": [{"id": "rollout-beat", "property": "data", "value": {"beat": 1, "zone": "UTC"}}],
+        "changedPropIds": ["rollout-beat.data"],
+        "state": [
+            {"id": "rollout-address", "property": "data", "value": address},
+            {"id": "rollout-seen", "property": "data", "value": {}},
+        ],
+    }
