@@ -170,7 +170,7 @@ def stretch_bytes(size: int, cells: int) -> int:
     >>> stretch_bytes(4_000_000, 300), stretch_bytes(4_000_000, 50_000), stretch_bytes(100, 0)
     (4000000, 800000, 4000000)
     """
-    return max(1, min(STRETCH_BYTES, size * STRETCH_CELLS // max(1, cells)))
+    return max(1, min(STRETCH_BYTES, size * STRETCH_CELLS // cells)) if cells else STRETCH_BYTES
 
 
 _place = attrgetter("topic", "partition")
