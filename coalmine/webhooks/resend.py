@@ -12,7 +12,7 @@ from alerting.parts import Ledger
 from alerting.settings import Endpoint
 from alerting.standing import Standing
 from alerting.transport import Transport
-from coalmine.webhooks.attempt import attempt
+from coalmine.webhooks.attempt import attempt, check_action
 from contracts.clock import Clock
 from contracts.errors import ConfigError, Recoverable
 from contracts.results import Decision, Delivery, DeliveryOutcome
@@ -63,7 +63,7 @@ def chosen(
     """The endpoint of this name; without a name those that want the decision and never took it.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or its preset does not act on such a decision.
     """
     known = list(endpoints)
     if name:
@@ -74,6 +74,8 @@ def chosen(
         expected = "every endpoint that wants this decision took it: name one to send it again"
     if not found:
         raise ConfigError("--endpoint", expected, value=name or None)
+    for endpoint in found:
+        check_action(endpoint, decision.action)
     return found
 
 
