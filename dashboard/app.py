@@ -40,6 +40,7 @@ from dashboard.pages import (
     hosts,
     logs,
     pipeline,
+    releases,
     rollout,
     steering,
 )
@@ -61,7 +62,7 @@ _LOOP_LIMIT_S = 30.0
 _HERE = Path(__file__).parent
 _PAGES = (
     *("fleet", "rollout", "compare", "crashes", "crash", "logs"),
-    *("hosts", "components", "audit", "pipeline"),
+    *("hosts", "components", "audit", "pipeline", "releases"),
 )
 _GRID = "dash_ag_grid.min.js"
 
@@ -163,6 +164,7 @@ def build(
     steering.register(app, pages, Steering(kafka or KafkaSettings(), clock))
     compare.register(app, pages)
     hosts.register(app, pages)
+    releases.register(app, pages)
     components.register(app, pages)
     audit.register(app, pages)
     pipeline.register(app, pages, PartsReader(targets, clock))

@@ -13,6 +13,7 @@ FONTS = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', 
 
 _PAGES = (
     ("Rollouts", "/"),
+    ("Releases", "/releases"),
     ("Compare", "/compare"),
     ("Crashes", "/crashes"),
     ("Logs", "/logs"),
