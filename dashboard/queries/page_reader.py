@@ -8,9 +8,10 @@ import pandas as pd
 from elasticsearch import Elasticsearch
 
 from contracts.clock import Clock
+from contracts.indices import ROLLOUTS
 from dashboard.queries import audit, components, crashes, hosts, pipeline, windows
 from dashboard.queries.cache import Answer, Cache
-from dashboard.queries.elastic import Source, step_for
+from dashboard.queries.elastic import Source, search, step_for
 from dashboard.queries.release_records import ReleaseReport
 from dashboard.queries.releases import fetch_report
 
@@ -166,6 +167,10 @@ class PageReader:
             )
 
         return self._cache.get(("pipeline", length_ms), SLOW_S, load)
+
+    def reachable(self) -> Answer[bool]:
+        """Whether Elasticsearch answers; the error says why not."""
+        return self._cache.get("reachable", LIVE_S, lambda: bool(search(self._client, ROLLOUTS)))
 
     def answer(self, command: str) -> Answer[Source | None]:
         """The judge's answer to a command, once it is stored."""
