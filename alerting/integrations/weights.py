@@ -7,6 +7,8 @@ from fractions import Fraction
 from alerting.integrations.conversation import UnusableError
 from contracts.results import Decision, DecisionAction
 
+_TOLERANCE = 0.02
+
 ACTIONS = frozenset({DecisionAction.ROLLBACK, DecisionAction.PROMOTE})
 """What is said in shares."""
 
@@ -33,6 +35,9 @@ def weights(share: float, *, canaries: int, baselines: int, most: int) -> tuple[
         baselines: servers that run the baseline.
         most: the largest weight there is.
 
+    Raises:
+        UnusableError: none comes close, as where fifty servers are to get a hundredth beside one.
+
     >>> weights(0.1, canaries=1, baselines=1, most=256)
     (28, 252)
     >>> weights(0.1, canaries=1, baselines=3, most=256), weights(0, canaries=1, baselines=3, most=9)
@@ -42,10 +47,16 @@ def weights(share: float, *, canaries: int, baselines: int, most: int) -> tuple[
         return 0, most
     if share >= 1:
         return most, 0
-    ratio = Fraction(share).limit_denominator(10_000)
-    ratio = ratio / (1 - ratio) * baselines / canaries
+    finest = Fraction(1, 10_000)
+    exact = Fraction(share).limit_denominator(finest.denominator)
+    exact = min(max(exact, finest), 1 - finest)
+    ratio = exact / (1 - exact) * baselines / canaries
     # the smaller weight is the numerator: it is the one whose rounding counts
     small = min(ratio, 1 / ratio).limit_denominator(most)
     low, high = (small.numerator, small.denominator) if small else (1, most)
     low, high = low * (most // high), high * (most // high)
-    return (low, high) if ratio <= 1 else (high, low)
+    of_canary, of_baseline = (low, high) if ratio <= 1 else (high, low)
+    comes_to = canaries * of_canary / (canaries * of_canary + baselines * of_baseline)
+    if abs(comes_to - share) > _TOLERANCE:
+        raise UnusableError(f"{share:.1%} cannot be said in weights: the nearest is {comes_to:.1%}")
+    return of_canary, of_baseline

@@ -84,12 +84,9 @@ def unmet(rollout: RolloutState) -> str:
     phase, visit = rollout.phase_policy, rollout.visits[-1]
     lasted_s = max(0, rollout.judged_to - visit.started_at) / 1000
     if lasted_s < phase.min_duration:
-        return f"phase {phase.name} lasts at least {phase.min_duration:g} s, so far {lasted_s:g} s"
+        return f"phase {phase.name} lasts at least {phase.min_duration:g} s"
     if visit.exposures < phase.min_exposures:
-        return (
-            f"phase {phase.name} needs {phase.min_exposures:,} exposures of {rollout.canary}, "
-            f"so far {visit.exposures:,}"
-        )
+        return f"phase {phase.name} needs {phase.min_exposures:,} exposures of {rollout.canary}"
     return ""
 
 

@@ -20,7 +20,7 @@ _LN10 = math.log(10)
 
 
 def said(rollout: RolloutState, found: Look, outcome: Outcome, held_because: str = "") -> str:
-    """What a verdict says: why the rollout ended, or where it is at this look."""
+    """Why the rollout ended, or where it is at this look; of a hold, what keeps it too."""
     reason = rollout.reason or reason_of(rollout, found, outcome)
     if held_because and not rollout.reason:
         return f"{reason} Held, because {held_because}."

@@ -47,7 +47,7 @@ def verdict(
         status=rollout.status,
         outcome=outcome,
         action=action,
-        reason=reasons.said(rollout, found, outcome, held_because),
+        reason=reasons.said(rollout, found, outcome),
         held_because=held_because,
         evidence_log10=found.log_evidence / _LN10,
         promotion_log10=found.log_promotion / _LN10,

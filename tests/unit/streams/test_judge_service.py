@@ -407,7 +407,8 @@ def test_a_metric_that_is_not_critical_holds_the_promotion_and_rolls_nothing_bac
     judge.run(traffic, range(10, 60))
     assert [d.action for d in judge.decisions] == [DecisionAction.HOLD]
     assert judge.verdicts[-1].metrics[1].outcome is Outcome.REGRESSED
-    assert "Held, because latency got worse." in judge.verdicts[-1].reason
+    assert judge.verdicts[-1].held_because == "latency got worse"
+    assert judge.decisions[-1].reason.endswith("Held, because latency got worse.")
 
 
 def test_another_mix_of_routes_is_no_regression_when_routes_are_compared_apart() -> None:
