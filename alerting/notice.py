@@ -99,8 +99,10 @@ def report(notice: Notice) -> None:
         _log.info("delivered", **fields)
     elif notice.outcome is DeliveryOutcome.RETRYING:
         _log.warning("delivery_failed", **fields)
-    elif notice.outcome in {DeliveryOutcome.OBSOLETE, DeliveryOutcome.SILENCED}:
-        _log.warning(f"delivery_{notice.outcome}", **fields)
+    elif notice.outcome is DeliveryOutcome.OBSOLETE:
+        _log.warning("delivery_obsolete", **fields)
+    elif notice.outcome is DeliveryOutcome.SILENCED:
+        _log.info("delivery_silenced", **fields)
     else:
         # people must act now: nobody else will tell this endpoint
         _log.error("delivery_exhausted", **fields)

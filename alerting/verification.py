@@ -8,6 +8,7 @@ missing people are called. A crash in between only loses the look: ``verified`` 
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import structlog
@@ -29,9 +30,13 @@ _log = structlog.get_logger()
 
 _LOOKS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Between looks; the last one repeats."""
+_LOOK_LASTS_S = 5.0
+"""At most: the endpoint's next decision waits for it."""
 
 
-def hold(say: Say, notice: Notice, parts: Parts, *, within_s: float) -> Exchange:
+def hold(
+    say: Say, notice: Notice, parts: Parts, *, within_s: float, most_s: float = math.inf
+) -> Exchange:
     """A conversation with the endpoint's tool, as a whole within its timeout.
 
     Args:
@@ -39,6 +44,7 @@ def hold(say: Say, notice: Notice, parts: Parts, *, within_s: float) -> Exchange
         notice: signed: it knows the credentials.
         parts: what carries the requests.
         within_s: seconds after which nothing is sent any more.
+        most_s: how long it may take where that is less than the timeout.
     """
     endpoint, sign, clock = notice.endpoint, notice.signer, parts.clock
     assert sign is not None, "signed before sent"
@@ -46,7 +52,7 @@ def hold(say: Say, notice: Notice, parts: Parts, *, within_s: float) -> Exchange
 
     def ask(request: Request) -> Answer:
         gone_s = clock.monotonic_s() - began_s
-        limits = Limits(within_s - gone_s, endpoint.timeout_s - gone_s)
+        limits = Limits(within_s - gone_s, min(endpoint.timeout_s, most_s) - gone_s)
         if isinstance(request, HttpRequest):
             request = sign(request)
         return parts.transport.send(endpoint, request, limits)
@@ -67,11 +73,12 @@ def look(notice: Notice, parts: Parts) -> Notice:
     Raises:
         Recoverable: Kafka does not take the record or the call now; look again.
     """
-    if parts.standing.overruled_by(notice.decision):
+    later = parts.standing.overruled_by(notice.decision)
+    if later is not None and later.action is not DecisionAction.ROLLBACK_VERIFIED:
         return replace(notice, look_in_s=None)  # another decision changed what was to be seen
     say = PRESETS[notice.endpoint.preset].verify
     assert say is not None, "only where there is something to look with"
-    exchange = hold(say, notice, parts, within_s=notice.endpoint.timeout_s)
+    exchange = hold(say, notice, parts, within_s=_LOOK_LASTS_S, most_s=_LOOK_LASTS_S)
     if isinstance(exchange.ending, Delivered):
         return _found(replace(notice, verified=True), parts)
     missing = "" if _was_not_answered(exchange) else exchange.ending.reason

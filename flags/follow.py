@@ -32,6 +32,8 @@ _GRACE_S = 5.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 """Between attempts while the API is away: also how late a rollback may come through after that."""
+_TOKEN_PAUSE_S = 30.0
+"""After a token was refused: the next attempt hardly goes better."""
 _FAILURES = (OSError, http.client.HTTPException, ValueError, *UNREADABLE)
 
 Change = Callable[[Rules, Rules], None]
@@ -50,6 +52,10 @@ class Source:
 
 class Refused(OSError):
     """The API answered, but not with rules."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"the API answers {status} {reason}")
+        self.is_of_token = status in (401, 403, 429)
 
 
 class Follower:
@@ -114,7 +120,10 @@ class Follower:
                 if stop.is_set():
                     break
                 self._lose(error)
-                stop.wait(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the load
+                self._heard.set()
+                is_of_token = isinstance(error, Refused) and error.is_of_token
+                wait_s = _TOKEN_PAUSE_S if is_of_token else pause_s
+                stop.wait(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the load
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self._heard.set()
         _close(self._connection)
@@ -139,7 +148,7 @@ class Follower:
         if answer.status == http.client.NOT_MODIFIED:
             return None
         if answer.status != http.client.OK:
-            raise Refused(f"the API answers {answer.status} {answer.reason}")
+            raise Refused(answer.status, answer.reason)
         states = msgspec.json.decode(body, type=FlagStates)
         self._etag = answer.headers.get("etag", "")
         return states

@@ -218,9 +218,9 @@ def _loader(kind: Kind) -> Callable[[Path], object]:
     if kind is Kind.CRASH_RULES:
         return load_crash_rules
     if kind is Kind.TESTS:
-        from coalmine.policies.cases import load_cases  # noqa: PLC0415 - only for this kind
+        from coalmine.policies.suite import check_file as check_tests  # noqa: PLC0415 - loads scipy
 
-        return load_cases
+        return check_tests
     return load_policy
 
 

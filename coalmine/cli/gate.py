@@ -75,6 +75,9 @@ def gate(
     baseline: Annotated[
         str, typer.Option(help="With --start: the release beside it; by default the busiest.")
     ] = "",
+    reason: Annotated[
+        str, typer.Option(help="With --start: why; one is needed soon after a rollback of it.")
+    ] = "",
     flag: Annotated[str, typer.Option(help="The feature flag whose variant is the canary.")] = "",
     junit: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Write a test report of one case.")
@@ -92,14 +95,15 @@ def gate(
     running coalmine up. While it is away the gate waits on. GitHub Actions, GitLab CI and Jenkins
     are told in their own words.
     """
-    if baseline and not start:
-        raise ConfigError("coalmine gate", "--baseline needs --start", value=baseline)
+    for option, value in (("--baseline", baseline), ("--reason", reason)):
+        if value and not start:
+            raise ConfigError("coalmine gate", f"{option} needs --start", value=value)
     title = f"{service} {flag + ':' if flag else ''}{release}{' ' + phase if phase else ''}"
     system = system_of(os.environ)
     from coalmine.api.client import ApiClient  # noqa: PLC0415 - slow to import
 
     with ApiClient(api(state)) as client, section(system, f"Coalmine: {title}", sys.stderr):
-        wanted = Start(service=service, canary=release, baseline=baseline, flag=flag)
+        wanted = Start(service=service, canary=release, baseline=baseline, flag=flag, reason=reason)
         source = _Source(client, wanted, phase, is_starting=start)
         ending = Waiting(source, _say_at, SystemClock()).run(timeout, interval)
         code = exit_code(ending, inconclusive)

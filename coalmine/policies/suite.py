@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from coalmine.policies.cases import Case, load_cases, policy_path
+from coalmine.policies.cases import Case, Cases, load_cases, policy_path
 from coalmine.policies.expecting import Difference, differences
-from coalmine.policies.trial import Trial, try_case
+from coalmine.policies.trial import Trial, check_given, try_case
 from coalmine.policies.webhooks import endpoints_of, told
 from contracts.errors import ConfigError
 from contracts.policy import TESTS_SUFFIXES, Policy, load_policy
@@ -50,17 +50,29 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
+def check_file(path: Path) -> Cases:
+    """The tests of one file, checked against their policy without being run.
+
+    Raises:
+        ConfigError: the file, its policy or its endpoints are wrong.
+    """
+    cases, policy, _ = _read(path)
+    for number, case in enumerate(cases.tests):
+        if case.given is not None:
+            field = f"tests[{number}].given"
+            check_given(policy, case.given, source=str(path), field=field)
+    if cases.endpoints:
+        endpoints_of(path.parent / cases.endpoints)
+    return cases
+
+
 def run_file(path: Path, only: str = "") -> list[Tested]:
     """Run the tests of one file, those whose name holds ``only``.
 
     Raises:
         ConfigError: the file, its policy or its endpoints are wrong.
     """
-    cases = load_cases(path)
-    policy_file = policy_path(path, cases)
-    if not policy_file.exists():
-        raise ConfigError(str(path), f"there is no policy {policy_file}", field="policy")
-    policy = load_policy(policy_file)
+    cases, policy, policy_file = _read(path)
     endpoints = path.parent / cases.endpoints if cases.endpoints else None
     return [
         _run(case, number, path, policy, policy_file, endpoints)
@@ -94,6 +106,14 @@ def junit(tested: Sequence[Tested]) -> str:
                 ET.SubElement(case, "failure", message=lines[0]).text = "\n".join(lines)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _read(path: Path) -> tuple[Cases, Policy, Path]:
+    cases = load_cases(path)
+    policy_file = policy_path(path, cases)
+    if not policy_file.exists():
+        raise ConfigError(str(path), f"there is no policy {policy_file}", field="policy")
+    return cases, load_policy(policy_file), policy_file
 
 
 def _run(

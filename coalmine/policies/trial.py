@@ -58,9 +58,23 @@ def try_case(case: Case, policy: Policy, path: Path, number: int) -> Trial:
         return _replayed(case, policy, path)
     assert case.given is not None, "checked when it was read"
     field = f"tests[{number}].given"
-    scenario = Scenario(policy, case.given, source=str(path), field=field)
-    _check_commands(policy, case.given, str(path), field)
+    scenario = check_given(policy, case.given, source=str(path), field=field)
     return _Run(policy, case.given, scenario).trial()
+
+
+def check_given(policy: Policy, given: Given, *, source: str, field: str) -> Scenario:
+    """The traffic that a test gives, checked against the policy.
+
+    Raises:
+        ConfigError: a counter or a phase that the policy does not know, a value that does not fit.
+    """
+    phases = [phase.name for phase in policy.phases]
+    for number, word in enumerate(given.commands):
+        if word.phase and word.phase not in phases:
+            expected = f"expected a phase of the policy: {', '.join(phases)}"
+            where = f"{field}.commands[{number}].phase"
+            raise ConfigError(source, expected, field=where, value=word.phase)
+    return Scenario(policy, given, source=source, field=field)
 
 
 def _replayed(case: Case, policy: Policy, path: Path) -> Trial:
@@ -75,15 +89,6 @@ def _replayed(case: Case, policy: Policy, path: Path) -> Trial:
     )
     opened_at = found.verdict.opened_at if found.verdict else 0
     return Trial(started_at=opened_at, verdict=found.verdict, decisions=found.decisions)
-
-
-def _check_commands(policy: Policy, given: Given, source: str, field: str) -> None:
-    phases = [phase.name for phase in policy.phases]
-    for number, word in enumerate(given.commands):
-        if word.phase and word.phase not in phases:
-            expected = f"expected a phase of the policy: {', '.join(phases)}"
-            where = f"{field}.commands[{number}].phase"
-            raise ConfigError(source, expected, field=where, value=word.phase)
 
 
 class _Run:

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from contracts.indices import WINDOWS
 from dashboard.queries.release_records import (
     Bucket,
     CrashFree,
@@ -31,6 +32,8 @@ KINDS = ("user", "session")
 LEAVE = 0.01
 """Share of the users whom one may leave behind."""
 _Z95 = 1.96
+_KNOWN_MS = (WINDOWS.retention_days - 1) * 86_400_000
+"""Of a release whose first kept window is older than that the beginning may be forgotten."""
 
 
 def in_order(first: Mapping[str, int]) -> list[str]:
@@ -158,7 +161,7 @@ def _same_age(
     release: str, first: Mapping[str, int], stretches: Sequence[Stretch], span: Span
 ) -> SameAge | None:
     predecessor = predecessors(first).get(release)
-    if predecessor is None:
+    if predecessor is None or first[predecessor] < span.end_ms - _KNOWN_MS:
         return None
     age_ms = age_of(first[release], span)
     own, other = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -89,15 +89,16 @@ def fetch_report(
     return msgspec.structs.replace(report, is_cut=is_cut)
 
 
-def _wanted(first: Mapping[str, int], seen: Collection[str], span: Span) -> list[Query]:
-    """The span, and the youth of the releases that its releases are compared with."""
+def _wanted(first: Mapping[str, int], seen: set[str], span: Span) -> list[Query]:
+    """The span, and the youth before it of its releases and of those they are compared with."""
     before = predecessors(first)
     wanted = [between(span.start_ms, span.end_ms)]
-    for release in seen:
-        other = before.get(release)
-        if other is not None and first[other] < span.start_ms:
-            youth = between(first[other], first[other] + age_of(first[release], span))
-            wanted.append(all_of({"term": {"service.version": other}}, youth))
+    for release in seen & first.keys():
+        age_ms = age_of(first[release], span)
+        for one in (release, before.get(release)):
+            if one is not None and first[one] < span.start_ms:
+                youth = between(first[one], first[one] + age_ms)
+                wanted.append(all_of({"term": {"service.version": one}}, youth))
     return wanted
 
 

@@ -26,9 +26,14 @@ async def _nobody(command: RolloutCommand) -> None:
 
 
 class FlagApi:
-    """An API of one machine; ``stop`` and ``start`` keep its port."""
+    """An API of one machine; ``stop`` and ``start`` keep its port.
 
-    def __init__(self) -> None:
+    Args:
+        access: who may ask; everybody on this machine by default.
+    """
+
+    def __init__(self, access: Access | None = None) -> None:
+        self._access = access or Access(is_open=True)
         self.board = Board()
         self.is_current = True
         with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
@@ -44,10 +49,10 @@ class FlagApi:
 
     def start(self) -> None:
         """Listen."""
-        clock, access = SystemClock(), Access(is_open=True)
+        clock = SystemClock()
         app = build(self.board, _nobody, lambda: self.is_current, clock)
         config = uvicorn.Config(
-            guarded(app, access, clock),
+            guarded(app, self._access, clock),
             host="127.0.0.1",
             port=self.port,
             log_level="error",

@@ -62,7 +62,7 @@ def start(
     if arms is not None and (release or canary or baseline):
         raise ConfigError("--flag", "compares variants: name no release beside it", value=flag)
     if arms is None:
-        arms = _releases(release or "", canary, baseline, canary_variant or baseline_variant)
+        arms = releases(release or "", canary, baseline, canary_variant or baseline_variant)
     command = command_of(
         service,
         RolloutCommandAction.START,
@@ -74,36 +74,6 @@ def start(
         phase=phase,
         reason=reason,
     )
-    ask_and_tell(command, state, as_json=as_json)
-
-
-def hold(
-    service: Service,
-    reason: Reason = "",
-    by: By = "",
-    command_id: CommandId = "",
-    state: State = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Stay in this phase until ``resume``, whatever the evidence says; rollbacks still fire."""
-    action = RolloutCommandAction.HOLD
-    command = command_of(service, action, by=by, command_id=command_id, reason=reason)
-    ask_and_tell(command, state, as_json=as_json)
-
-
-def resume(
-    service: Service,
-    reason: Reason = "",
-    by: By = "",
-    command_id: CommandId = "",
-    state: State = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Let a rollout go on that was held, by a person or at the end of its phase."""
-    action = RolloutCommandAction.RESUME
-    command = command_of(service, action, by=by, command_id=command_id, reason=reason)
     ask_and_tell(command, state, as_json=as_json)
 
 
@@ -123,19 +93,37 @@ def phase(
     ask_and_tell(command, state, as_json=as_json)
 
 
-def abort(
-    service: Service,
-    reason: Reason = "",
-    by: By = "",
-    command_id: CommandId = "",
-    state: State = None,
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """End the open rollout of a service without a decision; nothing is rolled back."""
-    action = RolloutCommandAction.ABORT
-    command = command_of(service, action, by=by, command_id=command_id, reason=reason)
-    ask_and_tell(command, state, as_json=as_json)
+def _without_more(action: RolloutCommandAction, summary: str) -> Callable[..., None]:
+    """A command that says no more than what is asked for, and why."""
+
+    def command(
+        service: Service,
+        reason: Reason = "",
+        by: By = "",
+        command_id: CommandId = "",
+        state: State = None,
+        *,
+        as_json: AsJson = False,
+    ) -> None:
+        asked = command_of(service, action, by=by, command_id=command_id, reason=reason)
+        ask_and_tell(asked, state, as_json=as_json)
+
+    command.__name__, command.__doc__ = action.value, summary
+    return command
+
+
+hold = _without_more(
+    RolloutCommandAction.HOLD,
+    "Stay in this phase until ``resume``, whatever the evidence says; rollbacks still fire.",
+)
+resume = _without_more(
+    RolloutCommandAction.RESUME,
+    "Let a rollout go on that was held, by a person or at the end of its phase.",
+)
+abort = _without_more(
+    RolloutCommandAction.ABORT,
+    "End the open rollout of a service without a decision; nothing is rolled back.",
+)
 
 
 def _variants(flag: str, canary: str, baseline: str) -> tuple[str, str]:
@@ -145,7 +133,12 @@ def _variants(flag: str, canary: str, baseline: str) -> tuple[str, str]:
     return canary, baseline
 
 
-def _releases(release: str, canary: str, baseline: str, variant: str) -> tuple[str, str]:
+def releases(release: str, canary: str, baseline: str, variant: str) -> tuple[str, str]:
+    """Canary and baseline of a rollout of releases; ``canary`` is what ``--canary`` says.
+
+    Raises:
+        ConfigError: none is named, or two; a ``variant`` without a flag.
+    """
     if variant:
         raise ConfigError("--flag", "expected the flag that has this variant", value=variant)
     if release and canary and release != canary:

@@ -22,7 +22,7 @@ from coalmine.cli.rollouts.asking import (
 from coalmine.cli.rollouts.stored import latest
 from coalmine.cli.state import servers
 from contracts.errors import ConfigError, Fatal
-from contracts.results import DecisionAction, RolloutCommandAction
+from contracts.results import DecisionAction, RolloutCommand, RolloutCommandAction
 
 Why = Annotated[str, typer.Option("--reason", help="Why, in one sentence; it is required.")]
 DryRun = Annotated[
@@ -43,71 +43,52 @@ def register(group: typer.Typer) -> None:
         group.command(epilog=f"Example: coalmine rollout {example}. {EXIT_CODES}")(command)
 
 
-def promote(
-    service: Service,
-    reason: Why = "",
-    by: By = "",
-    command_id: CommandId = "",
-    endpoints: Endpoints = None,
-    state: State = None,
-    *,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
+def _overriding(action: RolloutCommandAction, summary: str) -> Callable[..., None]:
+    """A command that overrides the evidence."""
+
+    def command(
+        service: Service,
+        reason: Why = "",
+        by: By = "",
+        command_id: CommandId = "",
+        endpoints: Endpoints = None,
+        state: State = None,
+        *,
+        dry_run: DryRun = False,
+        as_json: AsJson = False,
+    ) -> None:
+        if not reason.strip():
+            raise ConfigError("--reason", f"a {action} against the evidence needs a reason")
+        asked = command_of(service, action, by=by, command_id=command_id, reason=reason)
+        if dry_run:
+            _print_what_goes_out(asked, endpoints, state)
+        else:
+            ask_and_tell(asked, state, as_json=as_json)
+
+    command.__name__, command.__doc__ = action.value, summary
+    return command
+
+
+promote = _overriding(
+    RolloutCommandAction.PROMOTE,
+    "Override: leave this phase for the next one, whatever the evidence says.",
+)
+rollback = _overriding(
+    RolloutCommandAction.ROLLBACK,
+    "Override: roll the release back, whatever the evidence says.",
+)
+
+
+def _print_what_goes_out(
+    command: RolloutCommand, endpoints: Path | None, state: Path | None
 ) -> None:
-    """Override: leave this phase for the next one, whatever the evidence says."""
-    action = RolloutCommandAction.PROMOTE
-    _override(
-        service, action, reason, by, command_id, endpoints, state, dry_run=dry_run, as_json=as_json
-    )
-
-
-def rollback(
-    service: Service,
-    reason: Why = "",
-    by: By = "",
-    command_id: CommandId = "",
-    endpoints: Endpoints = None,
-    state: State = None,
-    *,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
-    """Override: roll the release back, whatever the evidence says."""
-    action = RolloutCommandAction.ROLLBACK
-    _override(
-        service, action, reason, by, command_id, endpoints, state, dry_run=dry_run, as_json=as_json
-    )
-
-
-def _override(
-    service: str,
-    action: RolloutCommandAction,
-    reason: str,
-    by: str,
-    command_id: str,
-    endpoints: Path | None,
-    state: Path | None,
-    *,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    if not reason.strip():
-        raise ConfigError("--reason", f"a {action} against the evidence needs a reason")
-    command = command_of(service, action, by=by, command_id=command_id, reason=reason)
-    if not dry_run:
-        ask_and_tell(command, state, as_json=as_json)
-        return
     from coalmine.policies.webhooks import endpoints_of, told  # noqa: PLC0415 - loads the presets
     from coalmine.rollouts.overriding import decision_of  # noqa: PLC0415 - see above
 
-    verdict = latest(servers(state)[1], service)
+    verdict = latest(servers(state)[1], command.service)
     if not verdict.status.is_open:
-        raise Fatal(f"{service} has no open rollout: the last one is {verdict.status}")
-    decision = decision_of(verdict, DecisionAction(action.value), command)
-    requests = endpoints_of(endpoints) if endpoints else []
-    print_json(
-        {
-            "decision": decision,
-            "told": [one for endpoint in requests for one in told(endpoint, [decision])],
-        }
-    )
+        raise Fatal(f"{command.service} has no open rollout: the last one is {verdict.status}")
+    decision = decision_of(verdict, DecisionAction(command.action.value), command)
+    named = endpoints_of(endpoints) if endpoints else []
+    requests = [one for endpoint in named for one in told(endpoint, [decision])]
+    print_json({"decision": decision, "told": requests})

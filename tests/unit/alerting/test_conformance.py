@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from alerting.integrations import PRESETS
-from alerting.integrations.conversation import Answer
+from alerting.integrations.conversation import Answer, RunCommand
 from contracts.results import Decision
 from tests.support.presets import (
     FOLDERS,
@@ -78,6 +79,18 @@ def test_equal_decisions_are_said_in_equal_bytes(case: Case) -> None:
     """A decision that was read from the topic again is the same to the tool."""
     again = msgspec.json.decode(msgspec.json.encode(case.decision), type=Decision)
     assert play(case)[0] == play(replace(case, decision=again))[0]
+
+
+@each_case
+def test_commands_are_those_of_the_endpoints_file(case: Case) -> None:
+    """No decision adds a word to what is run."""
+    strange = replace(
+        case, decision=structs.replace(case.decision, phase="; rm -rf /", users="$(id)")
+    )
+    configured = structs.asdict(case.endpoint.options).values()
+    for request in play(strange)[0]:
+        if isinstance(request, RunCommand):
+            assert request.argv in configured
 
 
 @each_case

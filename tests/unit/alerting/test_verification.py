@@ -87,7 +87,7 @@ def test_the_look_ends_where_it_means_nothing(is_off: bool) -> None:  # noqa: FB
     """Where nobody wants it, and where a later decision changed what was to be seen."""
     house = House(DONE, states(28), to=replace(EDGE, verify_within_s=0.0) if is_off else EDGE)
     house.take(decision())
-    house.parts.standing.note(decision(id="v", action=DecisionAction.ROLLBACK_VERIFIED))
+    house.parts.standing.note(decision(id="a", action=DecisionAction.ABORTED))
     house.let(90)
     assert len(house.transport.requests) == 1
     assert verified(house) == [None]

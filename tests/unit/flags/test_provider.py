@@ -5,9 +5,11 @@ import json
 import logging
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +20,8 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import Reason
 from openfeature.provider import ProviderStatus
 
+from coalmine.api.access import Access
+from coalmine.api.tokens import Role, TokenEntry, hash_token, write_tokens
 from coalmine.openfeature import ArmFilter, CoalmineProvider, collecting, current_arm
 from contracts.flags import FlagState, bucket
 from contracts.results import RolloutStatus
@@ -244,7 +248,9 @@ def test_a_forked_child_goes_on_following(shop: Shop) -> None:
     """Servers that load the application before they fork their workers."""
     shop.knows(HALF)
     from_child, to_parent = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():  # from 3.12 on: threads and fork are what this is about
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:  # the child: threads of the parent are not there
         wait_until(lambda: not shop.is_on(LOW), timeout_s=20, what="the rollback")
         os.write(to_parent, b"killed")
@@ -269,6 +275,27 @@ def test_an_evaluation_costs_microseconds(shop: Shop) -> None:
         figures[name] = round((time.perf_counter_ns() - began_ns) / len(users))
     print(f"ns per evaluation: {json.dumps(figures)}")
     assert figures["provider"] < figures["client"]
+
+
+@pytest.mark.parametrize("token", ["wall", "wrong"])
+def test_the_api_wants_a_token(
+    token: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that may read does; without it the service runs on its defaults, and its log says why."""
+    is_heard = token == "wall"
+    path = tmp_path / "tokens.yaml"
+    write_tokens(path, {"wall": TokenEntry(Role.READ, hash_token("wall"))})
+    api = FlagApi(Access(tokens=path))
+    api.start()
+    api.tell(HALF)
+    provider = CoalmineProvider(api.url, "shop", token=token, first_answer_within_s=20)
+    openfeature.set_provider_and_wait(provider, "tokens")
+    found = openfeature.get_client("tokens").get_boolean_value("new-checkout", False, who(LOW))
+    openfeature.shutdown()
+    openfeature.clear_providers()
+    api.stop()
+    assert (found, provider.rules.is_heard) == (is_heard, is_heard)
+    assert ("the API answers 401" in caplog.text) is not is_heard
 
 
 def test_a_url_that_is_none_is_refused_at_once() -> None:
