@@ -75,7 +75,7 @@ class StartAt(StrEnum):
 class BatchSettings(_Section, frozen=True):
     """When a batch is full: whichever limit comes first."""
 
-    max_records: int = 1000
+    max_records: int = 2000
     max_bytes: int = 512 * 1024
     """Bytes of log lines in one batch; keeps messages below Kafka's own limit of 1 MiB."""
     max_age: Seconds = Seconds(0.5)

@@ -32,6 +32,10 @@ log = structlog.get_logger()
 
 STRETCH_BYTES = 4_000_000
 """What is counted at once: larger ones cost less an event, but partials must fit into messages."""
+STRETCH_CELLS = 10_000
+"""What a stretch should give at most, about: a cell takes some kilobytes while it is here."""
+_FIRST_BYTES = 500_000
+"""Of the first stretch, of which nobody knows how many cells it will give."""
 _MOST_BYTES = topics.PARTIALS.max_message_bytes - 10_000
 """Of a partial: a message has a key and a head as well."""
 
@@ -60,6 +64,7 @@ class Aggregation:
         self._known = known
         self._outlet = outlet
         self._policies = policies
+        self._stretch_bytes = _FIRST_BYTES
 
     async def handle(self, messages: Sequence[Message]) -> list[str]:
         """Count messages of any partitions, in their order.
@@ -73,7 +78,10 @@ class Aggregation:
             stretch = list(of_one)
             new = unfenced(stretch, partial(self._last_seq, stretch[0]))
             _tell_duplicates(stretch[0], new.fenced)
-            for part in in_parts(new.messages, STRETCH_BYTES):
+            waiting = new.messages
+            while waiting:
+                part = next(in_parts(waiting, self._stretch_bytes))
+                waiting = waiting[len(part) :]
                 async for found in self._fitting(part, new.fenced):
                     await self._outlet.publish(found.results)
                     letters += found.dead_letters
@@ -101,6 +109,9 @@ class Aggregation:
         counted = [
             await self._bounded(one, messages[-1]) for one in self._counted(messages, without)
         ]
+        size = sum(len(message.value) for message in messages)
+        cells = sum(len(one.cells) for found in counted for one in found.partials)
+        self._stretch_bytes = stretch_bytes(size, cells)
         partials = [(p.service, msgspec.json.encode(p)) for one in counted for p in one.partials]
         largest = max((len(text) for _, text in partials), default=0)
         if largest > _MOST_BYTES and len(messages) > 1:
@@ -151,6 +162,15 @@ class Aggregation:
             half = len(messages) // 2
             yield from self._counted(messages[:half], without)
             yield from self._counted(messages[half:], without)
+
+
+def stretch_bytes(size: int, cells: int) -> int:
+    """How many bytes give ``STRETCH_CELLS``, if they are like so many that gave so many cells.
+
+    >>> stretch_bytes(4_000_000, 300), stretch_bytes(4_000_000, 50_000), stretch_bytes(100, 0)
+    (4000000, 800000, 4000000)
+    """
+    return max(1, min(STRETCH_BYTES, size * STRETCH_CELLS // cells)) if cells else STRETCH_BYTES
 
 
 _place = attrgetter("topic", "partition")

@@ -23,7 +23,8 @@ _MASKS = np.array([(1 << 8 * n) - 1 for n in range(_WORD + 1)], dtype=np.uint64)
 """What of a word belongs to an id that has n bytes left."""
 
 
-_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+_SHIFT = np.uint64(33)
+_FACTORS = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 _NOT_ASCII = np.uint64(0x8080808080808080)
 
 
@@ -77,23 +78,24 @@ def hashes_of_views(words: Hashes) -> Hashes:
 class _Views(NamedTuple):
     """Texts as Arrow holds them in place: what they do not need of their 12 bytes is zero."""
 
-    lengths: Hashes
+    lengths: npt.NDArray[np.uint32]
     heads: Hashes
     """The first eight bytes."""
-    tails: Hashes
+    tails: npt.NDArray[np.uint32]
     """The last four."""
 
     @classmethod
     def of(cls, words: Hashes) -> _Views:
-        first, last = words[:, 0], words[:, 1]
-        return cls(first & _LOW, (first >> _HALF) | (last << _HALF), last >> _HALF)
+        halves = words.view(np.uint32)
+        heads = np.ascontiguousarray(halves[:, 1:3]).view(np.uint64)[:, 0]
+        return cls(np.ascontiguousarray(halves[:, 0]), heads, np.ascontiguousarray(halves[:, 3]))
 
     def are_plain(self) -> bool:
         """Whether all are ASCII and stand in place, with zeros behind."""
-        shortest, longest = self.lengths.min(), self.lengths.max()
+        shortest, longest = int(self.lengths.min()), int(self.lengths.max())
         if longest > arrow.IN_PLACE_BYTES:
             return False
-        heads, tails = self.heads, self.tails
+        heads, tails = self.heads, self.tails.astype(np.uint64)
         lengths = self.lengths.astype(np.int64)
         if shortest == longest:  # most often ids are as long as one another
             heads, tails = np.bitwise_or.reduce(heads), np.bitwise_or.reduce(tails)
@@ -106,12 +108,10 @@ class _Views(NamedTuple):
 
     def hashes(self) -> Hashes:
         """A hash of each, shape (n,)."""
-        found = mixed(self.lengths ^ self.heads)
-        if not len(found) or self.lengths.max() <= _WORD:
-            longer = found
-        else:
-            longer = mixed(found ^ self.tails)
-        if len(found) and self.lengths.min() > _WORD:
+        found = mixed(self.heads ^ self.lengths)
+        longest = self.lengths.max(initial=0)
+        longer = mixed(found ^ self.tails) if longest > _WORD else found
+        if self.lengths.min(initial=longest) > _WORD:
             return longer
         is_long, is_some = self.lengths > _WORD, self.lengths > 0
         return np.where(is_long, longer, np.where(is_some, found, np.uint64(0)))
@@ -131,8 +131,9 @@ def mixed(values: Hashes) -> Hashes:
 
     Reference: Appleby, MurmurHash3, public domain, 2011.
     """
-    values = values ^ (values >> np.uint64(33))
-    values = values * np.uint64(0xFF51AFD7ED558CCD)
-    values = values ^ (values >> np.uint64(33))
-    values = values * np.uint64(0xC4CEB9FE1A85EC53)
-    return values ^ (values >> np.uint64(33))
+    found = values >> _SHIFT
+    found ^= values
+    for factor in _FACTORS:  # in place: memory is what this costs
+        found *= factor
+        found ^= found >> _SHIFT
+    return found
