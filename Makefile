@@ -55,7 +55,7 @@ demo: $(STAMP)  ## See a bad canary being rolled back
 
 screenshots: $(STAMP) browser  ## Take pictures of the dashboard into docs/images: of the demo, and of seeded pages
 	@$(BIN)/python -m tests.support.demo_shot docs/images/demo.png
-	@$(BIN)/python -m tests.support.dashboard_shots build/screenshots
+	@$(BIN)/python -m tests.support.dashboard_shots docs/images/dashboard
 
 bench: $(BENCH_STAMP)  ## Events per second of Coalmine's aggregate and of its peers, results compared
 	@$(BIN)/python -m benchmarks.throughput $(ARGS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import structlog
+
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -19,7 +21,11 @@ from alerting.integrations.conversation import (
 )
 from alerting.retry import may_pass
 
+_log = structlog.get_logger()
+
 _STEPS_AT_MOST = 50
+_UNFORESEEN = (AttributeError, LookupError, TypeError, ValueError)
+"""What reading an answer of a shape that its tool never had so far raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,10 @@ def converse(conversation: Conversation, ask: Callable[[Request], Answer]) -> Ex
         return _ended(said, Refused(f"unusable: {error}"))
     except UnreadableError as error:
         return _ended(said, Retry(f"unreadable: {error}"))
+    except _UNFORESEEN as error:
+        # a mistake of a preset looks the same: it is tried again, then told to people
+        _log.warning("answer_unforeseen", steps=said.steps, error=repr(error))
+        return _ended(said, Retry(f"unreadable: {type(error).__name__}"))
     finally:
         conversation.close()
     return said

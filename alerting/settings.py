@@ -69,8 +69,9 @@ class EndpointConfig(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     allow_private: bool | list[str] = False
     """Whether, or which, private and loopback addresses (CIDR) may be a target."""
     ca_file: Path | None = None
-    verify_within: Seconds = Seconds(60)
-    """How long to look whether the tool did what it took on, where the preset can; 0 for not."""
+    verify_within: Seconds | None = None
+    """How long to look whether the tool did what it took on, where the preset can; 0 for not. By
+    default a minute, or 15 where the tool starts a job."""
     retry: RetryConfig = msgspec.field(default_factory=RetryConfig)
 
 
@@ -203,7 +204,9 @@ def _endpoint(entry: EndpointConfig, document: Document, number: int, dashboard:
         ca_file=_ca_file(entry.ca_file, source, f"{field}.ca_file"),
         delays_s=tuple(float(delay) for delay in entry.retry.delays),
         jitter=entry.retry.jitter,
-        verify_within_s=float(entry.verify_within),
+        verify_within_s=(
+            preset.verify_within_s if entry.verify_within is None else float(entry.verify_within)
+        ),
     )
 
 

@@ -30,6 +30,7 @@ from dashboard.access.settings import Access, Place, check_place
 from dashboard.assets_gzip import App as AsgiApp
 from dashboard.assets_gzip import PackedAssets
 from dashboard.components.shell import shell
+from dashboard.live import beating
 from dashboard.pages import (
     audit,
     compare,
@@ -40,6 +41,7 @@ from dashboard.pages import (
     hosts,
     logs,
     pipeline,
+    releases,
     rollout,
     steering,
 )
@@ -61,7 +63,7 @@ _LOOP_LIMIT_S = 30.0
 _HERE = Path(__file__).parent
 _PAGES = (
     *("fleet", "rollout", "compare", "crashes", "crash", "logs"),
-    *("hosts", "components", "audit", "pipeline"),
+    *("hosts", "components", "audit", "pipeline", "releases"),
 )
 _GRID = "dash_ag_grid.min.js"
 
@@ -163,10 +165,12 @@ def build(
     steering.register(app, pages, Steering(kafka or KafkaSettings(), clock))
     compare.register(app, pages)
     hosts.register(app, pages)
+    releases.register(app, pages)
     components.register(app, pages)
     audit.register(app, pages)
     pipeline.register(app, pages, PartsReader(targets, clock))
     _join_shell(app)
+    _watch(app, pages)
     return app
 
 
@@ -261,6 +265,20 @@ async def _warm_up(app: Dash) -> None:
         (await client.get("/")).raise_for_status()
 
 
+def _watch(app: Dash, pages: PageReader) -> None:
+    """On every page: whether anything new could be read."""
+    beating(app, "watch")
+
+    @app.callback(  # type: ignore[untyped-decorator]  # Dash ships no types
+        Output("watch", "data"),
+        Input("watch-beat", "data"),
+        running=[(Output("watch-tick", "disabled"), True, False)],
+        prevent_initial_call=True,
+    )
+    async def watch(_beat: int) -> dict[str, str]:
+        return {"error": (await asyncio.to_thread(pages.reachable)).error}
+
+
 def _log_error(error: Exception) -> None:
     """A callback failed: the page keeps what it has, and the log says why."""
     log.error("dashboard_callback_failed", error=repr(error), exc_info=error)
@@ -283,6 +301,7 @@ def _join_shell(app: Dash) -> None:
         Output("stale", "hidden"),
         Input("clock", "n_intervals"),
         Input("fresh", "data"),
+        Input("watch", "data"),
     )
     app.clientside_callback(
         ClientsideFunction("coalmine", "crumbs"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alerting.integrations.conversation import (
@@ -23,6 +23,9 @@ from contracts.results import DecisionAction
 RUNS = frozenset(DecisionAction) - {DecisionAction.ESCALATE}
 """What a tool hears of that runs something. Calls for people are not for it: by default an endpoint
 gets them, and a job that does not look at the action would roll back."""
+
+JOB_LIMIT_S = 15 * 60.0
+"""How long a job may take before people are told that nothing came of it."""
 
 _HEADERS = {"accept": "application/json", "user-agent": "coalmine"}
 _REASON_SHOWN = 200
@@ -70,7 +73,7 @@ def refused(answer: Answer, *where: str | int) -> Refused:
     return Refused(f"http {answer.status}{what}")
 
 
-def became(what: str, status: object, *, good: Iterable[str], bad: Iterable[str]) -> Ending:
+def became(what: str, status: object, *, good: Sequence[str], bad: Sequence[str]) -> Ending:
     """What a job's status means to those who look whether it worked.
 
     >>> became("build 7", "FAILURE", good=["SUCCESS"], bad=["FAILURE"])
@@ -82,22 +85,24 @@ def became(what: str, status: object, *, good: Iterable[str], bad: Iterable[str]
         good: statuses of one that worked.
         bad: of one that will not; any other is still under way.
     """
-    if status in set(good):
+    if status in good:
         return Delivered()
     said = f"{what}: {status or 'under way'}"
-    return Refused(said) if status in set(bad) else Retry(said)
+    return Refused(said) if status in bad else Retry(said)
 
 
-def first(entries: object, **fields: object) -> Any:  # noqa: ANN401 - any JSON
-    """The first of a list of objects with these values; ``None`` where there is none.
+def listed(answer: Answer, *where: str | int) -> list[Any]:
+    """The list at a place of an answer's JSON; empty where there is none.
 
-    >>> first([{"id": 1}, {"id": 2, "name": "b"}], name="b")
-    {'id': 2, 'name': 'b'}
+    >>> listed(Answer(200, body=b'{"jobs": [1, 2]}'), "jobs"), listed(Answer(200, body=b"null"))
+    ([1, 2], [])
     """
-    for entry in entries if isinstance(entries, list) else []:
-        if all(at(entry, name) == value for name, value in fields.items()):
-            return entry
-    return None
+    return as_list(answer.json(*where))
+
+
+def as_list(found: object) -> list[Any]:
+    """What a tool says is a list, if it is one."""
+    return found if isinstance(found, list) else []
 
 
 def _lenient(answer: Answer) -> Any:  # noqa: ANN401 - any JSON

@@ -67,10 +67,11 @@ def path(*segments: str | int) -> str:
     Raises:
         UnusableError: a segment is empty, ``.`` or ``..``.
     """
-    for segment in segments:
-        if segment in {"", ".", ".."}:
-            raise UnusableError(f"{segment!r} cannot be part of a path")
-    return "".join(f"/{quote(str(segment), safe='')}" for segment in segments)
+    texts = [str(segment) for segment in segments]
+    for text in texts:
+        if text in {"", ".", ".."}:
+            raise UnusableError(f"{text!r} cannot be part of a path")
+    return "".join(f"/{quote(text, safe='')}" for text in texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

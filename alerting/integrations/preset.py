@@ -59,6 +59,7 @@ class Preset:
         schemes: of the endpoint's ``url``.
         acts: whether the tool changes something by it; not so where people are told, or a receiver
             that judges for itself. ``coalmine webhook test`` sends a sample only to these.
+        verify_within_s: how long ``verify`` is tried unless the endpoint says otherwise.
     """
 
     deliver: Say
@@ -68,6 +69,7 @@ class Preset:
     actions: frozenset[DecisionAction] = frozenset(DecisionAction)
     schemes: tuple[str, ...] = ("http", "https")
     acts: bool = True
+    verify_within_s: float = 60.0
 
     @property
     def default_actions(self) -> frozenset[DecisionAction]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alerting.integrations.asking import became, get
+from alerting.integrations.asking import became, get, listed
 from alerting.integrations.conversation import Answer, Ending, HttpRequest, Retry, at, path
 
 _BAD = ("TERMINAL", "CANCELED", "STOPPED", "SKIPPED", "FAILED_CONTINUE")
@@ -18,8 +18,7 @@ def executions(application: str, trigger: str) -> HttpRequest:
 
 def execution(answer: Answer, decision_id: str) -> Any:  # noqa: ANN401 - any JSON
     """The one that carries the decision's id among its parameters; ``None`` if there is none."""
-    found = answer.json()
-    for one in found if isinstance(found, list) else []:
+    for one in listed(answer):
         if at(one, "trigger", "parameters", "coalmine_decision") == decision_id:
             return one
     return None

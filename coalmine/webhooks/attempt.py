@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from alerting.breaker import Breaker
+from alerting.integrations import PRESETS
 from alerting.integrations.conversation import Answer, HttpRequest, ReadFile, Request
 from alerting.ledger import DeliveryMemory
 from alerting.notice import Notice
@@ -15,7 +16,7 @@ from alerting.settings import Endpoint
 from alerting.standing import Standing
 from alerting.transport import Limits, Transport
 from contracts.clock import Clock
-from contracts.errors import Recoverable
+from contracts.errors import ConfigError, Recoverable
 from contracts.results import (
     Decision,
     DecisionAction,
@@ -114,6 +115,18 @@ def sample(action: DecisionAction, service: str, flag: str, now_ms: int) -> Deci
         evidence_log10=0.0,
         exposure=0.0 if action is DecisionAction.ROLLBACK else None,
     )
+
+
+def check_action(endpoint: Endpoint, action: DecisionAction) -> None:
+    """Keep from a tool what it would misunderstand: a call for people is no reason to start a job.
+
+    Raises:
+        ConfigError: the endpoint's preset does not act on it.
+    """
+    known = PRESETS[endpoint.preset].actions
+    if action not in known:
+        names = ", ".join(one.value for one in DecisionAction if one in known)
+        raise ConfigError(endpoint.name, f"{endpoint.preset} acts on {names}", value=action.value)
 
 
 def attempt(notice: Notice, transport: Transport, clock: Clock) -> Notice:

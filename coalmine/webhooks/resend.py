@@ -12,13 +12,14 @@ from alerting.parts import Ledger
 from alerting.settings import Endpoint
 from alerting.standing import Standing
 from alerting.transport import Transport
-from coalmine.webhooks.attempt import attempt
+from coalmine.webhooks.attempt import attempt, check_action
 from contracts.clock import Clock
-from contracts.errors import ConfigError
+from contracts.errors import ConfigError, Recoverable
 from contracts.results import Decision, Delivery, DeliveryOutcome
 
 RENEWED_MS = 5 * 60_000
 """How long a decision that had expired lives again when a person sends it anyway."""
+_RECORD_TRIES = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def chosen(
     """The endpoint of this name; without a name those that want the decision and never took it.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or its preset does not act on such a decision.
     """
     known = list(endpoints)
     if name:
@@ -73,6 +74,8 @@ def chosen(
         expected = "every endpoint that wants this decision took it: name one to send it again"
     if not found:
         raise ConfigError("--endpoint", expected, value=name or None)
+    for endpoint in found:
+        check_action(endpoint, decision.action)
     return found
 
 
@@ -140,7 +143,7 @@ def _recorded(done: Notice, reason: str, ledger: Ledger) -> Resent:
         done = replace(done, outcome=DeliveryOutcome.EXHAUSTED)
     by_hand = {"requested_by": "cli", "request_reason": reason}
     record = msgspec.structs.replace(delivery_of(done), **by_hand)
-    ledger.record(record)
+    _insist(ledger, record)
     how = f"{record.outcome.value}, attempt {record.attempt}"
     return Resent(
         endpoint=record.endpoint,
@@ -148,3 +151,18 @@ def _recorded(done: Notice, reason: str, ledger: Ledger) -> Resent:
         message=f"{how}: {record.reason}" if record.reason else how,
         delivery=record,
     )
+
+
+def _insist(ledger: Ledger, record: Delivery) -> None:
+    """Store a record; the ledger itself waits a second each time that it is asked.
+
+    Raises:
+        Recoverable: Kafka did not take it for so long.
+    """
+    for _ in range(_RECORD_TRIES - 1):
+        try:
+            ledger.record(record)
+        except Recoverable:
+            continue
+        return
+    ledger.record(record)

@@ -11,7 +11,7 @@ from alerting.integrations import PRESETS
 from alerting.notice import Notice
 from alerting.settings import Endpoint
 from alerting.transport import Transport
-from coalmine.webhooks.attempt import NOT_SENT, Careful, Keeping, Nowhere, attempt
+from coalmine.webhooks.attempt import NOT_SENT, Careful, Keeping, Nowhere, attempt, check_action
 from coalmine.webhooks.explain import explained
 from coalmine.webhooks.shown import Shown, shown
 from contracts.clock import Clock
@@ -53,7 +53,11 @@ def tried(endpoint: Endpoint, sample: Decision, mode: Mode, clock: Clock) -> Tri
         sample: see ``coalmine.webhooks.attempt.sample``.
         mode: how far to go.
         clock: the machine's.
+
+    Raises:
+        ConfigError: the endpoint's preset does not act on what it says.
     """
+    check_action(endpoint, sample.action)
     keeping = Keeping(_transport(endpoint, mode))
     done = attempt(Notice(sample, endpoint, 1), keeping, clock)
     exchange = done.exchange

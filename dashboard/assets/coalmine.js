@@ -66,9 +66,13 @@
         freshAt = Date.now();
         return data;
       },
-      age: () => {
+      age: (_seconds, _data, watch) => {
         showTimes();
-        if (fresh && fresh.still) return ["", "age age-still", "", true]; // a page that asks once
+        if (fresh && fresh.still) {
+          // a page that asks once: what it shows stays right, but the next one could not be read
+          const away = watch && watch.error;
+          return ["", "age age-still", away ? "STALE · " + away + ". Nothing new can be read." : "", !away];
+        }
         if (!fresh) return ["connecting", "age", "", true];
         const silent = (Date.now() - freshAt) / 1000;
         const age = fresh.as_of ? (fresh.server_now - fresh.as_of) / 1000 + silent : null;

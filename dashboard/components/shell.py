@@ -13,6 +13,7 @@ FONTS = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', 
 
 _PAGES = (
     ("Rollouts", "/"),
+    ("Releases", "/releases"),
     ("Compare", "/compare"),
     ("Crashes", "/crashes"),
     ("Logs", "/logs"),
@@ -37,6 +38,10 @@ def shell() -> dmc.MantineProvider:
             # every second, in the browser only: ages, the stale banner, local times
             dcc.Interval(id="clock", interval=1000),
             dcc.Store(id="fresh"),
+            # on every page, also where nothing else asks: does Elasticsearch answer?
+            dcc.Interval(id="watch-tick", interval=5000),
+            dcc.Store(id="watch-beat"),
+            dcc.Store(id="watch", data={}),
             _head(),
             html.Div(id="stale", className="stale", role="alert", hidden=True),
             html.Main(dash.page_container, id="content"),

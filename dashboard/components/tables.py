@@ -88,7 +88,7 @@ def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
             {
                 "field": "outcome",
                 "cellRenderer": "Chip",
-                "minWidth": 148,
+                "minWidth": 160,
                 "flex": 1,
                 "comparator": {"function": "byWord"},
             },
@@ -97,7 +97,7 @@ def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
                 "cellRenderer": "EvidenceBar",
                 "minWidth": 144,
                 "flex": 1.2,
-                "headerName": "Evidence of harm",
+                "headerName": "Evidence",
             },
             {
                 "field": "trend",

@@ -19,7 +19,7 @@ from dashboard.queries.page_reader import PageReader
 from dashboard.steering import Steering, operator_of
 from dashboard.words import Label
 
-_ANSWER_WITHIN_S = 12.0
+_ANSWER_WITHIN_S = 20.0
 _EVERY_S = 0.5
 
 

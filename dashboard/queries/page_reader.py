@@ -8,15 +8,19 @@ import pandas as pd
 from elasticsearch import Elasticsearch
 
 from contracts.clock import Clock
+from contracts.indices import ROLLOUTS
 from dashboard.queries import audit, components, crashes, hosts, pipeline, windows
 from dashboard.queries.cache import Answer, Cache
-from dashboard.queries.elastic import Source, step_for
+from dashboard.queries.elastic import Source, search, step_for
+from dashboard.queries.release_records import ReleaseReport
+from dashboard.queries.releases import fetch_report
 
 LIVE_S = 2.0
 SLOW_S = 5.0
 NAMES_S = 30.0
 """Lifetimes of what changes with every record, of what is dear to compute, and of names."""
 
+_DAY_MS = 86_400_000
 LONG_MS = 3_600_000
 """Beyond it the latencies of a comparison come from windows all over the stretch of time."""
 
@@ -119,6 +123,16 @@ class PageReader:
         place = ("comparison", wanted.service, wanted.here, wanted.there, key)
         return self._cache.get(place, SLOW_S, load)
 
+    def report(self, service: str, length_ms: int) -> Answer[ReleaseReport]:
+        """The releases of a service in the wild, over the newest stretch of time."""
+
+        def load() -> ReleaseReport:
+            return fetch_report(
+                self._client, service, self.clock.now_ms(), days=length_ms / _DAY_MS
+            )
+
+        return self._cache.get(("report", service, length_ms), NAMES_S, load)
+
     def hosts(self, service: str, length_ms: int) -> Answer[HostsView]:
         """Load of hosts in the newest stretch of time."""
 
@@ -153,6 +167,10 @@ class PageReader:
             )
 
         return self._cache.get(("pipeline", length_ms), SLOW_S, load)
+
+    def reachable(self) -> Answer[bool]:
+        """Whether Elasticsearch answers; the error says why not."""
+        return self._cache.get("reachable", LIVE_S, lambda: bool(search(self._client, ROLLOUTS)))
 
     def answer(self, command: str) -> Answer[Source | None]:
         """The judge's answer to a command, once it is stored."""

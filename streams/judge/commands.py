@@ -194,8 +194,14 @@ def _running(asked: _Asked, baseline: str) -> _Said | None:
     state, command = asked.state, asked.command
     if baseline == command.canary:
         return _Said(_Code.RUNNING_RELEASE, f"{command.canary} cannot be its own baseline.")
+    if command.baseline:
+        return None
+    key, last = key_of(command.canary, command.flag), state.rollout
+    if last and last.keys[0] == key and last.status is RolloutStatus.PROMOTED:
+        said = f"{command.canary} was promoted; to compare it again, name a baseline."
+        return _Said(_Code.RUNNING_RELEASE, said)
     seen = state.releases.get(command.canary)
-    if command.baseline or command.flag or seen is None or not seen.exposures:
+    if command.flag or seen is None or not seen.exposures:
         return None
     since = state.high_watermark - RUNNING_WITHIN_MS
     others = (release for name, release in state.releases.items() if name != command.canary)

@@ -7,6 +7,7 @@ from typing import Any
 
 from alerting.auth import BEARER
 from alerting.integrations import preset
+from alerting.integrations.asking import as_list
 from alerting.integrations.conversation import (
     Conversation,
     Delivered,
@@ -78,7 +79,7 @@ def verify(decision: Decision, options: Options) -> Conversation:
     phase = at(application, "status", "operationState", "phase")
     if target and since and _what(since[-1]) == _what(target) and phase == "Succeeded":
         return Delivered()
-    if phase in {"Failed", "Error"}:
+    if phase in ("Failed", "Error"):
         return Refused(f"the operation ended as {phase}")
     return Retry(f"the operation is {phase}")
 
@@ -98,8 +99,7 @@ def _where(options: Options) -> dict[str, str]:
 
 def _target(application: Any, decision: Decision) -> tuple[Any, list[Any]]:  # noqa: ANN401 - any JSON
     """The deployment to go back to, and those since the decision, oldest first."""
-    history = at(application, "status", "history") or []
-    history = sorted(history, key=_deployed_ms)
+    history = sorted(as_list(at(application, "status", "history")), key=_deployed_ms)
     before = [one for one in history if _deployed_ms(one) <= decision.time]
     since = [one for one in history if _deployed_ms(one) > decision.time]
     others = [one for one in before if _what(one) != _what(before[-1])]
@@ -107,12 +107,12 @@ def _target(application: Any, decision: Decision) -> tuple[Any, list[Any]]:  # n
 
 
 def _what(entry: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any JSON
-    return tuple(str(entry.get(part)) for part in ("revision", "revisions", "source", "sources"))
+    return tuple(str(at(entry, part)) for part in ("revision", "revisions", "source", "sources"))
 
 
 def _deployed_ms(entry: Any) -> float:  # noqa: ANN401 - any JSON
     try:
-        moment = datetime.fromisoformat(str(entry.get("deployedAt")))
+        moment = datetime.fromisoformat(str(at(entry, "deployedAt")))
     except ValueError:
         return 0.0
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000

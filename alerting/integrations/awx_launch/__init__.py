@@ -9,7 +9,7 @@ import msgspec
 
 from alerting.auth import BASIC, BEARER
 from alerting.integrations import preset
-from alerting.integrations.asking import RUNS, became, get, post, refused
+from alerting.integrations.asking import JOB_LIMIT_S, RUNS, became, get, listed, post, refused
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -51,7 +51,8 @@ def deliver(decision: Decision, options: Options) -> Conversation:
     if not answer.is_ok:
         return refused(answer, "detail")
     if ignored := answer.json("ignored_fields"):
-        number, names = answer.json("job"), ", ".join(ignored)
+        names = ", ".join(ignored) if isinstance(ignored, dict) else "some fields"
+        number = answer.json("job")
         return Refused(f"job {number} was launched, but without {names}")
     return Delivered()
 
@@ -99,7 +100,7 @@ def _jobs(options: Options) -> HttpRequest:
 
 
 def _job(answer: Answer, decision_id: str) -> Any:  # noqa: ANN401 - any JSON
-    for job in answer.json("results") or []:
+    for job in listed(answer, "results"):
         try:
             variables = msgspec.json.decode(str(at(job, "extra_vars")))
         except UNREADABLE:
@@ -110,5 +111,10 @@ def _job(answer: Answer, decision_id: str) -> Any:  # noqa: ANN401 - any JSON
 
 
 PRESET = preset.Preset(
-    deliver=deliver, verify=verify, options=Options, auth=(BEARER, BASIC), actions=RUNS
+    deliver=deliver,
+    verify=verify,
+    verify_within_s=JOB_LIMIT_S,
+    options=Options,
+    auth=(BEARER, BASIC),
+    actions=RUNS,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from alerting.auth import BEARER
 from alerting.integrations import preset
-from alerting.integrations.asking import became, get, post, refused
+from alerting.integrations.asking import JOB_LIMIT_S, became, get, listed, post, refused
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -84,7 +84,7 @@ def _deployments(decision: Decision, options: Options, **filters: str) -> HttpRe
 
 
 def _deployment(answer: Answer, decision_id: str) -> Any:  # noqa: ANN401 - any JSON
-    for deployment in answer.json() or []:
+    for deployment in listed(answer):
         if at(deployment, "payload", "coalmine", "decision") == decision_id:
             return deployment
     return None
@@ -108,6 +108,7 @@ def _wanted(decision: Decision, options: Options) -> dict[str, object]:
 PRESET = preset.Preset(
     deliver=deliver,
     verify=verify,
+    verify_within_s=JOB_LIMIT_S,
     options=Options,
     auth=(BEARER,),
     actions=frozenset({DecisionAction.ROLLBACK, DecisionAction.PROMOTE}),

@@ -6,7 +6,7 @@ from typing import Any
 
 from alerting.auth import BEARER
 from alerting.integrations import preset
-from alerting.integrations.asking import RUNS, became, get, post, refused
+from alerting.integrations.asking import JOB_LIMIT_S, RUNS, became, get, listed, post, refused
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -67,12 +67,17 @@ def _runs(options: Options) -> HttpRequest:
 
 
 def _run(answer: Answer, decision_id: str) -> Any:  # noqa: ANN401 - any JSON
-    for run in answer.json("workflow_runs") or []:
+    for run in listed(answer, "workflow_runs"):
         if decision_id in str(at(run, "display_title")).split():
             return run
     return None
 
 
 PRESET = preset.Preset(
-    deliver=deliver, verify=verify, options=Options, auth=(BEARER,), actions=RUNS
+    deliver=deliver,
+    verify=verify,
+    verify_within_s=JOB_LIMIT_S,
+    options=Options,
+    auth=(BEARER,),
+    actions=RUNS,
 )

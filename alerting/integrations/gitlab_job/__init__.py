@@ -6,7 +6,7 @@ from typing import Any
 
 from alerting.auth import BEARER, header
 from alerting.integrations import preset
-from alerting.integrations.asking import became, get, post, refused
+from alerting.integrations.asking import JOB_LIMIT_S, became, get, listed, post, refused
 from alerting.integrations.conversation import (
     Conversation,
     Delivered,
@@ -38,7 +38,7 @@ def deliver(decision: Decision, options: Options) -> Conversation:
     known = yield _deployments(decision, options)
     if not known.is_ok:
         return refused(known, "message")
-    deployments = known.json() or []
+    deployments = listed(known)
     ref, environment = filled(options.ref, decision), filled(options.environment, decision)
     latest = at(deployments, 0)
     if _is_of(latest, ref) and at(latest, "status") not in _BAD:
@@ -81,6 +81,7 @@ def _is_of(deployment: Any, ref: str) -> bool:  # noqa: ANN401 - any JSON
 PRESET = preset.Preset(
     deliver=deliver,
     verify=verify,
+    verify_within_s=JOB_LIMIT_S,
     options=Options,
     auth=(header("private-token", auth="header"), BEARER),
     actions=frozenset({DecisionAction.ROLLBACK}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerting.auth import NONE, header
 from alerting.integrations import preset
-from alerting.integrations.asking import RUNS, became, form, get, refused
+from alerting.integrations.asking import JOB_LIMIT_S, RUNS, became, form, get, refused
 from alerting.integrations.conversation import (
     Conversation,
     Delivered,
@@ -70,6 +70,7 @@ def _pipelines(decision: Decision, options: Options) -> HttpRequest:
 PRESET = preset.Preset(
     deliver=deliver,
     verify=verify,
+    verify_within_s=JOB_LIMIT_S,
     options=Options,
     auth=(NONE, header("private-token", auth="header")),
     actions=RUNS,

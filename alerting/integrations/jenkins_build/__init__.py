@@ -8,7 +8,7 @@ from typing import Any
 
 from alerting.auth import BASIC
 from alerting.integrations import preset
-from alerting.integrations.asking import RUNS, became, form, get
+from alerting.integrations.asking import JOB_LIMIT_S, RUNS, as_list, became, form, get, listed
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -75,16 +75,15 @@ def _job(decision: Decision, options: Options) -> str:
 
 def _build(answer: Answer, decision_id: str) -> Any:  # noqa: ANN401 - any JSON
     """The build, or what waits in the queue, that was asked for by this decision."""
-    builds = answer.json("builds")
-    for one in [answer.json("queueItem"), *(builds if isinstance(builds, list) else [])]:
+    for one in [answer.json("queueItem"), *listed(answer, "builds")]:
         if (id_name(str.upper), decision_id) in _given(one):
             return one
     return None
 
 
 def _given(build: object) -> Iterator[tuple[object, object]]:
-    for action in at(build, "actions") or []:
-        for parameter in at(action, "parameters") or []:
+    for action in as_list(at(build, "actions")):
+        for parameter in as_list(at(action, "parameters")):
             yield at(parameter, "name"), at(parameter, "value")
 
 
@@ -98,4 +97,11 @@ def _with_crumb(build: HttpRequest, answer: Answer) -> HttpRequest:
     return replace(build, headers={**build.headers, name: Secret(value), **session})
 
 
-PRESET = preset.Preset(deliver=deliver, verify=verify, options=Options, auth=(BASIC,), actions=RUNS)
+PRESET = preset.Preset(
+    deliver=deliver,
+    verify=verify,
+    verify_within_s=JOB_LIMIT_S,
+    options=Options,
+    auth=(BASIC,),
+    actions=RUNS,
+)

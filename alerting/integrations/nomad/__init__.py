@@ -7,7 +7,7 @@ from typing import Any
 
 from alerting.auth import NONE, header
 from alerting.integrations import preset
-from alerting.integrations.asking import became, get, post
+from alerting.integrations.asking import JOB_LIMIT_S, became, get, listed, post
 from alerting.integrations.conversation import (
     Answer,
     Conversation,
@@ -84,8 +84,8 @@ def _in_namespace(request: HttpRequest, decision: Decision, options: Options) ->
 
 def _versions(answer: Answer) -> list[Any]:
     """The newest first."""
-    versions = answer.json("Versions") or []
-    return sorted(versions, key=lambda one: at(one, "Version") or 0, reverse=True)
+    versions = [v for v in listed(answer, "Versions") if isinstance(at(v, "Version"), int)]
+    return sorted(versions, key=lambda one: int(at(one, "Version")), reverse=True)
 
 
 def _is_release(version: object, release: str, options: Options) -> bool:
@@ -96,6 +96,7 @@ def _is_release(version: object, release: str, options: Options) -> bool:
 PRESET = preset.Preset(
     deliver=deliver,
     verify=verify,
+    verify_within_s=JOB_LIMIT_S,
     options=Options,
     auth=(header("x-nomad-token", auth="header"), NONE),
     actions=frozenset({DecisionAction.ROLLBACK}),

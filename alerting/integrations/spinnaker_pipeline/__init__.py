@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerting.auth import BASIC, BEARER
 from alerting.integrations import preset, spinnaker
-from alerting.integrations.asking import RUNS, post, refused
+from alerting.integrations.asking import JOB_LIMIT_S, RUNS, post, refused
 from alerting.integrations.conversation import Conversation, Delivered, path, taken
 from alerting.integrations.words import Wording, filled, parameters
 from contracts.results import Decision
@@ -44,5 +44,10 @@ def verify(decision: Decision, options: Options) -> Conversation:
 
 
 PRESET = preset.Preset(
-    deliver=deliver, verify=verify, options=Options, auth=(BASIC, BEARER), actions=RUNS
+    deliver=deliver,
+    verify=verify,
+    verify_within_s=JOB_LIMIT_S,
+    options=Options,
+    auth=(BASIC, BEARER),
+    actions=RUNS,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerting.auth import BASIC, BEARER, NONE
 from alerting.integrations import preset, spinnaker
-from alerting.integrations.asking import RUNS, post
+from alerting.integrations.asking import JOB_LIMIT_S, RUNS, post
 from alerting.integrations.conversation import (
     Conversation,
     Delivered,
@@ -60,5 +60,10 @@ def verify(decision: Decision, options: Options) -> Conversation:
 
 
 PRESET = preset.Preset(
-    deliver=deliver, verify=verify, options=Options, auth=(NONE, BASIC, BEARER), actions=RUNS
+    deliver=deliver,
+    verify=verify,
+    verify_within_s=JOB_LIMIT_S,
+    options=Options,
+    auth=(NONE, BASIC, BEARER),
+    actions=RUNS,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerting.auth import header
 from alerting.integrations import preset
-from alerting.integrations.asking import first, get, post, refused
+from alerting.integrations.asking import get, listed, post, refused
 from alerting.integrations.conversation import Conversation, Delivered, Retry, at, path, taken
 from alerting.integrations.words import Wording, filled, named
 from contracts.results import Decision, DecisionAction
@@ -34,8 +34,8 @@ def verify(decision: Decision, options: Options) -> Conversation:
     if not answer.is_ok:
         return taken(answer)
     name = filled(options.environment, decision)
-    environment = first(answer.json("environments"), name=name)
-    is_off = at(environment, "enabled") is False
+    named_so = (one for one in listed(answer, "environments") if at(one, "name") == name)
+    is_off = at(next(named_so, None), "enabled") is False
     return Delivered() if is_off else Retry(f"the flag is on in {name}")
 
 

@@ -62,7 +62,7 @@ def start(
     if arms is not None and (release or canary or baseline):
         raise ConfigError("--flag", "compares variants: name no release beside it", value=flag)
     if arms is None:
-        arms = _releases(release or "", canary, baseline, canary_variant or baseline_variant)
+        arms = releases(release or "", canary, baseline, canary_variant or baseline_variant)
     command = command_of(
         service,
         RolloutCommandAction.START,
@@ -133,7 +133,12 @@ def _variants(flag: str, canary: str, baseline: str) -> tuple[str, str]:
     return canary, baseline
 
 
-def _releases(release: str, canary: str, baseline: str, variant: str) -> tuple[str, str]:
+def releases(release: str, canary: str, baseline: str, variant: str) -> tuple[str, str]:
+    """Canary and baseline of a rollout of releases; ``canary`` is what ``--canary`` says.
+
+    Raises:
+        ConfigError: none is named, or two; a ``variant`` without a flag.
+    """
     if variant:
         raise ConfigError("--flag", "expected the flag that has this variant", value=variant)
     if release and canary and release != canary:

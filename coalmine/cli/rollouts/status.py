@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from enum import IntEnum
@@ -20,6 +21,7 @@ from contracts.results import RolloutStatus, Verdict
 from contracts.settings import ElasticsearchSettings
 
 _EVERY_S = 1.0
+_FIGURES = re.compile(r"[\d.,]+")
 
 
 class WatchExit(IntEnum):
@@ -134,7 +136,8 @@ class _Lines:
         pass
 
     def __call__(self, verdict: Verdict) -> None:
-        seen = (verdict.phase, verdict.status, verdict.outcome, verdict.held_because)
+        held = _FIGURES.sub("", verdict.held_because)  # "so far 12 s" is no news
+        seen = (verdict.phase, verdict.status, verdict.outcome, held)
         if seen == self._last:
             return
         self._last = seen

@@ -21,11 +21,20 @@ from tests.support.api_process import ApiProcess, running
 
 ONE_PHASE, GOOD, BAD = (f"{name}-{uuid.uuid4().hex[:8]}" for name in ("one", "good", "bad"))
 _METRICS = [{"name": "error_rate", "bad": "request.bad", "unit": "event"}]
-_QUICK = {"harm": 2.0, "min_exposures": 100, "lateness": "2s", "metrics": _METRICS}
+_QUICK = {
+    "harm": 2.0,
+    "min_exposures": 100,
+    "lateness": "2s",
+    "shares_settle_after": "10m",  # of event time, which runs ten times as fast as a deploy tool
+    "metrics": _METRICS,
+}
 PHASES = {"checks": 0.05, "employees": 0.1, "machines": 0.2, "cluster": 0.5, "everywhere": 0.8}
+_LEAST = [200, 800, 2_000, 8_000, 6_000]
+"""Exposures that a phase needs: more than come in while the deploy tool is on its way."""
 _FIVE_PHASES = {
     "phases": [
-        {"name": name, "exposure": share, "min_duration": "5s"} for name, share in PHASES.items()
+        {"name": name, "exposure": share, "min_exposures": least}
+        for (name, share), least in zip(PHASES.items(), _LEAST, strict=True)
     ]
 }
 POLICIES: dict[str, dict[str, Any]] = {

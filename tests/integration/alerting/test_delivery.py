@@ -158,7 +158,8 @@ def test_attempts_end_when_the_decision_expires(
     house = alerting({"url": tool.url})
     records = house.settled(house.decide(expires_at=time.time_ns() // 1_000_000 + 1_500))
     assert records[-1].outcome is DeliveryOutcome.EXHAUSTED
-    assert len(records) == len(tool.hits) > 2
+    # on a busy machine the last turn may come when nothing is sent any more
+    assert len([record for record in records if record.status == 500]) == len(tool.hits) > 2
 
 
 def test_endpoints_hear_what_they_subscribed_to(

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from coalmine.cli.main import build
 from coalmine.cli.rollouts.asking import AnswerExit, command_of, exit_of, sentence_of
+from coalmine.cli.rollouts.commands import releases
 from coalmine.cli.rollouts.status import WatchExit
 from coalmine.cli.rollouts.status import exit_of as exit_of_status
 from coalmine.rollouts import drawing
@@ -193,6 +194,12 @@ def test_wrong_usage_is_told_before_anything_is_sent(arguments: list[str], place
     done = CliRunner().invoke(build(), ["rollout", *arguments])
     assert isinstance(done.exception, ConfigError)
     assert str(done.exception).startswith(f"{place}: ")
+
+
+def test_the_release_may_stand_behind_its_old_option() -> None:
+    """``--canary`` says the same as the argument."""
+    assert releases("1.5.0", "", "1.4.2", "") == releases("", "1.5.0", "1.4.2", "")
+    assert releases("1.5.0", "1.5.0", "", "") == ("1.5.0", "")
 
 
 def test_an_override_is_known_before_it_is_asked_for() -> None:

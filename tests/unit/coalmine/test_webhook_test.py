@@ -120,6 +120,14 @@ def test_what_would_act_is_held_back_until_it_is_asked_for(run: Run, receiver: M
     assert [hit.path for hit in tool.hits] == ["/hook/generic-webhook-trigger/invoke"]
 
 
+def test_what_a_tool_would_misunderstand_is_not_sent(run: Run, receiver: Make) -> None:
+    """A call for people starts no job, not even by hand."""
+    tool = receiver(lambda _: (200, {}))
+    done = run({"url": tool.url, "preset": "jenkins-gwt"}, "--action", "escalate", "--act")
+    assert "jenkins-gwt acts on" in str(done.exception)
+    assert tool.hits == []
+
+
 def test_an_endpoint_that_is_not_there_is_a_configuration_error(run: Run) -> None:
     """Exit code 2, with the names that there are."""
     done = run({"url": "http://127.0.0.1/", "name": "other"})

@@ -19,6 +19,7 @@ from dashboard.components.controls import controls, offered
 from dashboard.components.phases import phase_strip, state_of
 from dashboard.components.services import component_rows, host_rows
 from dashboard.components.trail import resend_command, result_label, trail
+from dashboard.figures.adoption import adoption
 from dashboard.figures.base import renamed
 from dashboard.figures.delays import delays
 from dashboard.figures.evidence import evidence
@@ -225,3 +226,14 @@ def test_an_address_names_a_stretch_of_time() -> None:
         1_795_644_000_000,
     )
     assert span_of({"period": "1h", "until": ""}, NOW)[1] == NOW + 1_000
+
+
+def test_adoption_adds_up_to_the_whole() -> None:
+    """Each stretch is one; releases with little traffic share a band."""
+    points = [(NOW, f"1.{n}", 100 - 9 * n) for n in range(11)] + [(NOW + 10_000, "1.0", 5)]
+    figure = adoption(points, span=(NOW, NOW + 20_000))
+    go.Figure(figure)
+    assert len(figure["data"]) == 9
+    assert figure["data"][-1]["name"] == "others"
+    assert sum(trace["y"][0] for trace in figure["data"]) == pytest.approx(1, abs=1e-3)
+    assert figure["data"][0]["y"][1] == 1

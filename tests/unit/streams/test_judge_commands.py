@@ -115,6 +115,16 @@ def test_the_only_release_with_traffic_is_no_canary_unless_a_baseline_is_named()
     assert judge.order(START, CANARY, "2", baseline=BASELINE).code is AnswerCode.ACCEPTED
 
 
+def test_a_release_that_was_promoted_is_no_canary_unless_a_baseline_is_named() -> None:
+    """Until another rollout has followed, it is the running release."""
+    judge, _ = _judge()
+    judge.order(START, CANARY, "a", phase="all")
+    judge.order(PROMOTE, name="b", reason="go")
+    answer = judge.order(START, CANARY, "c")
+    assert (answer.code, answer.rollout) == (AnswerCode.RUNNING_RELEASE, "")
+    assert judge.order(START, CANARY, "d", baseline=BASELINE).code is AnswerCode.ACCEPTED
+
+
 def test_a_second_rollout_of_the_same_canary_changes_nothing() -> None:
     """Deploy tools say it twice."""
     judge, _ = _judge()
