@@ -258,6 +258,7 @@ def test_a_bad_canary_is_decided_once_although_the_worker_is_killed(
     wait_until(lambda: set(_drawn_by_kibana(client, service)) == {"started", "rolled back"})
     assert len(_drawn_by_kibana(client, service)) == 2
     _audit(rollback.rollout, policies, stack_environment)
+    _explained(rollback, stack_environment)
 
 
 def _drawn_by_kibana(client: Elasticsearch, service: str) -> list[str]:
@@ -298,6 +299,18 @@ def _audit(rollout: str, policies: Path, environment: Mapping[str, str]) -> None
     assert [row["name"] for row in rows] == [*(m.name for m in Policy().metrics), "(rollout)"]
     assert all(row["windows"] > 0 for row in rows)
     assert [row["stored"] for row in rows] == [row["recomputed"] for row in rows]
+
+
+def _explained(rollback: Decision, environment: Mapping[str, str]) -> None:
+    """Where no API is, Elasticsearch tells why it was decided, and which searches show more."""
+    command = [sys.executable, "-m", "coalmine", "explain", rollback.id, "--json"]
+    done = subprocess.run(
+        command, env=dict(environment), capture_output=True, check=False, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["decision"]["id"], found["verdict"]["rollout"]) == (rollback.id, rollback.rollout)
+    assert found["queries"]
 
 
 def _has_rollback(decisions: list[Decision]) -> bool:
