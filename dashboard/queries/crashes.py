@@ -8,7 +8,16 @@ import pandas as pd
 from elasticsearch import Elasticsearch
 
 from contracts.indices import CRASH_GROUPS
-from dashboard.queries.elastic import Query, Source, all_of, between, newest_first, search, sources
+from dashboard.queries.elastic import (
+    Query,
+    Source,
+    all_of,
+    between,
+    newest_first,
+    of_arm,
+    search,
+    sources,
+)
 
 MOST_GROUPS = 100
 
@@ -38,18 +47,19 @@ def fetch_crash_groups(
     inside = between(start_ms, end_ms)
     counted = {
         arm: {
-            "filter": all_of(inside, {"term": {"service.version": release}}),
+            "filter": all_of(inside, of_arm(name)),
             "aggs": {"count": {"sum": {"field": "count"}}},
         }
-        for arm, release in arms.items()
+        for arm, name in arms.items()
     }
+    either = {"bool": {"should": [of_arm(name) for name in arms.values()]}}
     answer = search(
         client,
         CRASH_GROUPS,
         query=all_of({"term": {"service.name": service}}),
         aggs={
             "inside": {
-                "filter": all_of(inside, {"terms": {"service.version": list(arms.values())}}),
+                "filter": all_of(inside, either),
                 "aggs": {
                     "groups": {
                         "terms": {

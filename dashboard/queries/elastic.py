@@ -91,6 +91,11 @@ def newest_first(field: str = "@timestamp") -> list[Query]:
     return [{field: {"order": "desc", "unmapped_type": "date"}}]
 
 
+def of_arm(name: str) -> Query:
+    """What is counted for a release, or for a feature flag's variant (``flag:variant``)."""
+    return {"bool": {"should": [{"term": {"service.version": name}}, {"term": {"arm": name}}]}}
+
+
 def between(start_ms: int, end_ms: int | None = None) -> Query:
     """Documents whose own time lies in ``[start_ms, end_ms)``."""
     limits: dict[str, Any] = {"gte": start_ms, "format": "epoch_millis"}

@@ -10,6 +10,7 @@ import pandas as pd
 from elasticsearch import Elasticsearch
 
 from contracts.clock import Clock
+from contracts.flags import arm_of
 from contracts.results import RolloutStatus, Verdict
 from dashboard.queries import crashes, decisions, deliveries, rollouts, verdicts, windows
 from dashboard.queries.cache import Answer, Cache
@@ -140,7 +141,8 @@ class Reader:
         )
 
     def _view(self, parts: _Parts, v: Verdict) -> RolloutView:
-        arms = {"canary": v.canary, "baseline": v.baseline}
+        named = {"canary": v.canary, "baseline": v.baseline}
+        arms = {arm: arm_of(v.flag, name) if v.flag else name for arm, name in named.items()}
         start, end = v.opened_at - LEAD_MS, v.time + TAIL_MS
         es = self._client
         looks = self._part(

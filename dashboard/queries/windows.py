@@ -15,6 +15,7 @@ from dashboard.queries.elastic import (
     all_of,
     between,
     newest_first,
+    of_arm,
     search,
     sources,
     step_for,
@@ -162,11 +163,6 @@ def add_histograms(documents: list[Source], arms: dict[str, str], name: str) -> 
             bins, counts = sparse
             total[arm].update(dict(zip(bins, counts, strict=True)))
     return {arm: dict(histogram) for arm, histogram in total.items()}
-
-
-def of_arm(name: str) -> Query:
-    """Windows of a release, or of a feature flag's variant (``flag:variant``)."""
-    return {"bool": {"should": [{"term": {"service.version": name}}, {"term": {"arm": name}}]}}
 
 
 def _both(service: str, arms: dict[str, str], start_ms: int, end_ms: int) -> Query:

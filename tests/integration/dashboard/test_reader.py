@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
@@ -74,6 +75,35 @@ def test_crash_groups_are_counted_per_arm(
     assert groups.loc["ZeroDivisionError", "first_release"] == "1.5.0"
     assert list(groups.loc["TimeoutError", ["canary", "baseline"]]) == [18, 162]
     assert groups.loc["TimeoutError", "first_release"] == "1.4.2"
+
+
+def test_the_arms_of_a_flag_are_its_variants(store: Elasticsearch) -> None:
+    """A flag's rollout within one release shows the windows and crashes of its two variants."""
+    opened_at = (int(time.time()) - 200) // 10 * 10_000
+    story, documents = bad_rollout(opened_at, service=f"flagged-{uuid.uuid4().hex[:8]}")
+    write(store, [(index, name, _of_flag(one)) for index, name, one in documents])
+
+    view = Reader(store, SystemClock()).rollout(story.service, "on").view
+
+    assert view is not None
+    of_canary = view.counts[view.counts["arm"] == "canary"]
+    windows = [d for i, _, d in documents if i is indices.WINDOWS]
+    seen = [w for w in windows if w["service.version"] == "1.5.0"]
+    assert of_canary["request"].sum() == sum(w["counts"]["request"] for w in seen) > 0
+    assert sum(view.histograms["canary"].values()) > 0
+    groups = view.crashes.set_index(view.crashes["title"].str.split(":").str[0])
+    assert list(groups.loc["TimeoutError", ["canary", "baseline"]]) == [18, 162]
+
+
+def _of_flag(document: dict[str, Any]) -> dict[str, Any]:
+    """The same story, told of two variants within release 1.4.2."""
+    told = dict(document)
+    if "canary" in told:
+        told |= {"flag": "vouchers", "canary": "on", "baseline": "off"}
+    if "service.version" in told:
+        is_on = told["service.version"] == "1.5.0"
+        told |= {"arm": f"vouchers:{'on' if is_on else 'off'}", "service.version": "1.4.2"}
+    return told
 
 
 def test_sample_falls_back_to_another_release(
