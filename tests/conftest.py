@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from coalmine.stack.local import LocalStack
 from coalmine.stack.topics import ensure_topics
@@ -23,6 +24,9 @@ from contracts.settings import (
 )
 from tests.support.certificates import Authority
 from tests.support.secure_stack import SecureKafka
+
+settings.register_profile("coalmine", deadline=None)  # a busy machine is no fault of an example
+settings.load_profile("coalmine")
 
 _WARNINGS_OF_OTHERS = (
     # kafka-python reads its message schemas with a function that Python 3.11 frowns upon.

@@ -372,7 +372,6 @@ def run_model(examples: int, seed: int) -> None:
     configuration = settings(
         max_examples=examples,
         stateful_step_count=30,
-        deadline=None,
         database=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),

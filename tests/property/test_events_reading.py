@@ -106,7 +106,7 @@ def test_what_an_agent_writes_is_read_without_arrow() -> None:
     assert understood(_message(1, events).value, "a", NOW) is not None
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 10**6), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4))
 def test_broken_bytes_never_harm_and_never_count_otherwise(
     seed: int, changes: list[tuple[float, int]]

@@ -11,7 +11,7 @@ from tests.support.mutate import mutated
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_bytes_are_taken_or_refused(target: Target, data: st.DataObject) -> None:
     """Mutations of good messages, and garbage, raise nothing that callers do not expect."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import InvalidRecord
@@ -76,21 +76,18 @@ def assert_same(lines: list[bytes], **source: Any) -> None:
     assert [(r.line, r.reason) for r in together.rejected] == wrong
 
 
-@settings(deadline=None)
 @given(st.lists(JSON_LINES, max_size=40))
 def test_json_events_together_or_singly(lines: list[bytes]) -> None:
     """Names that come and go, nested objects, wrong values and garbage between good lines."""
     assert_same([line for line in lines if b"\xff" not in line], fields=MAPPING)
 
 
-@settings(deadline=None)
 @given(st.lists(COMBINED_LINES, max_size=40))
 def test_access_lines_together_or_singly(lines: list[bytes]) -> None:
     """Every shape of an access log line beside every other."""
     assert_same(lines, format=Format.COMBINED, fields={"extra": "duration_s"})
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=20))
 def test_plain_lines_together_or_singly(lines: list[bytes]) -> None:
     """Any bytes."""
@@ -127,7 +124,6 @@ TEXTS = st.one_of(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=8))
 def test_times_together_or_singly(texts: list[str]) -> None:
     """Arrow reads the times that it can read as Python does, and leaves the others to it."""

@@ -109,7 +109,7 @@ _HEAD, _CALL = b"Traceback (most recent call last):", b'  File "a.py", line 1, i
     39,
     [],
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from(PREFIXES), st.sampled_from(FRAGMENTS)), max_size=40),
     st.integers(0, 300),

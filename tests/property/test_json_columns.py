@@ -127,7 +127,7 @@ def said(errors: dict[int, InvalidRecord]) -> dict[int, tuple[str, str]]:
     return {number: (error.reason, error.detail) for number, error in errors.items()}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.sampled_from(RecordKind), st.data())
 def test_at_once_is_as_one_at_a_time(kind: RecordKind, data: st.DataObject) -> None:
     """The same objects are taken, with the same values; the others for the same reasons."""

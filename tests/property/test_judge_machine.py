@@ -289,4 +289,4 @@ class JudgeMachine(RuleBasedStateMachine):
 
 
 TestJudgeMachine = JudgeMachine.TestCase
-TestJudgeMachine.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestJudgeMachine.settings = settings(max_examples=25, stateful_step_count=30)

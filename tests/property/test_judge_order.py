@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.policy import Policy
@@ -41,7 +41,6 @@ def partials_of(traffic: Traffic, release: str, seconds: range, partition: int) 
     ]
 
 
-@settings(deadline=None)
 @given(st.lists(parts, max_size=12))
 @example([Part(of_canary=True, partials=SECONDS, is_idle_after=True)])
 def test_the_order_of_partitions_hides_no_regression(order: list[Part]) -> None:

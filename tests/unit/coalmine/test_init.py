@@ -69,7 +69,7 @@ def _policy(flow: Flow) -> Policy:
     return parse(text, Policy, source="policy")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0.01, 1e5), st.floats(1e-5, 0.2))
 def test_the_figures_fit_any_traffic(per_s: float, bad_rate: float) -> None:
     """The policy is valid, and where a phase can be long enough at all, it is."""

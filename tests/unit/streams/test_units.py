@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 from datasketches import compact_theta_sketch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.windows import ids, units
@@ -15,7 +15,6 @@ texts = st.sampled_from([4, 40]).flatmap(
 )
 
 
-@settings(deadline=None)  # the first views of a process load much
 @given(texts, st.integers(0, 5))
 def test_equal_ids_have_equal_hashes_wherever_they_stand(found: list[str | None], cut: int) -> None:
     """Also in a slice, whatever stands before and behind, and in a column of views."""
@@ -30,7 +29,6 @@ def test_equal_ids_have_equal_hashes_wherever_they_stand(found: list[str | None]
     assert len(ids.hashes_of(pa.array(found, pa.utf8()).slice(cut))) == max(0, len(found) - cut)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), max_size=60))
 def test_sketches_hold_the_distinct_units_of_each_group(pairs: list[tuple[int, int]]) -> None:
     """Counts are exact, and the library reads and writes the same bytes."""
