@@ -59,8 +59,23 @@ def reason_of(rollout: RolloutState, found: Look, outcome: Outcome) -> str:
     return (
         f"No decision yet: evidence 10^{have:.1f} of the 10^{need:.1f} needed for a rollback, "
         f"after {rollout.canary_exposures:,} exposures of {rollout.canary}."
-        f"{_still_needed(needed_of(found, outcome), found)}"
+        f"{_still_needed(needed_of(found, outcome), found)}{_without_data(rollout, found)}"
     )
+
+
+def _without_data(rollout: RolloutState, found: Look) -> str:
+    """A metric that sees nothing keeps a release from ever being promoted, and must say so."""
+    if rollout.canary_exposures < rollout.policy.min_exposures:
+        return ""
+    names = [
+        m.name
+        for m in found.metrics
+        if m.is_critical and m.is_judged and m.kind is not MetricKind.GROUPS
+        if not m.exposures.canary
+    ]
+    if not names:
+        return ""
+    return f" Nothing is promoted while {' and '.join(names)} of {rollout.canary} has no data."
 
 
 def _of_group(rollout: RolloutState, group: Contributor, risk: RelativeRisk) -> str:

@@ -298,6 +298,20 @@ def test_a_service_that_never_fails_is_promoted_where_rates_can_be_negligible(
     assert judge.verdicts[-1].outcome is outcome
 
 
+def test_a_metric_without_data_is_named_as_what_keeps_a_release_from_promotion() -> None:
+    """Where a service logs no duration its latency shows neither harm nor health, for ever."""
+    size = Metric(name="size", kind=MetricKind.DISTRIBUTION, value="request.size")
+    metrics = [*Policy().metrics[:1], size]
+    judge = Judge(Policy(service="checkout", autodetect=True, metrics=metrics))
+    traffic = Traffic(requests_per_s={BASELINE: 80, CANARY: 80})
+    judge.run(traffic, range(10), [BASELINE])
+    judge.run(traffic, range(10, 20))
+    assert judge.verdicts[-1].outcome is Outcome.INCONCLUSIVE
+    assert judge.verdicts[-1].reason.endswith(
+        "Nothing is promoted while size of 1.5.0 has no data."
+    )
+
+
 def test_an_abort_ends_a_rollout_and_the_same_command_twice_is_one() -> None:
     """Commands are idempotent by their id."""
     judge, traffic = Judge(Policy()), Traffic()
