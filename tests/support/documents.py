@@ -34,10 +34,16 @@ def expected_documents(kafka: KafkaSettings, service: str) -> Documents:
                 continue  # poison of another test
             for document in documents:
                 key = (document.index, document.id)
-                is_ours = document.body["service.name"] == service
+                is_ours = _service_of(document.body) == service
                 if is_ours and newest.get(key, (-1, {}))[0] <= document.version:
                     newest[key] = (document.version, document.body)
     return {key: body for key, (_, body) in newest.items()}
+
+
+def _service_of(body: dict[str, Any]) -> str | None:
+    """A mark of a deployment says it in the form that Kibana reads."""
+    name: str | None = body.get("service.name") or body.get("service", {}).get("name")
+    return name
 
 
 def hits(client: Elasticsearch, index: str, *, service: str = "") -> list[dict[str, Any]]:

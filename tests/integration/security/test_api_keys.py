@@ -91,8 +91,8 @@ def test_indexer_and_dashboard_work_with_a_key_each(
     file, name = tmp_path / "key", "COALMINE_ELASTICSEARCH_API_KEY"
     file.write_text(gate.keys["indexer"] + "\n", encoding="utf-8")
     room = Room(tmp_path, {**variables, f"{name}_FILE": str(file)})
-    room.start("indexer", "--state", str(tmp_path / "indexer"))
     expected = expected_documents(kafka_settings, service)
+    room.start("indexer", "--state", str(tmp_path / "indexer"))
     try:
         with Elasticsearch(**elasticsearch_settings.client_options()) as client:
             wait_until(
