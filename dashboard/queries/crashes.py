@@ -15,6 +15,7 @@ from dashboard.queries.elastic import (
     between,
     newest_first,
     of_arm,
+    of_arms,
     search,
     sources,
 )
@@ -52,14 +53,13 @@ def fetch_crash_groups(
         }
         for arm, name in arms.items()
     }
-    either = {"bool": {"should": [of_arm(name) for name in arms.values()]}}
     answer = search(
         client,
         CRASH_GROUPS,
         query=all_of({"term": {"service.name": service}}),
         aggs={
             "inside": {
-                "filter": all_of(inside, either),
+                "filter": all_of(inside, of_arms(arms.values())),
                 "aggs": {
                     "groups": {
                         "terms": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
@@ -94,6 +95,11 @@ def newest_first(field: str = "@timestamp") -> list[Query]:
 def of_arm(name: str) -> Query:
     """What is counted for a release, or for a feature flag's variant (``flag:variant``)."""
     return {"bool": {"should": [{"term": {"service.version": name}}, {"term": {"arm": name}}]}}
+
+
+def of_arms(names: Iterable[str]) -> Query:
+    """What is counted for any of these."""
+    return {"bool": {"should": [of_arm(name) for name in names]}}
 
 
 def between(start_ms: int, end_ms: int | None = None) -> Query:

@@ -16,6 +16,7 @@ from dashboard.queries.elastic import (
     between,
     newest_first,
     of_arm,
+    of_arms,
     search,
     sources,
     step_for,
@@ -168,6 +169,6 @@ def add_histograms(documents: list[Source], arms: dict[str, str], name: str) -> 
 def _both(service: str, arms: dict[str, str], start_ms: int, end_ms: int) -> Query:
     return all_of(
         {"term": {"service.name": service}},
-        {"bool": {"should": [of_arm(name) for name in arms.values()]}},
+        of_arms(arms.values()),
         between(start_ms, end_ms),
     )
