@@ -81,9 +81,9 @@ def fingerprint(
     compiled = Rules(load_crash_rules(rules) if rules else None)
     with counting("crashes") as told:
         for number, found in enumerate(_all(files, refused), 1):
-            group, frames = analysed(found.crash, compiled)
+            group, chosen = analysed(found.crash, compiled)
             if as_json:
-                _print(found, group, frames)
+                _print(found, group, chosen.frames)
             else:
                 first, count = groups.get(group.fingerprint, (group, 0))
                 groups[group.fingerprint] = (first, count + 1)

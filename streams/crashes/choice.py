@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from contracts.records import Frame
 from streams.crashes.frames import Call, Trace, Written
@@ -20,13 +21,24 @@ class Chosen:
 
     Attributes:
         calls: outermost first.
-        frames: every frame as it was read, with ``in_app`` as it was judged.
+        trace: as read.
+        own: which frames of each of its sections were judged to be the user's own.
         is_weak: whether the calls say so little that the message must help.
     """
 
     calls: tuple[Call, ...]
-    frames: list[Frame]
+    trace: Trace
+    own: list[list[bool]]
     is_weak: bool
+
+    @property
+    def frames(self) -> list[Frame]:
+        """Every frame as it was read, with ``in_app`` as it was judged."""
+        return [
+            Frame(module=f.module, function=f.function, file=f.file, line=f.line, in_app=is_own)
+            for section, own in zip(self.trace.sections, self.own, strict=True)
+            for f, is_own in zip(section.frames, own, strict=True)
+        ]
 
     @property
     def culprit(self) -> str:
@@ -45,14 +57,11 @@ def chosen_calls(trace: Trace, types: Iterable[str], told: Told | None = None) -
         types: of its exceptions, clean.
         told: whose code a frame is by a user's rules; None where they do not say.
     """
-    pairs = [list(zip(section.frames, section.calls, strict=True)) for section in trace.sections]
-    own = _own([pair for part in pairs for pair in part], told)
-    judged = [[(f, c, own(f, c)) for f, c in part] for part in pairs]
-    weak = [[c for _, c, is_own in part if is_own] for part in judged]
-    strong = [[c for c in part if not c.is_weak] for part in weak]
-    is_any = any(map(any, weak))
-    every = [[c for _, c in part] for part in pairs]
-    sections = strong if any(strong) else weak if is_any else _strong_or_all(every)
+    own = _own(trace, told)
+    every = [section.calls for section in trace.sections]
+    weak = [list(compress(calls, of_one)) for calls, of_one in zip(every, own, strict=True)]
+    strong = _strong(weak)
+    sections = strong if any(strong) else weak if any(weak) else _strong_or_all(every)
     is_overflow = not _OVERFLOWS.isdisjoint(types)
     calls: dict[Call, None] = {}
     for section in sections:
@@ -60,41 +69,38 @@ def chosen_calls(trace: Trace, types: Iterable[str], told: Told | None = None) -
     kept = tuple(calls)[-_CALLS_LIMIT:]
     return Chosen(
         calls=kept,
-        frames=[_judged(f, is_own) for part in judged for f, _, is_own in part],
+        trace=trace,
+        own=own,
         is_weak=all(call.is_weak for call in kept),
     )
 
 
-def _strong_or_all(sections: list[list[Call]]) -> list[list[Call]]:
-    strong = [[call for call in section if not call.is_weak] for section in sections]
+def _strong(sections: Sequence[Sequence[Call]]) -> Sequence[Sequence[Call]]:
+    return [[call for call in section if not call.is_weak] for section in sections]
+
+
+def _strong_or_all(sections: Sequence[Sequence[Call]]) -> Sequence[Sequence[Call]]:
+    strong = _strong(sections)
     return strong if any(strong) else sections
 
 
-class _own:  # noqa: N801 - used like a function
-    """Whether a frame is the user's own: what its reporter says, corrected by what is known."""
-
-    def __init__(self, pairs: Sequence[tuple[Written, Call]], told: Told | None) -> None:
-        self._told = told
-        marks = {(f.in_app, c.is_in_app) for f, c in pairs}
-        # the first of these views under which anything is the user's own
-        views = ((True, True), (True, False), (None, True), (False, True))
-        self._view = next((view for view in views if view in marks), (True, True))
-
-    def __call__(self, frame: Written, call: Call) -> bool:
-        if self._told and (said := self._told(frame)) is not None:
-            return said
-        reported, known = self._view
-        return frame.in_app is reported and call.is_in_app is known
-
-
-def _judged(frame: Written, is_own: bool) -> Frame:  # noqa: FBT001 - a field's value
-    return Frame(
-        module=frame.module,
-        function=frame.function,
-        file=frame.file,
-        line=frame.line,
-        in_app=is_own,
-    )
+def _own(trace: Trace, told: Told | None) -> list[list[bool]]:
+    """Which frames of each section are the user's own: as reported, corrected by what is known."""
+    pairs = [list(zip(part.frames, part.calls, strict=True)) for part in trace.sections]
+    marks = {(frame.in_app, call.is_in_app) for part in pairs for frame, call in part}
+    # the first of these views under which anything is the user's own
+    views = ((True, True), (True, False), (None, True), (False, True))
+    reported, known = next((view for view in views if view in marks), views[0])
+    own = [[f.in_app is reported and c.is_in_app is known for f, c in part] for part in pairs]
+    if told is None:
+        return own
+    return [
+        [
+            is_own if (said := told(f)) is None else said
+            for (f, _), is_own in zip(*both, strict=True)
+        ]
+        for both in zip(pairs, own, strict=True)
+    ]
 
 
 def _without_recursion(calls: Sequence[Call], *, is_overflow: bool) -> list[Call]:

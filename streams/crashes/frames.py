@@ -17,7 +17,7 @@ from streams.crashes.grammars.base import LAMBDA, Grammar
 from streams.crashes.names import clean_function, clean_module
 from streams.crashes.paths import place_of
 from streams.crashes.runtimes import GRAMMARS
-from streams.crashes.texts import lines_of
+from streams.crashes.texts import PLACE_MARK, lines_of
 
 _LINE_LIMIT = 4_096
 """Characters of a line: a longer one is data, not a call."""
@@ -205,8 +205,19 @@ def _reader(runtime: str) -> Callable[[str], _Line | None]:
     return lru_cache(maxsize=65_536)(lambda line: _read_line(grammar, line))
 
 
-def _read_line(grammar: Grammar, line: str) -> _Line | None:
-    line = line[:_LINE_LIMIT]
+def _read_line(grammar: Grammar, text: str) -> _Line | None:
+    line, _, place = text[:_LINE_LIMIT].partition(PLACE_MARK)
+    found = _read_one(grammar, line)
+    below = _read_one(grammar, place) if place else None
+    if below is None or below.place is None:
+        return found
+    if found is None or found.frame is None:
+        return _Line(None, found and found.raised, below.place)
+    frame = found.frame
+    return _Line(Written(frame.module, frame.function, *below.place), found.raised)
+
+
+def _read_one(grammar: Grammar, line: str) -> _Line | None:
     for pattern in grammar.frames:
         if match := pattern.match(line):
             found = _groups(match)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-from contracts.records import Crash, Frame
+from contracts.records import Crash
 from streams.crashes.choice import Chosen, chosen_calls
 from streams.crashes.frames import Call, Raised, Trace, read_trace, trace_of_frames
 from streams.crashes.grammars.base import LAMBDA
@@ -63,8 +63,8 @@ def group_of(crash: Crash, rules: Rules = NO_RULES) -> CrashGroup:
     return analysed(crash, rules)[0]
 
 
-def analysed(crash: Crash, rules: Rules = NO_RULES) -> tuple[CrashGroup, list[Frame]]:
-    """The group, and every frame that was read with ``in_app`` as it was judged."""
+def analysed(crash: Crash, rules: Rules = NO_RULES) -> tuple[CrashGroup, Chosen]:
+    """The group, and what of the trace made it so."""
     runtime = runtime_of(crash.runtime, crash.stacktrace, crash.frames)
     trace = read_trace(runtime, crash.stacktrace)
     if not trace.calls:
@@ -80,16 +80,18 @@ def analysed(crash: Crash, rules: Rules = NO_RULES) -> tuple[CrashGroup, list[Fr
         runtime=runtime,
         frames=chosen.calls,
     )
-    return _ruled(group, crash, trace, rules), chosen.frames
+    return _ruled(group, crash, trace, rules), chosen
 
 
 def _ruled(group: CrashGroup, crash: Crash, trace: Trace, rules: Rules) -> CrashGroup:
     """The group that a user's rule gives it, if one does."""
+    if not rules.has_groups:
+        return group
     reported = _reported(crash, trace)
     types = [reported.type, *(raised.type for raised in trace.raised)]
     names = dict.fromkeys([*types, *(clean_type(group.runtime, name) for name in types)])
     frames = [frame for section in trace.sections for frame in section.frames]
-    rule = rules.group_of(crash, names, reported.message, frames) if rules.has_groups else None
+    rule = rules.group_of(crash, names, reported.message, frames)
     if rule is None:
         return group
     return replace(
@@ -101,7 +103,11 @@ def _ruled(group: CrashGroup, crash: Crash, trace: Trace, rules: Rules) -> Crash
 
 
 def _identity(runtime: str, types: list[str], chosen: Chosen, reported: Raised) -> list[str]:
-    calls = [f"{c.module}\x1f{c.extension}\x1f{c.function}" for c in chosen.calls if c.name]
+    calls = [
+        f"{c.module}\x1f{c.extension}\x1f{c.function}"
+        for c in chosen.calls
+        if c.module or c.function
+    ]
     if chosen.calls and not chosen.is_weak:
         return [*types, "frames", *calls]
     message = masked(reported.message)

@@ -45,7 +45,9 @@ _NAMES = {
     "native": ("native", "cocoa", "objc", "swift", "c++", "cpp", "clang", "gcc", "minidump"),
     "go": ("go",),
 }  # fmt: skip
-_EXACT = {"gc": "go", "gccgo": "go", "c": "native", "js": "javascript", "ts": "javascript"}
+_EXACT = {
+    "go": "go", "gc": "go", "gccgo": "go", "c": "native", "js": "javascript", "ts": "javascript",
+}  # fmt: skip
 
 _EXTENSIONS = {
     "py": "python", "pyx": "python", "js": "javascript", "jsx": "javascript", "mjs": "javascript",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+PLACE_MARK = "\x1f"
+"""Between a call and the place that its runtime writes on the next line, where they are joined."""
+
 _TRACE_LINES = 2_000
 """Lines of a trace that are read: deeper is a recursion, and its ends tell as much."""
 
 _OTHER_GOROUTINES = re.compile(r"\n\s*\ngoroutine \d+ ")
 _GO_ARGUMENTS = re.compile(r"\((?:0x|\{)[^\n]*\)(?=\n|$)")
-_GO_OFFSETS = re.compile(r" \+0x[0-9a-f]+$", re.MULTILINE)
+_GO_OFFSETS = re.compile(r" \+0x[0-9a-f]+(?=\n|$)")
 _CRASHED_THREAD = re.compile(
     r"^(?:Thread \d+.*[Cc]rashed.*|backtrace:|.*\(crashed\).*|Exception Backtrace:)$", re.MULTILINE
 )
@@ -49,8 +52,9 @@ def _of_go(text: str) -> list[str]:
     start = text.find("goroutine ")
     if rest := _OTHER_GOROUTINES.search(text, max(start, 0) + 1):
         text = text[: rest.start()]
-    # without arguments and offsets, a call's lines are the same in every crash
-    return _GO_OFFSETS.sub("", _GO_ARGUMENTS.sub("(...)", text)).splitlines()
+    # without arguments and offsets, a call and its place are the same in every crash
+    text = _GO_OFFSETS.sub("", _GO_ARGUMENTS.sub("(...)", text.replace(PLACE_MARK, " ")))
+    return text.replace("\n\t/", f"{PLACE_MARK}\t/").splitlines()
 
 
 def _of_java(text: str) -> list[str]:

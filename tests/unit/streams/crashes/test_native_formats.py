@@ -98,10 +98,10 @@ CASES = {
 def test_a_rarer_layout_is_read_like_any_other(name: str) -> None:
     """Runtime, type, the user's own calls and the number of frames come out of the text alone."""
     text, runtime, kind, calls, frames = CASES[name]
-    group, read = analysed(Crash(time=1, service="", release="", stacktrace=text))
+    group, chosen = analysed(Crash(time=1, service="", release="", stacktrace=text))
     assert group.runtime == runtime
     assert [call.name for call in group.frames] == calls
-    assert [frame.in_app for frame in read].count(True) == len(calls)
-    assert len(read) == frames
+    assert [frame.in_app for frame in chosen.frames].count(True) == len(calls)
+    assert len(chosen.frames) == frames
     if kind:
         assert read_trace(runtime, text).raised[0].type.rpartition(".")[2] == kind
