@@ -38,7 +38,7 @@ STRETCH_CELLS = 10_000
 """What a stretch should give at most, about: a cell takes some kilobytes while it is here."""
 _FIRST_BYTES = 500_000
 """Of the first stretch, of which nobody knows how many cells it will give."""
-_WRITTEN_WITHIN_S = float(__import__("os").environ.get("W", "0.001"))
+_WRITTEN_WITHIN_S = 0.001
 """So long what is sent is waited for before the next stretch is counted."""
 _MOST_BYTES = topics.PARTIALS.max_message_bytes - 10_000
 """Of a partial: a message has a key and a head as well."""
