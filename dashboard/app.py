@@ -42,6 +42,7 @@ from dashboard.pages import (
     logs,
     pipeline,
     releases,
+    resending,
     rollout,
     steering,
 )
@@ -167,7 +168,9 @@ def build(
     crash_group.register(app, searches)
     logs.register(app, searches)
     pages = PageReader(client, clock)
-    steering.register(app, pages, Steering(kafka or KafkaSettings(), clock))
+    asking = Steering(kafka or KafkaSettings(), clock)
+    steering.register(app, pages, asking)
+    resending.register(app, pages, asking)
     compare.register(app, pages)
     hosts.register(app, pages)
     releases.register(app, pages)
