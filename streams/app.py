@@ -8,36 +8,30 @@ in between repeats messages; the fence of the next stage makes the repetition co
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
-import uvloop
-from prometheus_client import CollectorRegistry
 
 from contracts import topics
 from contracts.dead_letter_limit import DeadLetterCount, DeadLetterLimit
-from contracts.errors import CoalmineError, Fatal
 from contracts.policy import Policies, load_policies
-from contracts.settings import KafkaSettings, dead_letter_limit, kafka_settings
+from contracts.settings import KafkaSettings, dead_letter_limit
 from contracts.topics import Topic
 from health.address import Address
-from health.server import serve
 from streams import metrics
 from streams.aggregating import Aggregation
 from streams.consuming import batches
-from streams.durable import DurableApp, PromptWorker, new_app, new_table
+from streams.durable import DurableApp, new_app, new_table
 from streams.judging import Judging
-from streams.lag import Lag
-from streams.liveness import HANDLING_LIMIT_S, Liveness
+from streams.liveness import HANDLING_LIMIT_S
 from streams.messages import Message
 from streams.outlet import Outlet, raw_topic
 from streams.policy_files import POLL_S, PolicyFiles
 from streams.reread import Rereader
+from streams.running import run_app
 from streams.services import KnownServices
 
 log = structlog.get_logger()
@@ -45,8 +39,6 @@ log = structlog.get_logger()
 APP_NAME = "coalmine-streams"
 HEARTBEAT_S = 0.5
 BATCH_STRETCHES = 4
-GARBAGE_OBJECTS = 100_000
-"""New objects that are not looked through for garbage: those of a few stretches of JSON."""
 BATCH_WITHIN_S = 0.01
 """How long the first of some messages waits for more: nobody notices, and much is saved."""
 
@@ -140,34 +132,3 @@ def run(policies: Path | None, state_dir: Path, health: Address | None = None) -
         return Worker(new_app(APP_NAME, kafka), kafka, known, limit, files).app
 
     run_app(build, state_dir, health, metrics.REGISTRY, metrics.LAG)
-
-
-def run_app(
-    build: Callable[[KafkaSettings], DurableApp],
-    state_dir: Path,
-    health: Address | None,
-    registry: CollectorRegistry,
-    lag: Lag,
-) -> None:
-    """Build a Faust app on a fast event loop and run it as a worker until a signal ends it.
-
-    Raises:
-        CoalmineError: the app ended by itself, which Faust would report as a success.
-    """
-    kafka = kafka_settings()
-    loop = uvloop.new_event_loop()
-    asyncio.set_event_loop(loop)
-    app = build(kafka)
-    app.conf.datadir = state_dir
-    worker = PromptWorker(app, loop)
-    liveness = Liveness(app, loop, lag)
-    loop.call_soon(liveness.start)
-    gc.collect()
-    gc.freeze()  # or the garbage collector goes through all that was loaded, again and again
-    gc.set_threshold(GARBAGE_OBJECTS)
-    with serve(health, app.vitals, registry), contextlib.suppress(SystemExit):
-        worker.execute_from_commandline()
-    if error := worker.crash_reason or app.crash_reason:
-        if isinstance(error, CoalmineError):
-            raise error
-        raise Fatal(f"stopped by an unexpected error: {error!r}") from error

@@ -30,7 +30,6 @@ from contracts.settings import (
     log_storage,
 )
 from health.address import Address
-from streams.app import run_app
 from streams.consuming import batches
 from streams.durable import DurableApp, new_app
 from streams.index import metrics
@@ -38,6 +37,7 @@ from streams.index.documents import TOPICS, Document, documents_of
 from streams.index.writer import Writer, delete_beyond, delete_expired, ensure_templates
 from streams.messages import Message, failures_are_invalid
 from streams.outlet import raw_topic
+from streams.running import run_app
 
 log = structlog.get_logger()
 

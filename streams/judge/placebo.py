@@ -38,7 +38,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from contracts import histogram
 from contracts.results import Placebo
@@ -137,9 +137,9 @@ def _scatter(excess: Floats, weights: Floats, *, canary_hosts: int, alpha: float
 
 @lru_cache(maxsize=1024)
 def _chance_limit(degrees: int) -> float:
-    return float(stats.chi2.ppf(1 - SIGNIFICANT, degrees))
+    return float(special.chdtri(degrees, SIGNIFICANT))
 
 
 @lru_cache(maxsize=1024)
 def _student_limit(degrees: int, alpha: float) -> float:
-    return float(stats.t.ppf(1 - alpha / 2, degrees))
+    return float(special.stdtrit(degrees, 1 - alpha / 2))

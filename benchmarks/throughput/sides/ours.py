@@ -35,6 +35,7 @@ from streams import app, metrics
 from streams.durable import DurableApp, new_app
 from streams.messages import Message, aggregate
 from streams.outlet import Outlet, Result
+from streams.running import run_app
 
 _JUDGE = "judge_rollouts"
 _MEASURED = f"aggregate_{RecordKind.EVENTS.value}"
@@ -136,7 +137,7 @@ def main() -> None:
         own = new_app(task.group, kafka)
         return MeasuredWorker(own, kafka, Policies(), DeadLetterLimit()).app
 
-    app.run_app(build, Path(task.state), None, metrics.REGISTRY, metrics.LAG)
+    run_app(build, Path(task.state), None, metrics.REGISTRY, metrics.LAG)
 
 
 if __name__ == "__main__":
