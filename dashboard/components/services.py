@@ -105,9 +105,9 @@ def restart_sentence(frame: pd.DataFrame) -> str:
     if not releases:
         return "No host was restarted in this time."
     each = ", ".join(
-        f"{release} {words.count(number)}" for release, number in releases.most_common()
+        f"{words.count(number)} ({release})" for release, number in releases.most_common()
     )
-    return f"Restarts of hosts in this time, by the release that ran afterwards: {each}."
+    return f"Restarts of hosts in this time, with the release that ran afterwards: {each}."
 
 
 def host_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:

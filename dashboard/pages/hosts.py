@@ -100,7 +100,7 @@ def _body(head: html.Div, drawing: Drawing) -> html.Div:
             html.Div(cards[2:], className="pair"),
             card(
                 "Hosts",
-                slot("restarts", drawing.slots["restarts"], className="dim"),
+                slot("restarts", drawing.slots["restarts"], className="dim-line"),
                 host_grid(drawing.grids["hosts"]),
                 hint="means of this time, the busiest first; a name leads to its log lines",
             ),

@@ -16,7 +16,7 @@ from contracts.errors import ConfigError
 from contracts.results import PhaseProgress, RolloutCommandAction, RolloutStatus
 from dashboard import words
 from dashboard.access.users import Role
-from dashboard.components.controls import controls, offered
+from dashboard.components.controls import controls, offered, other_phases
 from dashboard.components.phases import phase_strip, state_of
 from dashboard.components.services import component_rows, host_rows, restart_sentence
 from dashboard.components.trail import resend_command, result_label, trail
@@ -259,5 +259,14 @@ def test_restarts_are_of_the_release_that_ran_afterwards() -> None:
     answer = {"aggregations": {"hosts": {"buckets": [host("a", *moved), host("b")]}}}
     frame = hosts_frame(answer, NOW - 3_600_000, 60)
     assert [row["restarts"] for row in host_rows(frame)] == [1, None]
-    assert restart_sentence(frame).endswith("ran afterwards: 2 1.")
+    assert restart_sentence(frame).endswith("ran afterwards: 1 (2).")
     assert restart_sentence(frame[1:]) == ""
+
+
+def test_a_rollout_is_sent_to_another_phase() -> None:
+    """The next one is proposed, in the last phase the one before; never the present one."""
+    phases = ["few", "half", "all"]
+    assert other_phases({"phases": phases, "phase": "few"}) == (["half", "all"], "half")
+    assert other_phases({"phases": phases, "phase": "all"}) == (["few", "half"], "half")
+    assert other_phases({"phases": ["few"], "phase": "few"}) == ([], None)
+    assert other_phases({}) == ([], None)
