@@ -36,12 +36,18 @@ POLL_BYTES = 8_000_000
 
 
 class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
-    """Fetches with a short wait; Faust offers no setting for it."""
+    """Fetches with a short wait, and leaves records as they were parsed; no setting does."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 - Faust has no types
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - no public way
         return consumer
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Faust has no types
+        is_for_agents = self.consumer.app.topics.acks_enabled_for  # others are changelogs
+        waiting = consumer._fetcher._records.items()  # noqa: SLF001 - no public way
+        leave_as_parsed(some for place, some in waiting if is_for_agents(place.topic))
+        return await super()._fetch_records(consumer, *args, **options)
 
 
 class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no types
@@ -86,7 +92,7 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         """What was fetched, each partition's messages as one: Faust's price is per message."""
         records, active = await self._next_records(timeout)
-        found = {place: _run(place, some) for place, some in (records or {}).items() if some}
+        found = {place: run_of(place, some) for place, some in (records or {}).items() if some}
         self._bound_next_poll(found.values())
         is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
         fetched = {}
@@ -194,7 +200,24 @@ class Stretch(bytes):
     is_done: bool = False
 
 
-def _run(place: Any, records: Sequence[Any]) -> Run:  # noqa: ANN401 - Faust has no types
+def leave_as_parsed(fetched: Iterable[Any]) -> None:
+    """Have what aiokafka fetched read as its parser gives it: that is all a ``Run`` needs.
+
+    A ``ConsumerRecord`` of each costs as much as parsing it. What arrives later becomes one all the
+    same; both have the same names.
+    """
+    for one in fetched:
+        records = getattr(one, "_partition_records", None)  # none of an error
+        if records is not None:
+            records._consumer_record = _as_parsed  # noqa: SLF001 - no public way
+
+
+def _as_parsed(_place: object, record: Any) -> Any:  # noqa: ANN401 - aiokafka has no types
+    return record
+
+
+def run_of(place: Any, records: Sequence[Any]) -> Run:  # noqa: ANN401 - aiokafka has no types
+    """The records of one partition, as they were parsed or not."""
     return Run(
         place.topic,
         place.partition,
