@@ -15,6 +15,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, T
 from kafka.errors import KafkaError
 
 from alerting import metrics
+from alerting.asked import Asked
 from alerting.breaker import Breaker
 from alerting.carrier import Carrier
 from alerting.intake import STAGE, Place, decode, select_endpoints
@@ -83,8 +84,12 @@ def run(config: Path, health: Address | None = None) -> None:
     with serve(health, vitals, metrics.REGISTRY):
         ledger = _insist(lambda: KafkaLedger(settings, clock, standing), stop)
         if ledger is not None:
+            asked = Asked(settings, endpoints, ledger, Carrier(), clock, vitals)
+            thread = threading.Thread(target=asked.run, args=(stop,), name="asked", daemon=True)
+            thread.start()
             consume = partial(_consumer, settings)
             Alerter(alerting, consume, ledger, clock, vitals, standing).run(stop)
+            thread.join(_STOP_S)  # it leaves its group, so that another takes over at once
     _log.info("alerter_stopped")
 
 

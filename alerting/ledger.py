@@ -8,15 +8,14 @@ the decisions, because one that was overruled meanwhile must not be sent.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import structlog
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
 from alerting.notice import FINAL
+from alerting.reading import read_since
 from alerting.standing import Standing
 from alerting.storing import Store
 from contracts.clock import Clock
@@ -149,8 +148,8 @@ class KafkaLedger:
         try:
             consumer = KafkaConsumer(**self._options, fetch_max_wait_ms=50)
             try:
-                count = self._read(consumer, DELIVERIES.name, since_ms, self._note)
-                self._read(consumer, DECISIONS.name, since_ms, self._note_decision)
+                count = read_since(consumer, DELIVERIES.name, since_ms, self._note)
+                read_since(consumer, DECISIONS.name, since_ms, self._note_decision)
             finally:
                 consumer.close(autocommit=False)
         except KafkaError as error:
@@ -160,29 +159,6 @@ class KafkaLedger:
     def close(self) -> None:
         """Send what waits, for at most two seconds."""
         self._producer.close(timeout=2)
-
-    def _read(
-        self,
-        consumer: Any,  # noqa: ANN401 - untyped library
-        topic: str,
-        since_ms: int,
-        note: Callable[[bytes | None], bool],
-    ) -> int:
-        numbers = consumer.partitions_for_topic(topic) or ()
-        partitions = [TopicPartition(topic, number) for number in numbers]
-        if not partitions:
-            return 0
-        consumer.assign(partitions)
-        ends = consumer.end_offsets(partitions)
-        starts = consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-        for partition in partitions:
-            start = starts.get(partition)
-            consumer.seek(partition, start.offset if start else ends[partition])
-        count = 0
-        while any(consumer.position(p) < ends[p] for p in partitions):
-            for records in consumer.poll(timeout_ms=200).values():
-                count += sum(note(record.value) for record in records)
-        return count
 
     def _note(self, value: bytes | None) -> bool:
         try:

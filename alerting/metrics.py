@@ -42,6 +42,12 @@ DELIVERIES = Counter(
     ["endpoint", "outcome"],
     registry=REGISTRY,
 )
+RESENDS = Counter(
+    "coalmine_alerting_resends",
+    "Requests of people to send a decision again, by outcome.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 VERIFICATIONS = Counter(
     "coalmine_alerting_verifications",
     "Looks for the effect of deliveries that came to a result, by endpoint and result.",

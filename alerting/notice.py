@@ -16,7 +16,7 @@ from contracts.results import Decision, DecisionAction, Delivery, DeliveryOutcom
 
 _log = structlog.get_logger()
 
-FINAL = frozenset(DeliveryOutcome) - {DeliveryOutcome.RETRYING}
+FINAL = frozenset(DeliveryOutcome) - {DeliveryOutcome.RETRYING, DeliveryOutcome.NOT_SENT}
 """Outcomes after which an endpoint is not told of this decision again."""
 
 _BODY_KEPT = 64 * 1024

@@ -187,6 +187,7 @@ DELIVERIES = Index(
         "is_circuit_open": _BOOL,
         "requested_by": _KEYWORD,
         "request_reason": _TEXT,
+        "request": _KEYWORD,
         "steps": _KEYWORD,
         "verified": _BOOL,
         "body": {"type": "keyword", "index": False, "doc_values": False},

@@ -440,6 +440,8 @@ class DeliveryOutcome(StrEnum):
     SILENCED = "silenced"
     """A person said that nobody is to be told of this for a while."""
     EXHAUSTED = "exhausted"
+    NOT_SENT = "not_sent"
+    """A person asked for it to be sent again, and it must not be: no attempt was made."""
 
 
 class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
@@ -468,11 +470,33 @@ class Delivery(msgspec.Struct, kw_only=True, rename=_ECS):
     """Who sent it again by hand; empty where the alerter did by itself."""
     request_reason: str = ""
     """Why, in that person's words."""
+    request: str = ""
+    """Id of the ``ResendRequest`` that it answers."""
     steps: list[str] = []
     """Each request of the attempt and how it was answered, where it took more than one."""
     verified: bool | None = None
     """Whether the tool was seen to have done what it took on; ``None`` where it was not asked, or
     did not say."""
+
+
+class ResendRequest(msgspec.Struct, kw_only=True, rename=_ECS):
+    """What a person asks of the alerter on ``coalmine.resends``; answered by one ``Delivery``."""
+
+    id: str
+    """Idempotency key: the same id twice is one request."""
+    time: int
+    decision: str
+    """Id of what is to be sent once more."""
+    decided_at: int
+    """The decision's processed time, epoch milliseconds: from there on it is looked for."""
+    service: str
+    rollout: str
+    action: DecisionAction
+    endpoint: str
+    reason: str
+    requested_by: str
+    is_forced: bool = False
+    """Whether it is sent although it expired or was overruled."""
 
 
 class RolloutCommandAction(StrEnum):

@@ -37,6 +37,7 @@ DECISIONS = Topic("coalmine.decisions", "Decision", "service", 30 * _DAY_MS)
 FLAGS = Topic("coalmine.flags", "FlagState", "service and flag", 30 * _DAY_MS, is_compacted=True)
 ANSWERS = Topic("coalmine.answers", "Answer", "service", 30 * _DAY_MS)
 DELIVERIES = Topic("coalmine.deliveries", "Delivery", "decision", 30 * _DAY_MS)
+RESENDS = Topic("coalmine.resends", "ResendRequest", "decision", 30 * _DAY_MS)
 CRASH_GROUPS = Topic("coalmine.crash-groups", "CrashGroupSighting", "service", 7 * _DAY_MS)
 CRASH_MARKS = Topic("coalmine.crash-marks", "CrashMark", "service", 30 * _DAY_MS)
 DEADLETTERS = Topic("coalmine.deadletters", "DeadLetter", "origin", 30 * _DAY_MS)
@@ -61,6 +62,7 @@ ALL: tuple[Topic, ...] = (
     FLAGS,
     ANSWERS,
     DELIVERIES,
+    RESENDS,
     CRASH_GROUPS,
     CRASH_MARKS,
     DEADLETTERS,

@@ -25,7 +25,7 @@ from contracts.settings import (
 )
 from dashboard import metrics
 from dashboard.access.gate import Gate
-from dashboard.access.headers import SafeHeaders, content_security_policy
+from dashboard.access.headers import SafeHeaders, content_security_policy, script_hash
 from dashboard.access.settings import Access, Place, check_place
 from dashboard.assets_gzip import App as AsgiApp
 from dashboard.assets_gzip import PackedAssets
@@ -42,6 +42,7 @@ from dashboard.pages import (
     logs,
     pipeline,
     releases,
+    resending,
     rollout,
     steering,
 )
@@ -66,6 +67,7 @@ _PAGES = (
     *("hosts", "components", "audit", "pipeline", "releases"),
 )
 _GRID = "dash_ag_grid.min.js"
+_DASH_TABLE = "/dash_table/"
 
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -73,10 +75,11 @@ _INDEX = """<!DOCTYPE html>
 {%metas%}
 <title>{%title%}</title>
 {%favicon%}
-<script src="/assets/first.js"></script>
+<script>{%first%}</script>
 {%css%}
 <link rel="preload" as="fetch" href="/_dash-layout" crossorigin="anonymous">
 <link rel="preload" as="fetch" href="/_dash-dependencies" crossorigin="anonymous">
+<link rel="preload" as="script" href="/_dash-component-suites/dash/dcc/async-graph.js">
 </head>
 <body>
 {%app_entry%}
@@ -106,11 +109,14 @@ class _AsyncDash(Dash):  # type: ignore[misc]  # Dash ships no types
         """Nothing: the page has the part of plotly.js that it needs among its assets, a quarter."""
 
     def _generate_scripts_html(self) -> str:
-        """The scripts of a page, but for the grid's: the page fetches it behind its first plots."""
+        """The scripts of a page, but for the grid's, which the page fetches behind its first plots,
+        and those of Dash's own table, which no page has.
+        """
         for script in dash_ag_grid._js_dist:  # noqa: SLF001 - where Dash, too, looks
             if script["relative_package_path"] == _GRID:
                 script["async"] = "lazy"
-        return str(super()._generate_scripts_html())
+        scripts = str(super()._generate_scripts_html()).splitlines()
+        return "\n".join(one for one in scripts if _DASH_TABLE not in one)
 
 
 def build(
@@ -144,7 +150,7 @@ def build(
         update_title="",
         title="Coalmine",
         health_endpoint="healthz",
-        index_string=_INDEX,
+        index_string=_INDEX.replace("{%first%}", _first()),
         on_error=_log_error,
         meta_tags=[
             {"name": "viewport", "content": "width=device-width, initial-scale=1"},
@@ -162,7 +168,9 @@ def build(
     crash_group.register(app, searches)
     logs.register(app, searches)
     pages = PageReader(client, clock)
-    steering.register(app, pages, Steering(kafka or KafkaSettings(), clock))
+    asking = Steering(kafka or KafkaSettings(), clock)
+    steering.register(app, pages, asking)
+    resending.register(app, pages, asking)
     compare.register(app, pages)
     hosts.register(app, pages)
     releases.register(app, pages)
@@ -172,6 +180,11 @@ def build(
     _join_shell(app)
     _watch(app, pages)
     return app
+
+
+def _first() -> str:
+    """The script that stands in the page itself: its requests wait for no other."""
+    return (_HERE / "assets" / "first.js").read_text(encoding="utf-8")
 
 
 def _grid_address() -> str:
@@ -227,7 +240,7 @@ def run(
 
 def guarded(app: Dash, place: Place) -> AsgiApp:
     """The app behind its gate, with the headers that every answer needs."""
-    policy = content_security_policy(app.csp_hashes())
+    policy = content_security_policy([*app.csp_hashes(), script_hash(_first())])
     gate = Gate(PackedAssets(app.server), place, SystemClock())
     return metrics.measured(SafeHeaders(gate, policy))
 

@@ -1,4 +1,4 @@
-"""What a person asks of a rollout, written to Kafka for the judge, who alone acts on it."""
+"""What a person asks for, written to Kafka for the judge or the alerter, who alone act on it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import structlog
 
 from contracts.clock import Clock
 from contracts.errors import Recoverable
-from contracts.results import RolloutCommand, RolloutCommandAction
+from contracts.results import Decision, ResendRequest, RolloutCommand, RolloutCommandAction
 from contracts.settings import KafkaSettings
-from contracts.topics import ROLLOUTS
+from contracts.topics import RESENDS, ROLLOUTS, Topic
 from dashboard.access.gate import ROLE_HEADER, USER_HEADER
 from dashboard.access.users import Role
 
@@ -45,10 +45,10 @@ def operator_of(headers: Mapping[str, str]) -> str:
 
 
 class Steering:
-    """Writes commands to the topic of rollouts.
+    """Writes commands to the topic of rollouts, and requests to that of resends.
 
     Args:
-        kafka: where the topic is.
+        kafka: where the topics are.
         clock: dates the commands.
     """
 
@@ -73,18 +73,45 @@ class Steering:
             reason=reason.strip()[:LONGEST_REASON],
             requested_by=user,
         )
-        self._send(command)
+        self._send(ROLLOUTS, service, command)
         log.info("rollout_command", id=command.id, action=action, service=service, user=user)
         return command
 
-    def _send(self, command: RolloutCommand) -> None:
+    def send_again(
+        self, decision: Decision, endpoint: str, *, user: str, reason: str, is_forced: bool
+    ) -> ResendRequest:
+        """Ask the alerter to tell an endpoint of a decision once more; wait until Kafka has it.
+
+        Raises:
+            Recoverable: Kafka does not take it.
+        """
+        request = ResendRequest(
+            id=str(uuid.uuid4()),
+            time=self._clock.now_ms(),
+            decision=decision.id,
+            decided_at=decision.processed_time,
+            service=decision.service,
+            rollout=decision.rollout,
+            action=decision.action,
+            endpoint=endpoint,
+            reason=reason.strip()[:LONGEST_REASON],
+            requested_by=user,
+            is_forced=is_forced,
+        )
+        self._send(RESENDS, decision.id, request)
+        log.info(
+            "resend_request", id=request.id, decision=decision.id, endpoint=endpoint, user=user
+        )
+        return request
+
+    def _send(self, topic: Topic, key: str, message: RolloutCommand | ResendRequest) -> None:
         from kafka import KafkaProducer  # noqa: PLC0415 - slow to import, and seldom needed
         from kafka.errors import KafkaError  # noqa: PLC0415 - see above
 
         options = {"max_block_ms": _TIMEOUT_S * 1000, "bootstrap_timeout_ms": _TIMEOUT_S * 1000}
         try:
             with closing(KafkaProducer(**self._kafka.client_options(), **options)) as producer:
-                value, key = msgspec.json.encode(command), command.service.encode()
-                producer.send(ROLLOUTS.name, value, key=key).get(timeout=_TIMEOUT_S)
+                value = msgspec.json.encode(message)
+                producer.send(topic.name, value, key=key.encode()).get(timeout=_TIMEOUT_S)
         except KafkaError as error:
             raise Recoverable(f"Kafka did not take the request: {error}") from error

@@ -75,6 +75,7 @@ DELIVERIES: dict[str, Label] = {
     DeliveryOutcome.OBSOLETE: Label("Obsolete", "empty", "idle"),
     DeliveryOutcome.SILENCED: Label("Silenced", "pause", "idle"),
     DeliveryOutcome.EXHAUSTED: Label("Gave up", "stop", "bad"),
+    DeliveryOutcome.NOT_SENT: Label("Not sent", "empty", "idle"),
 }
 _ATTENTION = (
     RolloutStatus.ROLLING_BACK,

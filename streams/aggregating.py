@@ -2,6 +2,8 @@
 
 Results are acknowledged by Kafka, then the fences of the shipping agents, then the offsets. A crash
 in between repeats messages, perhaps cut into other stretches; the judge takes what is new of them.
+While Kafka takes the results of a stretch the next one is counted, but nothing of it is sent before
+they are acknowledged: what the judge has of a partition never has a gap.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -35,6 +37,8 @@ STRETCH_CELLS = 10_000
 """What a stretch should give at most, about: a cell takes some kilobytes while it is here."""
 _FIRST_BYTES = 500_000
 """Of the first stretch, of which nobody knows how many cells it will give."""
+_WRITTEN_WITHIN_S = 0.001
+"""So long what is sent is waited for before the next stretch is counted."""
 _MOST_BYTES = topics.PARTIALS.max_message_bytes - 10_000
 """Of a partial: a message has a key and a head as well."""
 
@@ -73,6 +77,7 @@ class Aggregation:
         """
         letters: list[DeadLetter] = []
         passed: list[tuple[bytes, int, int]] = []
+        sent: list[asyncio.Future[Any]] = []
         for stretch in by_partition(messages):
             new = unfenced(stretch, partial(self._last_seq, stretch[0]))
             _tell_duplicates(stretch[0], new.fenced)
@@ -81,13 +86,16 @@ class Aggregation:
                 part = next(in_parts(waiting, self._stretch_bytes))
                 waiting = waiting[len(part) :]
                 async for found in self._fitting(part, new.fenced):
-                    await self._outlet.publish(found.results)
+                    await asyncio.gather(*sent)
+                    sent = await self._outlet.send(found.results)
+                    await _under_way(sent)
                     letters += found.dead_letters
                     metrics.RECORDS.labels(self._kind).inc(found.records)
             partition = stretch[0].partition
             passed += [
                 (_fence(stretch[0], agent), seq, partition) for agent, seq in new.last_seq.items()
             ]
+        await asyncio.gather(*sent)
         await asyncio.gather(
             *(
                 self._fences.put(fence, b"", version=seq, partition=partition)
@@ -169,6 +177,12 @@ def stretch_bytes(size: int, cells: int) -> int:
     (4000000, 800000, 4000000)
     """
     return max(1, min(STRETCH_BYTES, size * STRETCH_CELLS // cells)) if cells else STRETCH_BYTES
+
+
+async def _under_way(sent: Sequence[asyncio.Future[Any]]) -> None:
+    """Let the event loop write what was sent: counting would keep it from that."""
+    if sent:
+        await asyncio.wait(sent, timeout=_WRITTEN_WITHIN_S)
 
 
 def _fence(message: Message, agent: str) -> bytes:

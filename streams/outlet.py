@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,13 +40,20 @@ class Outlet:
 
     async def publish(self, results: Iterable[Result]) -> None:
         """Send each result to its topic under its key; returns when Kafka has all of them."""
+        for sent in await self.send(results):
+            await sent
+
+    async def send(self, results: Iterable[Result]) -> list[asyncio.Future[Any]]:
+        """Send each result to its topic under its key.
+
+        Returns:
+            What is done when Kafka has them.
+        """
         self._app.check_lease()
-        sent = [
+        return [
             await self._channel(topic).send(key=key.encode(), value=msgspec.json.encode(result))
             for topic, key, result in results
         ]
-        for future in sent:
-            await future
 
     def _channel(self, topic: Topic) -> Any:  # noqa: ANN401 - Faust has no types
         if topic.name not in self._channels:

@@ -180,12 +180,13 @@ def resend(
     What expired lives again for five minutes when it is forced; its receiver may refuse it anyway.
     """
     quiet()
+    from alerting import resend as again  # noqa: PLC0415 - see above
     from alerting.carrier import Carrier  # noqa: PLC0415 - see above
     from alerting.ledger import KafkaLedger  # noqa: PLC0415 - loads what sends
     from alerting.settings import load_endpoints  # noqa: PLC0415 - see above
     from alerting.standing import Standing  # noqa: PLC0415 - see above
-    from coalmine.webhooks import resend as again  # noqa: PLC0415 - see above
     from coalmine.webhooks import stored  # noqa: PLC0415 - see above
+    from coalmine.webhooks.choosing import chosen  # noqa: PLC0415 - see above
 
     if force and not reason:
         raise ConfigError("--force", "expected a --reason beside it")
@@ -195,7 +196,7 @@ def resend(
     for other in stored.decisions_of(elasticsearch, found.rollout):
         standing.note(other)
     history = again.History(stored.deliveries(elasticsearch, decision=decision), standing)
-    wish = again.Wish(found, again.chosen(found, known, endpoint, history), reason, is_forced=force)
+    wish = again.Wish(found, chosen(found, known, endpoint, history), reason, is_forced=force)
     with closing(KafkaLedger(kafka, clock, standing)) as ledger:
         ledger.catch_up()
         results = again.resend(wish, history, ledger, Carrier(), clock)

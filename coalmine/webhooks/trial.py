@@ -6,12 +6,13 @@ from enum import StrEnum
 
 import msgspec
 
+from alerting.by_hand import attempt, check_action
 from alerting.carrier import Carrier
 from alerting.integrations import PRESETS
 from alerting.notice import Notice
 from alerting.settings import Endpoint
 from alerting.transport import Transport
-from coalmine.webhooks.attempt import NOT_SENT, Careful, Keeping, Nowhere, attempt, check_action
+from coalmine.webhooks.attempt import NOT_SENT, Careful, Keeping, Nowhere
 from coalmine.webhooks.explain import explained
 from coalmine.webhooks.shown import Shown, shown
 from contracts.clock import Clock

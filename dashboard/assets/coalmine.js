@@ -151,10 +151,6 @@
 
   // ---- the grid's script: large, and below the plots, so it comes after them -------------------
   const grid = {};
-  function drawn() {
-    if (!document.querySelector(".js-plotly-plot")) return Promise.resolve();
-    return new Promise((done) => (window.requestIdleCallback || setTimeout)(done, { timeout: 400 }));
-  }
   function loadGrid() {
     if (!grid.loaded) {
       grid.loaded = new Promise((done, failed) => {
@@ -174,7 +170,7 @@
   }
   function LateGrid(props) {
     const React = window.React;
-    grid.Real = grid.Real || React.lazy(() => drawn().then(loadGrid));
+    grid.Real = grid.Real || React.lazy(() => window.coalminePlotted().then(loadGrid));
     const waiting = React.createElement("div", { className: "grid-waiting", "aria-busy": "true" });
     return React.createElement(React.Suspense, { fallback: waiting }, React.createElement(grid.Real, props));
   }

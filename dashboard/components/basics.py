@@ -41,6 +41,11 @@ def badge(label: Label) -> html.Span:
     return html.Span([icon(label.icon), label.word], className=f"badge tone-{label.tone}")
 
 
+def told(label: Label, sentence: str) -> html.Span:
+    """How it went: a word and a sentence."""
+    return html.Span([badge(label), " ", sentence])
+
+
 def moment(ms: int | None, mode: str = "clock") -> Any:  # noqa: ANN401 - Dash components are untyped
     """A moment that the browser shows in the reader's zone, in UTC on hover.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import dash_mantine_components as dmc
 from dash import dcc, html
 
 from contracts.results import RolloutCommandAction, RolloutStatus
 from dashboard import words
+from dashboard.components.asking import question
 from dashboard.components.basics import icon
 from dashboard.steering import ASKED
 
@@ -44,7 +44,7 @@ def controls(status: RolloutStatus | None) -> html.Div:
             ),
             html.Div(id="steer-answer", className="steer-answer", role="status"),
             dcc.Store(id="steer-action"),
-            _question(),
+            question("steer"),
         ],
         className="controls",
     )
@@ -61,39 +61,3 @@ def asked(action: RolloutCommandAction, service: str, canary: str) -> list[Any]:
     return [
         html.P([html.B(f"{label.word}: {service} {canary}"), f" {ASKED[action]}."]),
     ]
-
-
-def _question() -> dmc.Modal:
-    return dmc.Modal(
-        [
-            html.Div(id="steer-question"),
-            dmc.Textarea(
-                id="steer-reason",
-                label="Why",
-                description="Kept with the rollout, under your name.",
-                required=True,
-                autosize=True,
-                minRows=2,
-                value="",
-                **{"data-autofocus": True},
-            ),
-            html.Div(
-                [
-                    html.Button("Cancel", id="steer-cancel", className="steer", n_clicks=0),
-                    html.Button(
-                        "Confirm",
-                        id="steer-confirm",
-                        className="steer steer-main",
-                        disabled=True,
-                        n_clicks=0,
-                    ),
-                ],
-                className="steers steers-end",
-            ),
-        ],
-        id="steer-modal",
-        title="Are you sure?",
-        opened=False,
-        centered=True,
-        closeButtonProps={"aria-label": "Close"},
-    )

@@ -74,10 +74,21 @@ def _entry(entry: Entry) -> html.Li:
                 ],
                 className="trail-what",
             ),
-            html.Div(badge(result_label(entry)), className="trail-result"),
+            html.Div([badge(result_label(entry)), *_again(entry)], className="trail-result"),
         ],
         className="trail-entry",
     )
+
+
+def _again(entry: Entry) -> list[html.Button]:
+    """The button of those who may ask for it; the style sheet hides it from the others."""
+    if not resend_command(entry):
+        return []
+    decision = str(entry.body.get("decision", ""))
+    name = {"type": "resend", "decision": decision, "endpoint": entry.who, "record": entry.id}
+    return [
+        html.Button([icon("send"), "Send again"], id=name, className="steer resend", n_clicks=0)
+    ]
 
 
 def _rollout(entry: Entry) -> Any:  # noqa: ANN401 - Dash components are untyped

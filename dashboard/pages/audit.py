@@ -8,6 +8,7 @@ from dashboard.components.basics import choice, message, slot
 from dashboard.components.forms import form, names, page_head, text
 from dashboard.components.trail import KINDS, trail
 from dashboard.live import Drawing
+from dashboard.pages import resending
 from dashboard.pages.addresses import fields, fresh_data, span_of, unavailable
 from dashboard.pages.live_page import Address, LivePage, Shown, join
 from dashboard.queries.audit import MOST_ENTRIES, AuditSearch
@@ -53,6 +54,8 @@ def register(app: Dash, reader: PageReader) -> None:
             },
             show=show,
             interval_ms=2000,
+            above=lambda _shown: resending.above(),
+            beside=resending.beside,
         ),
         reader.clock,
     )

@@ -10,7 +10,8 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, html,
 from contracts.errors import Recoverable
 from contracts.results import RolloutCommandAction
 from dashboard import words
-from dashboard.components.basics import badge
+from dashboard.components.asking import needs_reason
+from dashboard.components.basics import told
 from dashboard.components.controls import asked
 from dashboard.components.trail import ANSWERS
 from dashboard.pages.live_page import Address
@@ -31,11 +32,7 @@ def register(app: Dash, reader: PageReader, steering: Steering) -> None:
         Input("rollout-fresh", "data"),
         State({"type": "steer", "action": ALL}, "id"),
     )
-    app.clientside_callback(
-        ClientsideFunction("coalmine", "reasoned"),
-        Output("steer-confirm", "disabled"),
-        Input("steer-reason", "value"),
-    )
+    needs_reason(app, "steer")
 
     @app.callback(  # type: ignore[untyped-decorator]  # Dash ships no types
         Output("steer-modal", "opened"),
@@ -85,7 +82,7 @@ def register(app: Dash, reader: PageReader, steering: Steering) -> None:
                 reason=reason or "",
             )
         except Recoverable as error:
-            return False, _told(Label("Not sent", "alert", "bad"), f"{error}.")
+            return False, told(Label("Not sent", "alert", "bad"), f"{error}.")
         return False, await _answered(reader, command.id, words.REQUESTS[command.action].word)
 
 
@@ -96,14 +93,10 @@ async def _answered(reader: PageReader, command: str, word: str) -> html.Span:
         if answer is not None:
             code = str(answer.get("code", ""))
             refused = Label(words.metric_title(code), "stop", "bad")
-            return _told(ANSWERS.get(code, refused), str(answer.get("message", "")))
+            return told(ANSWERS.get(code, refused), str(answer.get("message", "")))
         await asyncio.sleep(_EVERY_S)
-    return _told(
+    return told(
         Label("Sent", "dots", "open"),
         f"{word} was sent, but no answer is stored yet: it will stand among the decisions. "
         "A worker and the indexer have to run.",
     )
-
-
-def _told(label: Label, message: str) -> html.Span:
-    return html.Span([badge(label), " ", message])

@@ -9,6 +9,7 @@ import msgspec
 from elasticsearch import Elasticsearch
 
 from contracts.indices import ANSWERS, DECISIONS, DELIVERIES, Index
+from contracts.results import Decision, DeliveryOutcome
 from dashboard.queries.elastic import Query, Source, all_of, between, newest_first, search, sources
 
 MOST_ENTRIES = 200
@@ -65,7 +66,7 @@ def fetch_trail(client: Elasticsearch, wanted: AuditSearch) -> list[Entry]:
     """
     found: list[Entry] = []
     for kind, index in KINDS.items():
-        if wanted.kind in ("", kind) and not (wanted.who and kind == "delivery"):
+        if wanted.kind in ("", kind):
             answer = search(
                 client,
                 index,
@@ -99,8 +100,13 @@ def _text(kind: str, body: Source) -> str:
         status = f"HTTP {body['status']}" if body.get("status") else ""
         reason = str(body.get("reason") or "")
         told = reason if reason.lower() != status.lower() else ""
+        asked = f"asked by {body['requested_by']}" if body.get("requested_by") else ""
+        if body.get("request_reason"):
+            asked += f" “{body['request_reason']}”"
+        if body.get("outcome") == DeliveryOutcome.NOT_SENT.value:
+            return f"{asked} · {told}"
         attempt = f"attempt {body.get('attempt', 1)}"
-        parts = (attempt, status, told, f"{float(body.get('duration_ms') or 0):.0f} ms")
+        parts = (attempt, status, told, f"{float(body.get('duration_ms') or 0):.0f} ms", asked)
         return " · ".join(part for part in parts if part)
     if kind == "answer":
         asked, told = str(body.get("reason") or ""), str(body.get("message") or "")
@@ -134,3 +140,31 @@ def fetch_answer(client: Elasticsearch, command: str) -> Source | None:
     """
     answer = search(client, ANSWERS, query=all_of({"term": {"id": command}}), size=1)
     return next(iter(sources(answer)), None)
+
+
+def fetch_decision(client: Elasticsearch, decision: str) -> Decision | None:
+    """A decision by its id; None where it is no longer stored.
+
+    Raises:
+        Unavailable: Elasticsearch did not answer.
+    """
+    answer = search(client, DECISIONS, query=all_of({"term": {"id": decision}}), size=1)
+    found = next(iter(sources(answer)), None)
+    return msgspec.convert(found, Decision, strict=False) if found else None
+
+
+def fetch_resent(client: Elasticsearch, decision: str, request: str) -> Source | None:
+    """The record that answers a request to send a decision again; None while there is none.
+
+    Raises:
+        Unavailable: Elasticsearch did not answer.
+    """
+    answer = search(
+        client,
+        DELIVERIES,
+        query=all_of({"term": {"decision": decision}}),
+        size=MOST_ENTRIES,
+        sort=newest_first(),
+    )
+    # by hand: the index of a day that began before the field was mapped knows nothing of it
+    return next((one for one in sources(answer) if one.get("request") == request), None)

@@ -9,6 +9,7 @@ from elasticsearch import Elasticsearch
 
 from contracts.clock import Clock
 from contracts.indices import ROLLOUTS
+from contracts.results import Decision
 from dashboard.queries import audit, components, crashes, hosts, pipeline, windows
 from dashboard.queries.cache import Answer, Cache
 from dashboard.queries.elastic import Source, search, step_for
@@ -176,4 +177,18 @@ class PageReader:
         """The judge's answer to a command, once it is stored."""
         return self._cache.get(
             ("answer", command), 1.0, lambda: audit.fetch_answer(self._client, command)
+        )
+
+    def decision(self, decision: str) -> Answer[Decision | None]:
+        """A decision by its id."""
+        return self._cache.get(
+            ("decision", decision), LIVE_S, lambda: audit.fetch_decision(self._client, decision)
+        )
+
+    def resent(self, decision: str, request: str) -> Answer[Source | None]:
+        """What became of a request to send a decision again, once it is stored."""
+        return self._cache.get(
+            ("resent", request),
+            1.0,
+            lambda: audit.fetch_resent(self._client, decision, request),
         )

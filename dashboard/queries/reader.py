@@ -24,10 +24,15 @@ LEAD_MS = 30_000
 TAIL_MS = 60_000
 """How much of the time after the last look they show."""
 
-QUICK_S = 1.0
-SLOW_S = 3.0
+QUICK_S = 1.9
+SLOW_S = 3.9
 OLDER_S = 300.0
-"""Lifetimes of what changes at every look, of what is dear to compute, and of what was long ago."""
+"""Lifetimes of what changes at every look, of what is dear to compute, and of what was long ago.
+
+Pages beat once a second. One that beats alone finds a value of a whole second still fresh at the
+next beat, and stale at the one after; among many viewers there is always one who comes in between.
+Just below a whole number of beats both read equally often.
+"""
 
 RECENT_MS = 120_000
 """Before the last look: what is stored later than that shows within ``OLDER_S``."""

@@ -7,6 +7,7 @@ names, and handlers are followed by a count, so that the runner learns of the en
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import sys
@@ -58,11 +59,11 @@ class CountingOutlet(Outlet):
 
     partials = 0
 
-    async def publish(self, results: Iterable[Result]) -> None:
+    async def send(self, results: Iterable[Result]) -> list[asyncio.Future[Any]]:
         """See ``Outlet``."""
         listed = list(results)
         CountingOutlet.partials += sum(topic is topics.PARTIALS for topic, _, _ in listed)
-        await super().publish(listed)
+        return await super().send(listed)
 
 
 class MeasuredWorker(app.Worker):

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from contracts.settings import ElasticsearchSettings
 from tests.support import dashboard_browser
+from tests.support.alerting import alerting, listen, process, receiver, wire
 from tests.support.dashboard_seed import install_templates
 
 POLICY = "Content Security Policy"
@@ -60,3 +61,6 @@ def page(chromium: Browser, refused: list[str]) -> Iterator[Page]:
     yield context.new_page()
     context.close()
     assert refused == []
+
+
+__all__ = ["alerting", "listen", "process", "receiver", "wire"]

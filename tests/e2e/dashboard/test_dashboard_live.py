@@ -225,12 +225,14 @@ def test_times_follow_the_switch(store: Elasticsearch, dashboard_url: str, page:
     story = _story()
     write(store, story.traffic(30))
     _open(page, dashboard_url, story)
-    first = "document.querySelector('.js-plotly-plot').data[0].x[0]"
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    plot = "document.querySelector('.js-plotly-plot:has(.main-svg)')"
+    first = f"{plot}?.data[0].x[0]"
     local = page.evaluate(first)
     shown = page.locator(".steps time").first.inner_text()
 
     page.locator("#zone").get_by_text("UTC").click()
 
-    wait_until(lambda: page.evaluate(f"{first} !== '{local}'"), timeout_s=60)
+    wait_until(lambda: page.evaluate(first) not in (None, local), timeout_s=60)
     assert local[11:13] != page.evaluate(first)[11:13]
     assert page.locator(".steps time").first.inner_text() != shown

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from alerting.by_hand import attempt
 from alerting.carrier import Carrier
 from alerting.integrations import PRESETS
 from alerting.integrations.conversation import Delivered
 from alerting.notice import Notice
 from alerting.settings import Endpoint, load_endpoints
 from alerting.verification import hold
-from coalmine.webhooks.attempt import attempt
 from contracts.clock import SystemClock
 from contracts.results import Decision, DeliveryOutcome
 from tests.support.alerting import decision_of

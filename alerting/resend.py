@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
+from alerting.by_hand import attempt
 from alerting.notice import Notice, delivery_of
 from alerting.parts import Ledger
 from alerting.settings import Endpoint
 from alerting.standing import Standing
 from alerting.transport import Transport
-from coalmine.webhooks.attempt import attempt, check_action
 from contracts.clock import Clock
-from contracts.errors import ConfigError, Recoverable
+from contracts.errors import Recoverable
 from contracts.results import Decision, Delivery, DeliveryOutcome
 
 RENEWED_MS = 5 * 60_000
@@ -31,6 +31,9 @@ class Wish:
     reason: str = ""
     is_forced: bool = False
     """Whether it is to be sent although it expired or was overruled."""
+    requested_by: str = "cli"
+    request: str = ""
+    """Id of the request that the records answer; empty where it came from the command."""
 
 
 class Resent(msgspec.Struct, kw_only=True, frozen=True):
@@ -53,37 +56,9 @@ class History:
 
     def last(self, endpoint: str) -> Delivery | None:
         """The latest attempt to tell this endpoint."""
-        mine = [record for record in self.attempts if record.endpoint == endpoint]
+        sent = (a for a in self.attempts if a.outcome is not DeliveryOutcome.NOT_SENT)
+        mine = [record for record in sent if record.endpoint == endpoint]
         return max(mine, key=lambda record: record.attempt, default=None)
-
-
-def chosen(
-    decision: Decision, endpoints: Iterable[Endpoint], name: str, history: History
-) -> list[Endpoint]:
-    """The endpoint of this name; without a name those that want the decision and never took it.
-
-    Raises:
-        ConfigError: there is none, or its preset does not act on such a decision.
-    """
-    known = list(endpoints)
-    if name:
-        found = [endpoint for endpoint in known if endpoint.name == name]
-        expected = f"expected one of {', '.join(endpoint.name for endpoint in known)}"
-    else:
-        found = [e for e in known if e.wants(decision) and not _took_it(history, e.name)]
-        expected = "every endpoint that wants this decision took it: name one to send it again"
-    if not found:
-        raise ConfigError("--endpoint", expected, value=name or None)
-    for endpoint in found:
-        check_action(endpoint, decision.action)
-    return found
-
-
-def _took_it(history: History, endpoint: str) -> bool:
-    return any(
-        record.endpoint == endpoint and record.outcome is DeliveryOutcome.DELIVERED
-        for record in history.attempts
-    )
 
 
 def refusal(wish: Wish, endpoint: Endpoint, history: History, now_ms: int) -> str:
@@ -128,7 +103,7 @@ def resend(
         made = max(indexed, ledger.attempts(wish.decision.id, endpoint.name))
         decision = _alive(wish.decision, clock.now_ms())
         done = attempt(Notice(decision, endpoint, made + 1), transport, clock)
-        results.append(_recorded(done, wish.reason, ledger))
+        results.append(_recorded(done, wish, ledger))
     return results
 
 
@@ -138,12 +113,16 @@ def _alive(decision: Decision, now_ms: int) -> Decision:
     return msgspec.structs.replace(decision, expires_at=now_ms + RENEWED_MS)
 
 
-def _recorded(done: Notice, reason: str, ledger: Ledger) -> Resent:
+def _recorded(done: Notice, wish: Wish, ledger: Ledger) -> Resent:
     if done.outcome is DeliveryOutcome.RETRYING:  # nobody will try again
         done = replace(done, outcome=DeliveryOutcome.EXHAUSTED)
-    by_hand = {"requested_by": "cli", "request_reason": reason}
-    record = msgspec.structs.replace(delivery_of(done), **by_hand)
-    _insist(ledger, record)
+    record = msgspec.structs.replace(
+        delivery_of(done),
+        requested_by=wish.requested_by,
+        request_reason=wish.reason,
+        request=wish.request,
+    )
+    insist(ledger, record)
     how = f"{record.outcome.value}, attempt {record.attempt}"
     return Resent(
         endpoint=record.endpoint,
@@ -153,7 +132,7 @@ def _recorded(done: Notice, reason: str, ledger: Ledger) -> Resent:
     )
 
 
-def _insist(ledger: Ledger, record: Delivery) -> None:
+def insist(ledger: Ledger, record: Delivery) -> None:
     """Store a record; the ledger itself waits a second each time that it is asked.
 
     Raises:
