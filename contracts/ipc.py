@@ -15,17 +15,18 @@ Reference: Apache Arrow, "Serialization and Interprocess Communication", and the
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
 _CONTINUATION = 0xFFFFFFFF
 _PREFIX = struct.Struct("<Ii")
+_VIEW_BITS, _END_BITS = 128, 32
 _KEPT_BYTES = 512
 """Larger dictionaries are read anew each time."""
 
@@ -44,8 +45,12 @@ class Node(NamedTuple):
     nulls: int
 
 
-class Body(NamedTuple):
-    """What the head of a batch, or of a dictionary's values, says of its body."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """What the head of a batch, or of a dictionary's values, says of its body.
+
+    It is equal to itself alone, as a ``Layout`` is, so that their ``Places`` can be remembered.
+    """
 
     rows: int
     nodes: list[Node]
@@ -64,8 +69,8 @@ class Stream(NamedTuple):
     dictionaries: dict[int, tuple[bytes, int, int]]
     """The head of each, and where its body starts and ends."""
     body: Body
-    start: int
-    """Of the body of the batch within the payload."""
+    data: memoryview
+    """The bytes of the body."""
 
     def texts(self, dictionary: int) -> tuple[str, ...]:
         """The values of a dictionary.
@@ -77,26 +82,6 @@ class Stream(NamedTuple):
         if end - start > _KEPT_BYTES:
             return _texts_of(head, self.payload[start:end])
         return _kept_texts(head, self.payload[start:end])
-
-    def array(self, buffer: Buffer, type_: type[np.generic], count: int) -> npt.NDArray[Any]:
-        """So many values of a buffer, to be read only.
-
-        Raises:
-            ValueError: it is not that long.
-        """
-        size = count * np.dtype(type_).itemsize
-        if buffer.offset < 0 or size > buffer.length or buffer.offset + size > self.body.size:
-            raise ValueError("shorter than its batch")
-        return np.frombuffer(self.payload, type_, count, self.start + buffer.offset)
-
-    def bits(self, buffer: Buffer, count: int) -> npt.NDArray[np.bool_]:
-        """So many bits of a buffer.
-
-        Raises:
-            ValueError: it is not that long.
-        """
-        packed = self.array(buffer, np.uint8, (count + 7) // 8).view(np.uint8)
-        return np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
 
 
 def read_stream(payload: bytes) -> Stream | None:
@@ -117,7 +102,7 @@ def _read(payload: bytes) -> Stream | None:
             return None
         at = start + body.size
         if body.dictionary is None:
-            return Stream(payload, schema, dictionaries, body, start)
+            return Stream(payload, schema, dictionaries, body, memoryview(payload)[start:at])
         if body.dictionary in dictionaries:
             return None  # a replacement
         dictionaries[body.dictionary] = head, start, at
@@ -180,21 +165,72 @@ def _body_of(head: bytes) -> Body | None:
     )
 
 
-class Layout(NamedTuple):
-    """Which node, which first buffer and which dictionary belong to each column of a schema."""
+class Column(NamedTuple):
+    """Of a schema: the number of its validity buffer, which its others follow."""
+
+    first: int
+    bits: int
+    """Of a value, or of where a text ends."""
+    is_text: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The columns of a schema, in order, and which dictionary belongs to each."""
 
     schema: pa.Schema
-    columns: dict[str, tuple[int, int]]
-    """Number of its node, and of its validity buffer, which its others follow."""
+    columns: dict[str, Column]
     dictionaries: dict[str, int]
     views: int
     buffers: int
 
-    def fits(self, body: Body) -> bool:
-        """Whether a batch has the nodes and buffers of this schema, and views hold their texts."""
-        has_all = len(body.nodes) == len(self.columns) and len(body.buffers) == self.buffers
-        is_flat = all(length == body.rows for length, _ in body.nodes)
-        return has_all and is_flat and body.variadic == [0] * self.views
+
+class Places(NamedTuple):
+    """Where the columns of a batch lie, all within its body."""
+
+    rows: int
+    nulls: dict[str, int]
+    """How many each column has."""
+    validity: dict[str, slice]
+    """Of the columns that have nulls."""
+    values: dict[str, slice]
+    """Where a column is of texts: where they start, and the last one ends."""
+    texts: dict[str, slice]
+
+
+@lru_cache(maxsize=2048)
+def places_of(layout: Layout, body: Body) -> Places | None:
+    """Where a batch's columns lie; ``None`` where it has others, or texts outside of views."""
+    has_all = len(body.nodes) == len(layout.columns) and len(body.buffers) == layout.buffers
+    is_flat = all(length == body.rows and 0 <= nulls <= length for length, nulls in body.nodes)
+    if not has_all or not is_flat or body.variadic != [0] * layout.views:
+        return None
+    found = Places(body.rows, {}, {}, {}, {})
+    try:
+        for (name, column), node in zip(layout.columns.items(), body.nodes, strict=True):
+            found.nulls[name] = node.nulls
+            if node.nulls:
+                found.validity[name] = _place(body, column.first, (body.rows + 7) // 8)
+            size = (column.bits * (body.rows + column.is_text) + 7) // 8
+            found.values[name] = _place(body, column.first + 1, size)
+            if column.is_text:
+                text = column.first + 2
+                found.texts[name] = _place(body, text, body.buffers[text].length)
+    except ValueError:
+        return None
+    return found
+
+
+def _place(body: Body, number: int, size: int) -> slice:
+    """So many bytes of a buffer.
+
+    Raises:
+        ValueError: it is not that long.
+    """
+    buffer = body.buffers[number]
+    if size < 0 or not _is_within(buffer, body.size, size):
+        raise ValueError("shorter than its batch")
+    return slice(buffer.offset, buffer.offset + size)
 
 
 @lru_cache(maxsize=256)
@@ -207,14 +243,17 @@ def layout_of(schema: bytes) -> Layout | None:
         read = pa.ipc.read_schema(pa.py_buffer(_PREFIX.pack(_CONTINUATION, len(schema)) + schema))
     except (pa.ArrowException, OSError, ValueError):
         return None
-    columns: dict[str, tuple[int, int]] = {}
+    columns: dict[str, Column] = {}
     views = buffers = 0
     for field in read:
-        if pa.types.is_nested(field.type) or field.name in columns:
+        is_view, is_text = pa.types.is_string_view(field.type), pa.types.is_string(field.type)
+        is_known = is_view or is_text or pa.types.is_primitive(field.type)
+        if field.name in columns or not (is_known or pa.types.is_dictionary(field.type)):
             return None
-        columns[field.name] = len(columns), buffers
-        buffers += 3 if pa.types.is_string(field.type) else 2
-        views += pa.types.is_string_view(field.type)
+        bits = _VIEW_BITS if is_view else _END_BITS if is_text else field.type.bit_width
+        columns[field.name] = Column(buffers, bits, is_text)
+        buffers += 3 if is_text else 2
+        views += is_view
     return Layout(read, columns, dictionaries, views, buffers)
 
 

@@ -83,8 +83,8 @@ class _Series:
         if len(names) == 1:
             return cls.of_all(groups, names[0])
         key = groups.of_row * len(names) + codes
-        first_rows, of_row = number(key)
-        return cls(groups, of_row, groups.of_row[first_rows], codes[first_rows], names)
+        rows, of_row = number(key)
+        return cls(groups, of_row, groups.of_row[rows], codes[rows], names)
 
     @classmethod
     def of_all(cls, groups: Groups, name: str) -> _Series:
@@ -116,18 +116,17 @@ class _Series:
 
     def add_status(self, status: npt.NDArray[np.integer]) -> None:
         """Count each status (n,); 0 is none."""
-        is_usual = (status >= 100) & (status < _STATUSES)
-        slots = np.where(is_usual, status, np.where(status == 0, 0, _OTHER_STATUS))
-        pairs = count_pairs(self.of_row, slots.astype(np.int64))
-        is_some = pairs.values > 0
-        series, counts = pairs.numbers[is_some], pairs.counts[is_some]
+        pairs = count_pairs(self.of_row, status)
+        is_some = pairs.values != 0
+        series, found, counts = (of[is_some] for of in (pairs.numbers, pairs.values, pairs.counts))
         if not len(series):
             return
-        keys = self.code_of[series] * _STATUSES + pairs.values[is_some]
-        first, codes = number(keys)
+        is_usual = (found >= 100) & (found < _STATUSES)
+        keys = self.code_of[series] * _STATUSES + np.where(is_usual, found, _OTHER_STATUS)
+        rows, codes = number(keys)
         words = [
             f"{self.names[code]}.status.{'other' if slot == _OTHER_STATUS else slot}"
-            for code, slot in (divmod(key, _STATUSES) for key in keys[first].tolist())
+            for code, slot in (divmod(key, _STATUSES) for key in keys[rows].tolist())
         ]
         self._put(series, codes, words, counts)
 
@@ -137,12 +136,12 @@ class _Series:
         if not is_finite.all():
             values, of_row = values[is_finite], of_row[is_finite]
         pairs = count_pairs(of_row, histogram.bins_of(values))
-        bins, counts = pairs.values.tolist(), pairs.counts.tolist()
         words = [f"{name}{suffix}" for name in self.names]
         groups, codes = self.group_of.tolist(), self.code_of.tolist()
         for one, part in pairs.parts():
             into = self.groups.histograms[groups[one]]
-            into[words[codes[one]]] = SparseHistogram(bins[part], counts[part])
+            bins, counts = pairs.values[part].tolist(), pairs.counts[part].tolist()
+            into[words[codes[one]]] = SparseHistogram(bins, counts)
 
     def add_units(self, suffix: str, rows: Rows, ids: Ids) -> None:
         """Count those of the rows that have an id, and sketch their distinct units."""

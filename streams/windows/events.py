@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +21,10 @@ from contracts import arrow, ipc
 from contracts.policy import Policies, Unit
 from contracts.records import RecordKind
 from streams.windows.grouping import UNKNOWN, Coded, Rows, codes_of
-from streams.windows.ids import Hashes, hashes_of, hashes_of_views
+from streams.windows.ids import VIEW, Hashes, hashes_of, hashes_of_views
 
 _LABELS = ("service", "release", "host", "arm", "name")
+_NO_CODES = np.zeros(0, np.int64)
 _MISSING = {"name": UNKNOWN}
 _NUMBERS: dict[str, tuple[type[np.generic], float]] = {
     "time": (np.int64, 0),
@@ -31,7 +33,6 @@ _NUMBERS: dict[str, tuple[type[np.generic], float]] = {
     "duration_ms": (np.float32, math.nan),
 }
 """Types, and what stands for a null."""
-_VIEW_WORDS = 2
 
 
 class Ids(NamedTuple):
@@ -111,7 +112,8 @@ def joined(parts: Sequence[Events]) -> Events:
     for name in names:
         nothing = [(np.zeros(size, np.int64), [""]) for size in sizes]
         found = [part.labels.get(name, no) for part, no in zip(parts, nothing, strict=True)]
-        labels[name] = _joined_codes([codes for codes, _ in found], [v for _, v in found], sizes)
+        codes = np.concatenate([codes for codes, _ in found])
+        labels[name] = _joined_codes(codes, [values for _, values in found], sizes)
     units = dict.fromkeys(unit for part in parts for unit in part.ids)
     ids = {unit: _joined_ids([part.ids.get(unit) for part in parts], sizes) for unit in units}
     return Events(numbers, labels, ids)
@@ -130,12 +132,12 @@ def _joined_ids(parts: Sequence[Ids | None], sizes: Sequence[int]) -> Ids:
 
 
 def _joined_codes(
-    codes: Sequence[npt.NDArray[Any]],
+    codes: npt.NDArray[Any],
     values: Sequence[Sequence[str]],
     sizes: Sequence[int],
     missing: str = "",
 ) -> Coded:
-    """One column of codes; codes (n_i,) of each part are within its values."""
+    """One column of codes (n,); those of each part are within its values."""
     places: dict[str, int] = {}
     if len(set(map(id, values))) == 1:  # all have the very same
         values = values[:1]
@@ -146,11 +148,10 @@ def _joined_codes(
         return np.zeros(sum(sizes), np.int64), list(places)
     if all(len(some) == 1 for some in values):
         return np.repeat(table, sizes), list(places)
-    together = np.concatenate(codes)
     if len(values) == 1:
-        return table[together], list(places)
+        return table[codes], list(places)
     starts = np.cumsum([0, *map(len, values)])[:-1]
-    return table[together + np.repeat(starts, sizes)], list(places)
+    return table.take(codes + np.repeat(starts, sizes)), list(places)
 
 
 class Sent(NamedTuple):
@@ -158,6 +159,7 @@ class Sent(NamedTuple):
 
     stream: ipc.Stream
     layout: ipc.Layout
+    places: ipc.Places
     agent: str
     latest: int
     """No event may be later than this, epoch milliseconds."""
@@ -167,11 +169,17 @@ def understood(payload: bytes, agent: str, latest: int) -> Sent | None:
     """The message, if its bytes have the form that our agent writes."""
     stream = ipc.read_stream(payload)
     layout = stream and ipc.layout_of(stream.schema)
-    if stream is None or layout is None or not layout.fits(stream.body):
+    if stream is None or layout is None or not _is_of_events(layout):
         return None
-    if stream.body.rows < 1 or not arrow.is_of(RecordKind.EVENTS, layout.schema):
+    places = ipc.places_of(layout, stream.body)
+    if places is None or places.rows < 1:
         return None
-    return Sent(stream, layout, agent, latest)
+    return Sent(stream, layout, places, agent, latest)
+
+
+@lru_cache(maxsize=256)
+def _is_of_events(layout: ipc.Layout) -> bool:
+    return arrow.is_of(RecordKind.EVENTS, layout.schema)
 
 
 def of_messages(sent: Sequence[Sent], policies: Policies) -> Events | None:
@@ -183,14 +191,14 @@ def of_messages(sent: Sequence[Sent], policies: Policies) -> Events | None:
     """
     columns = _Columns(sent)
     try:
-        columns.check_times()
+        numbers = {name: columns.numbers(name) for name in _NUMBERS}
+        numbers["ok"] = columns.bits("ok")
+        columns.check_times(numbers["time"])
         labels = {n: columns.coded(n, _MISSING.get(n, "")) for n in _LABELS}
         if any(map(policies.is_stratified, labels["service"][1])):
             labels["route"] = columns.coded("route", "")
         agents = [[one.agent] for one in sent]
-        labels["agent"] = _joined_codes([], agents, columns.sizes)
-        numbers = {name: columns.numbers(name) for name in _NUMBERS}
-        numbers["ok"] = columns.bits("ok")
+        labels["agent"] = _joined_codes(_NO_CODES, agents, columns.sizes)
         units = _units(columns.ids("session"), columns.ids("user"), policies)
     except ValueError:
         return None
@@ -203,89 +211,92 @@ class _Columns:
     def __init__(self, sent: Sequence[Sent]) -> None:
         self._sent = sent
         self._layout = sent[0].layout
-        self.sizes = [one.stream.body.rows for one in sent]
+        self._places = list({id(one.places): one.places for one in sent}.values())
+        """Most messages have the same."""
+        self.sizes = [one.places.rows for one in sent]
         self._starts = np.cumsum([0, *self.sizes])[:-1]
 
-    def check_times(self) -> None:
+    def check_times(self, times: npt.NDArray[np.int64]) -> None:
         """Every event has a time, none is from the future."""
-        node, _ = self._layout.columns["time"]
-        if any(one.stream.body.nodes[node].nulls for one in self._sent):
+        if self._nulls("time"):
             raise ValueError("no time")
-        latest = np.maximum.reduceat(self.numbers("time"), self._starts)
+        latest = np.maximum.reduceat(times, self._starts)
         if (latest > [one.latest for one in self._sent]).any():
             raise ValueError("from the future")
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
         """The values of a column, (n,)."""
         type_, null = _NUMBERS[name]
-        values = np.concatenate(self._values(name, type_))
-        is_valid = self._validity(name)
+        values, is_valid = self._values(name, type_), self._validity(name)
         return values if is_valid is None else np.where(is_valid, values, np.array(null, type_))
 
     def bits(self, name: str) -> npt.NDArray[np.bool_]:
         """The values of a column of booleans, (n,); a null is true."""
-        _, first = self._layout.columns[name]
-        values = np.concatenate(
-            [
-                s.stream.bits(s.stream.body.buffers[first + 1], s.stream.body.rows)
-                for s in self._sent
-            ]
-        )
-        is_valid = self._validity(name)
+        values, is_valid = self._unpacked(self._parts(name)), self._validity(name)
         return values if is_valid is None else values | ~is_valid
 
     def coded(self, name: str, missing: str) -> Coded:
         """Codes (n,) of a column of labels, and their values."""
-        node, _ = self._layout.columns[name]
-        if any(one.stream.body.nodes[node].nulls for one in self._sent):
+        if self._nulls(name):
             raise ValueError("a label that is null")
         number = self._layout.dictionaries[name]
         values = [one.stream.texts(number) for one in self._sent]
         codes = self._values(name, np.uint32)
-        largest = np.maximum.reduceat(np.concatenate(codes), self._starts)
+        largest = np.maximum.reduceat(codes, self._starts)
         if (largest >= [len(some) for some in values]).any():
             raise ValueError("a code beyond its dictionary")
         return _joined_codes(codes, values, self.sizes, missing)
 
     def ids(self, name: str) -> Ids | None:
         """Hashes of a column of ids, where there are any."""
-        node, first = self._layout.columns[name]
-        if all(s.stream.body.nodes[node].nulls == s.stream.body.rows for s in self._sent):
+        if self._nulls(name) == sum(self.sizes):
             return None
         is_known = self._validity(name)
         if pa.types.is_string_view(self._layout.schema.field(name).type):
-            words = np.concatenate(self._values(name, np.uint64, _VIEW_WORDS))
-            return Ids(hashes_of_views(words.reshape(-1, _VIEW_WORDS)), is_known)
+            return Ids(hashes_of_views(self._values(name, VIEW)), is_known)
         texts = []
-        for one in self._sent:
-            stream = one.stream
-            ends = stream.array(stream.body.buffers[first + 1], np.int32, stream.body.rows + 1)
+        for one, part in zip(self._sent, self._parts(name), strict=True):
+            ends = np.frombuffer(part, np.int32)
             if ends[0] < 0 or (ends[1:] < ends[:-1]).any():
                 raise ValueError("an id that ends before it starts")
-            text = stream.array(stream.body.buffers[first + 2], np.uint8, int(ends[-1]))
+            text = np.frombuffer(one.stream.data[one.places.texts[name]], np.uint8, int(ends[-1]))
             if text.max(initial=0) > 0x7F:
                 raise ValueError("not ASCII")
             buffers = [None, pa.py_buffer(np.ascontiguousarray(ends)), pa.py_buffer(text)]
-            texts.append(pa.Array.from_buffers(pa.utf8(), stream.body.rows, buffers))
+            texts.append(pa.Array.from_buffers(pa.utf8(), one.places.rows, buffers))
         return Ids(hashes_of(pa.concat_arrays(texts)), is_known)
 
-    def _values(self, name: str, type_: type[np.generic], each: int = 1) -> list[npt.NDArray[Any]]:
-        _, first = self._layout.columns[name]
-        return [
-            s.stream.array(s.stream.body.buffers[first + 1], type_, each * s.stream.body.rows)
-            for s in self._sent
-        ]
+    def _nulls(self, name: str) -> int:
+        if not any(places.nulls[name] for places in self._places):
+            return 0
+        return sum(one.places.nulls[name] for one in self._sent)
+
+    def _parts(self, name: str) -> list[memoryview]:
+        """The bytes of a column's values in each message."""
+        return [one.stream.data[one.places.values[name]] for one in self._sent]
+
+    def _values(self, name: str, type_: type[np.generic] | np.dtype[np.void]) -> npt.NDArray[Any]:
+        return np.frombuffer(b"".join(self._parts(name)), type_)
 
     def _validity(self, name: str) -> npt.NDArray[np.bool_] | None:
         """Which rows have a value, (n,), where not all do."""
-        node, first = self._layout.columns[name]
-        if not any(one.stream.body.nodes[node].nulls for one in self._sent):
+        if not self._nulls(name):
             return None
-        return np.concatenate(
+        return self._unpacked(
             [
-                s.stream.bits(s.stream.body.buffers[first], s.stream.body.rows)
-                if s.stream.body.nodes[node].nulls
-                else np.ones(s.stream.body.rows, np.bool_)
-                for s in self._sent
+                one.stream.data[one.places.validity[name]]
+                if one.places.nulls[name]
+                else b"\xff" * ((one.places.rows + 7) // 8)
+                for one in self._sent
             ]
         )
+
+    def _unpacked(self, parts: Sequence[bytes | memoryview]) -> npt.NDArray[np.bool_]:
+        """The bits of each message, (n,), without those that fill its last byte."""
+        packed = np.frombuffer(b"".join(parts), np.uint8)
+        bits: npt.NDArray[np.bool_] = np.unpackbits(packed, bitorder="little").view(np.bool_)
+        filling = np.array([-size % 8 for size in self.sizes])
+        if filling.any():
+            before = np.cumsum(filling) - filling
+            bits = bits[np.arange(sum(self.sizes)) + np.repeat(before, self.sizes)]
+        return bits

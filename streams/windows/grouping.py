@@ -111,14 +111,14 @@ def group_rows(coded: dict[str, Coded], times: Ints, policies: Policies) -> Grou
     first_tick = ticks.min()
     sizes = [(codes, len(values)) for codes, values in coded.values()]
     key = _combined([*sizes, (ticks - first_tick, int(ticks.max() - first_tick) + 1)], len(times))
-    first_rows, of_row = number(key)
-    last = np.full(len(first_rows), -_LATEST)
+    rows, of_row = number(key)
+    last = np.full(len(rows), -_LATEST)
     np.maximum.at(last, of_row, times)
     labels = {
-        name: [values[code] for code in codes[first_rows].tolist()]
+        name: [values[code] for code in codes[rows].tolist()]
         for name, (codes, values) in coded.items()
     }
-    return Groups(of_row, labels, (ticks[first_rows] * TICK_MS).tolist(), last.tolist())
+    return Groups(of_row, labels, (ticks[rows] * TICK_MS).tolist(), last.tolist())
 
 
 def codes_of(column: pa.Array, missing: str = "") -> Coded:
@@ -145,8 +145,8 @@ def _combined(columns: Iterable[tuple[Ints, int]], rows: int) -> Ints:
         if count == 1:
             continue
         if not _is_dense(span * count, rows):
-            first_rows, key = number(key)
-            span = len(first_rows)
+            some_rows, key = number(key)
+            span = len(some_rows)
         key = key * count + codes
         span *= count
     return key
@@ -167,9 +167,11 @@ class Pairs:
             yield one, slice(start, end)
 
 
-def stretches(numbers: Ints) -> tuple[list[int], list[int]]:
-    """Where each of the ascending numbers (n,), at least 0, starts, and where it ends."""
-    starts = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
+def stretches(numbers: npt.NDArray[np.integer]) -> tuple[list[int], list[int]]:
+    """Where each of the ascending numbers (n,) starts, and where it ends."""
+    is_start = np.ones(len(numbers), np.bool_)
+    np.not_equal(numbers[1:], numbers[:-1], out=is_start[1:])
+    starts = np.flatnonzero(is_start).tolist()
     return starts, [*starts, len(numbers)][1:]
 
 
@@ -179,8 +181,9 @@ def count_pairs(numbers: Ints, values: npt.NDArray[np.integer]) -> Pairs:
         return Pairs(numbers, numbers, numbers)
     low = int(values.min())
     span = int(values.max()) - low + 1
-    keys, counts = _distinct(numbers * span + (values - low))
-    return Pairs(keys // span, keys % span + low, counts)
+    keys, counts = _distinct(numbers * span + (values.astype(np.int64) - low))
+    found = keys // span
+    return Pairs(found, keys - found * span + low, counts)
 
 
 def _distinct(keys: Ints) -> tuple[Ints, Ints]:
@@ -188,21 +191,21 @@ def _distinct(keys: Ints) -> tuple[Ints, Ints]:
     if not _is_dense(int(keys.max()), len(keys)):
         return np.unique(keys, return_counts=True)
     counts = np.bincount(keys)
-    found = np.flatnonzero(counts)
+    found = np.flatnonzero(counts > 0)  # of booleans: thrice as fast
     return found, counts[found]
 
 
 def number(keys: Ints) -> tuple[Ints, Ints]:
-    """The first row of each distinct key, keys ascending, and the number of each row's key (n,)."""
+    """A row of each distinct key, keys ascending, and the number of each row's key (n,)."""
     if not _is_dense(int(keys.max()), len(keys)):
-        _, first_rows, of_row = np.unique(keys, return_index=True, return_inverse=True)
-        return first_rows, of_row
-    first_row = np.full(int(keys.max()) + 1, -1)
-    first_row[keys[::-1]] = np.arange(len(keys))[::-1]
-    found = np.flatnonzero(first_row >= 0)
-    numbers = np.empty_like(first_row)
+        _, rows, of_row = np.unique(keys, return_index=True, return_inverse=True)
+        return rows, of_row
+    row_of = np.full(int(keys.max()) + 1, -1)
+    row_of[keys] = np.arange(len(keys))
+    found = np.flatnonzero(row_of >= 0)
+    numbers = np.empty_like(row_of)
     numbers[found] = np.arange(len(found))
-    return first_row[found], numbers[keys]
+    return row_of[found], numbers.take(keys)
 
 
 def _is_dense(span: int, rows: int) -> bool:

@@ -19,6 +19,8 @@ Hashes = npt.NDArray[np.uint64]
 LONGEST = 256
 """Bytes of an id that count; ids are shorter."""
 _WORD = 8
+VIEW = np.dtype([("length", np.uint32), ("head", np.uint64), ("tail", np.uint32)])
+"""A text that Arrow holds in place."""
 _MASKS = np.array([(1 << 8 * n) - 1 for n in range(_WORD + 1)], dtype=np.uint64)
 """What of a word belongs to an id that has n bytes left."""
 
@@ -41,8 +43,8 @@ def hashes_of(column: pa.StringArray | pa.StringViewArray) -> Hashes:
     if not len(column):
         return np.zeros(0, dtype=np.uint64)
     if pa.types.is_string_view(column.type):
-        words = np.frombuffer(column.buffers()[1], np.uint64).reshape(-1, 2)
-        views = _Views.of(words[column.offset :][: len(column)])
+        texts = np.frombuffer(column.buffers()[1], VIEW)
+        views = _Views.of(texts[column.offset :][: len(column)])
         if views.lengths.max() <= arrow.IN_PLACE_BYTES:
             return views.hashes()
         column = column.cast(pa.utf8())
@@ -63,14 +65,14 @@ def hashes_of(column: pa.StringArray | pa.StringViewArray) -> Hashes:
     return found
 
 
-def hashes_of_views(words: Hashes) -> Hashes:
-    """A hash of each id, shape (n,), of Arrow's views, whose 16 bytes are two words, shape (n, 2).
+def hashes_of_views(texts: npt.NDArray[np.void]) -> Hashes:
+    """A hash of each id, shape (n,), of Arrow's views, ``VIEW`` (n,).
 
     Raises:
         ValueError: one stands outside of its view, is not ASCII, or is followed by anything but 0.
     """
-    views = _Views.of(words)
-    if len(words) and not views.are_plain():
+    views = _Views.of(texts)
+    if len(texts) and not views.are_plain():
         raise ValueError("not plain ids in place")
     return views.hashes()
 
@@ -81,21 +83,20 @@ class _Views(NamedTuple):
     lengths: npt.NDArray[np.uint32]
     heads: Hashes
     """The first eight bytes."""
-    tails: npt.NDArray[np.uint32]
+    tails: Hashes
     """The last four."""
 
     @classmethod
-    def of(cls, words: Hashes) -> _Views:
-        halves = words.view(np.uint32)
-        heads = np.ascontiguousarray(halves[:, 1:3]).view(np.uint64)[:, 0]
-        return cls(np.ascontiguousarray(halves[:, 0]), heads, np.ascontiguousarray(halves[:, 3]))
+    def of(cls, texts: npt.NDArray[np.void]) -> _Views:
+        lengths, heads = texts["length"].copy(), texts["head"].copy()
+        return cls(lengths, heads, texts["tail"].astype(np.uint64))
 
     def are_plain(self) -> bool:
         """Whether all are ASCII and stand in place, with zeros behind."""
         shortest, longest = int(self.lengths.min()), int(self.lengths.max())
         if longest > arrow.IN_PLACE_BYTES:
             return False
-        heads, tails = self.heads, self.tails.astype(np.uint64)
+        heads, tails = self.heads, self.tails
         lengths = self.lengths.astype(np.int64)
         if shortest == longest:  # most often ids are as long as one another
             heads, tails = np.bitwise_or.reduce(heads), np.bitwise_or.reduce(tails)

@@ -33,7 +33,7 @@ _HEAD = b"\x03\x03\x00\x00\x1a" + _EMPTY[6:8]
 def sketch(hashes: ids.Hashes) -> bytes:
     """Sketch of units, each given by a uniform 64-bit hash; repeated ones count once."""
     entries = np.unique(_entries(hashes))
-    return _of_entries(entries) if len(entries) else NOTHING
+    return _of_entries(entries.data) if len(entries) else NOTHING
 
 
 def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tuple[int, bytes]]:
@@ -42,7 +42,7 @@ def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tupl
         return
     small = groups.astype(np.min_scalar_type(int(groups.max())))  # sorted by radix
     order = np.argsort(small, kind="stable")
-    groups, entries = groups[order], _entries(hashes[order])
+    groups, entries = small.take(order), _entries(hashes.take(order))
     starts, ends = stretches(groups)
     for start, end in zip(starts, ends, strict=True):
         entries[start:end].sort()  # faster than to find an order of all, and to bring them into it
@@ -51,8 +51,9 @@ def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tupl
     if not is_new.all():
         groups, entries = groups[is_new], entries[is_new]
         starts, ends = stretches(groups)
+    every = entries.data
     for group, start, end in zip(groups[starts].tolist(), starts, ends, strict=True):
-        yield group, _of_entries(entries[start:end])
+        yield group, _of_entries(every[start:end])
 
 
 def union(one: bytes, other: bytes) -> bytes:
@@ -103,7 +104,7 @@ def _entries(hashes: ids.Hashes) -> ids.Hashes:
     return entries
 
 
-def _of_entries(entries: ids.Hashes) -> bytes:
+def _of_entries(entries: memoryview) -> bytes:
     """The serialised sketch of distinct entries, ascending, at least one.
 
     The library adds units one by one; thousands of small sketches a second are written here as it
@@ -116,5 +117,5 @@ def _of_entries(entries: ids.Hashes) -> bytes:
             whole.update(_read(_of_entries(entries[start : start + most])))
         return bytes(whole.get_result().serialize())
     if len(entries) == 1:
-        return b"\x01" + _HEAD + entries.tobytes()
-    return b"\x02" + _HEAD + len(entries).to_bytes(8, "little") + entries.tobytes()
+        return b"\x01" + _HEAD + entries
+    return b"".join((b"\x02", _HEAD, len(entries).to_bytes(8, "little"), entries))
