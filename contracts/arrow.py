@@ -115,9 +115,14 @@ schemas: dict[RecordKind, pa.Schema] = {
             ("load1", pa.float32()),
             ("disk_percent", pa.float32()),
             ("open_files", pa.int32()),
+            ("boot_time", pa.int64()),
         ]
     ),
 }
+
+
+_ADDED = {RecordKind.HOSTS: 1}
+"""How many columns at the end of a schema batches of older agents do not have."""
 
 
 def schema_name(kind: RecordKind) -> str:
@@ -209,6 +214,8 @@ def _forms_of(schema: pa.Schema) -> list[pa.Schema]:
 
 
 _forms = {kind: _forms_of(schema) for kind, schema in schemas.items()}
+for _kind, _count in _ADDED.items():
+    _forms[_kind].append(pa.schema(list(schemas[_kind])[:-_count]))
 
 
 def is_of(kind: RecordKind, schema: pa.Schema) -> bool:
@@ -232,6 +239,13 @@ def decode(kind: RecordKind, payload: bytes) -> pa.RecordBatch:
         raise InvalidRecord("unknown schema", f"expected {schema_name(kind)}")
     if batch.column("time").null_count:
         raise InvalidRecord("no time", "null")
+    return completed(kind, batch)
+
+
+def completed(kind: RecordKind, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with the columns that an older agent does not know, without values."""
+    for field in list(schemas[kind])[batch.num_columns :]:
+        batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
     return batch
 
 

@@ -268,6 +268,7 @@ HOSTS = Index(
         "load1": _DOUBLE,
         "disk_percent": _DOUBLE,
         "open_files": _LONG,
+        "boot_time": _LONG,
     },
     retention_days=7,
 )

@@ -7,7 +7,7 @@ Times, the default of ``ok`` and the ranges of numbers are then worked out for w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ MAX_AHEAD_MS = 600_000
 Ints = npt.NDArray[np.int64]
 Row = tuple[Any, ...]
 """The values of one record, in the order of its columns."""
+Columns = list[list[Any]]
+"""The values of n records: a list (n,) for each column."""
 Refused = dict[int, InvalidRecord]
 """Number of an object to what is wrong with it."""
 
@@ -38,14 +40,19 @@ class Decoded(NamedTuple):
     refused: Refused
 
 
+_AT_ONCE = 1_000
+"""Objects that are read before their values go to the columns: so many stay in a core's cache."""
+
+
 class _Rows(NamedTuple):
     """Records as they were read, (n,); ``numbers`` are those of their objects."""
 
     numbers: Ints
-    values: list[Row]
+    columns: Columns
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> _Rows:
-        return _Rows(self.numbers[chosen], list(compress(self.values, chosen.tolist())))
+        is_chosen = chosen.tolist()
+        return _Rows(self.numbers[chosen], [list(compress(c, is_chosen)) for c in self.columns])
 
     def without(self, refused: Refused) -> _Rows:
         return self.where(~np.isin(self.numbers, list(refused)))
@@ -109,18 +116,24 @@ _decoders = {kind: _typed_decoder(kind) for kind in RecordKind}
 
 
 def _read(kind: RecordKind, payloads: Sequence[bytes], refused: Refused) -> _Rows:
-    decode = _decoders[kind].decode
-    try:
-        values = list(map(msgspec.structs.astuple, map(decode, payloads)))
-    except UNREADABLE:
-        values = list(_one_by_one(kind, payloads, refused))
+    columns: Columns = [[] for _ in arrow.schemas[kind]]
+    for start in range(0, len(payloads), _AT_ONCE):
+        some = payloads[start : start + _AT_ONCE]
+        try:
+            rows = list(map(msgspec.structs.astuple, map(_decoders[kind].decode, some)))
+        except UNREADABLE:
+            rows = list(_one_by_one(kind, some, start, refused))
+        for column, values in zip(columns, zip(*rows, strict=True), strict=False):
+            column.extend(values)
     numbers = np.arange(len(payloads))
-    return _Rows(np.delete(numbers, list(refused)) if refused else numbers, values)
+    return _Rows(np.delete(numbers, list(refused)) if refused else numbers, columns)
 
 
-def _one_by_one(kind: RecordKind, payloads: Sequence[bytes], refused: Refused) -> Iterator[Row]:
+def _one_by_one(
+    kind: RecordKind, payloads: Iterable[bytes], first: int, refused: Refused
+) -> Iterator[Row]:
     decode = _decoders[kind].decode
-    for number, payload in enumerate(payloads):
+    for number, payload in enumerate(payloads, first):
         try:
             record = decode(payload)
         except UNREADABLE:
@@ -134,7 +147,7 @@ def _one_by_one(kind: RecordKind, payloads: Sequence[bytes], refused: Refused) -
 
 def _timed(rows: _Rows, refused: Refused) -> tuple[_Rows, Ints]:
     """The rows whose times can be used, and these times, (n,)."""
-    values = [row[0] for row in rows.values]
+    values = rows.columns[0]
     times = _times_ms(values)
     if times is not None:
         return rows, times
@@ -184,8 +197,7 @@ def _fitting(kind: RecordKind, rows: _Rows, times: Ints, refused: Refused) -> li
 
 
 def _batch(kind: RecordKind, rows: _Rows, times: Ints) -> pa.RecordBatch:
-    columns = list(zip(*rows.values, strict=True)) or [()] * len(arrow.schemas[kind])
-    batch = arrow.batch_from_columns(kind, [times.tolist(), *columns[1:]])
+    batch = arrow.batch_from_columns(kind, [times.tolist(), *rows.columns[1:]])
     if kind is not RecordKind.EVENTS:
         return batch
     at = batch.schema.get_field_index("ok")

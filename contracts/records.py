@@ -126,6 +126,8 @@ class HostSample(msgspec.Struct, kw_only=True, rename=_IDENTITY):
     load1: float | None = None
     disk_percent: float | None = None
     open_files: int | None = None
+    boot_time: int | None = None
+    """When the machine was started, epoch milliseconds: another one means a restart."""
 
 
 type_of_kind: dict[RecordKind, type[Event | LogLine | Crash | HostSample]] = {

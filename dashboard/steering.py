@@ -28,6 +28,8 @@ ASKED = {
     RolloutCommandAction.RESUME: "goes on by its evidence",
     RolloutCommandAction.PROMOTE: "leaves its phase for the next one now, whatever the evidence "
     "says",
+    RolloutCommandAction.PHASE: "goes to the phase that you choose, forward or back; its exposure "
+    "goes out as a decision",
     RolloutCommandAction.ROLLBACK: "is rolled back now, whatever the evidence says",
     RolloutCommandAction.ABORT: "is no longer watched; nothing is rolled back or promoted",
 }
@@ -57,7 +59,14 @@ class Steering:
         self._clock = clock
 
     def ask(
-        self, action: RolloutCommandAction, service: str, canary: str, *, user: str, reason: str
+        self,
+        action: RolloutCommandAction,
+        service: str,
+        canary: str,
+        *,
+        user: str,
+        reason: str,
+        phase: str = "",
     ) -> RolloutCommand:
         """Write one command and wait until Kafka has it.
 
@@ -70,6 +79,7 @@ class Steering:
             service=service,
             action=action,
             canary=canary,
+            phase=phase,
             reason=reason.strip()[:LONGEST_REASON],
             requested_by=user,
         )

@@ -28,6 +28,8 @@ class HostSampler:
         self._clock = clock
         self._disk = disk
         self._next_s = clock.monotonic_s() + float(settings.every)
+        # once: the kernel's own answer moves with the clock that is set
+        self._boot_time = round(psutil.boot_time() * 1000)
         psutil.cpu_percent()  # the first call only sets the mark that the next one compares with
 
     def sample_if_due(self) -> HostSample | None:
@@ -46,6 +48,7 @@ class HostSampler:
             load1=os.getloadavg()[0],
             disk_percent=psutil.disk_usage(str(self._disk)).percent,
             open_files=_open_files(),
+            boot_time=self._boot_time,
         )
 
 

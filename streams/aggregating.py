@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,8 +23,9 @@ from contracts.records import RecordKind
 from contracts.results import DeadLetter
 from streams import metrics
 from streams.durable import DurableTable
-from streams.messages import Aggregated, Message, aggregate, in_parts, refused, unfenced
+from streams.messages import Aggregated, Message, aggregate, refused, unfenced
 from streams.outlet import Outlet, Result, count_dead_letters
+from streams.runs import Run, by_partition, in_parts
 from streams.services import KnownServices
 from streams.windows.labels import fold_services
 
@@ -79,8 +78,7 @@ class Aggregation:
         letters: list[DeadLetter] = []
         passed: list[tuple[bytes, int, int]] = []
         sent: list[asyncio.Future[Any]] = []
-        for _, of_one in groupby(sorted(messages, key=_place), key=_place):
-            stretch = list(of_one)
+        for stretch in by_partition(messages):
             new = unfenced(stretch, partial(self._last_seq, stretch[0]))
             _tell_duplicates(stretch[0], new.fenced)
             waiting = new.messages
@@ -117,7 +115,7 @@ class Aggregation:
         counted = [
             await self._bounded(one, messages[-1]) for one in self._counted(messages, without)
         ]
-        size = sum(len(message.value) for message in messages)
+        size = Run.of(messages).size_bytes
         cells = sum(len(one.cells) for found in counted for one in found.partials)
         self._stretch_bytes = stretch_bytes(size, cells)
         partials = [(p.service, msgspec.json.encode(p)) for one in counted for p in one.partials]
@@ -185,9 +183,6 @@ async def _under_way(sent: Sequence[asyncio.Future[Any]]) -> None:
     """Let the event loop write what was sent: counting would keep it from that."""
     if sent:
         await asyncio.wait(sent, timeout=_WRITTEN_WITHIN_S)
-
-
-_place = attrgetter("topic", "partition")
 
 
 def _fence(message: Message, agent: str) -> bytes:

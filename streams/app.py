@@ -8,7 +8,6 @@ in between repeats messages; the fence of the next stage makes the repetition co
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from streams.outlet import Outlet, raw_topic
 from streams.policy_files import POLL_S, PolicyFiles
 from streams.reread import Rereader
 from streams.running import run_app
+from streams.runs import by_partition
 from streams.services import KnownServices
 
 log = structlog.get_logger()
@@ -101,10 +101,9 @@ def _count(count: DeadLetterCount, messages: Sequence[Message], reasons: Sequenc
     Raises:
         TooManyDeadLetters: that was too much.
     """
-    for topic, number in Counter(message.topic for message in messages).items():
-        metrics.MESSAGES.labels(topic).inc(number)
-    for last in {(message.topic, message.partition): message for message in messages}.values():
-        metrics.LAG.handled(last)
+    for run in by_partition(messages):
+        metrics.MESSAGES.labels(run.topic).inc(len(run))
+        metrics.LAG.handled(run[-1])
     for reason in reasons:
         count.bad(reason)
     count.good(len(messages) - len(reasons))

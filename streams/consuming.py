@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from typing import Any
 
 import structlog
+from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
-from streams.messages import NO_HEADERS, Message
+from streams.runs import NO_HEADERS, Run, Runs
 
 log = structlog.get_logger()
 
@@ -36,12 +36,18 @@ POLL_BYTES = 8_000_000
 
 
 class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
-    """Fetches with a short wait; Faust offers no setting for it."""
+    """Fetches with a short wait, and leaves records as they were parsed; no setting does."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 - Faust has no types
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001 - no public way
         return consumer
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Faust has no types
+        is_for_agents = self.consumer.app.topics.acks_enabled_for  # others are changelogs
+        waiting = consumer._fetcher._records.items()  # noqa: SLF001 - no public way
+        leave_as_parsed(some for place, some in waiting if is_for_agents(place.topic))
+        return await super()._fetch_records(consumer, *args, **options)
 
 
 class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no types
@@ -86,23 +92,22 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
         """What was fetched, each partition's messages as one: Faust's price is per message."""
         records, active = await self._next_records(timeout)
-        records = records or {}
-        self._bound_next_poll(records)
+        found = {place: run_of(place, some) for place, some in (records or {}).items() if some}
+        self._bound_next_poll(found.values())
         is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
         fetched = {}
-        for place, found in records.items():
-            if not found or not is_for_agents(place.topic):
-                fetched[place] = found
-            elif await self._is_in_turn(place, found[0].offset):
-                fetched[place] = [_as_one(found, self._next.get(place))]
-                self._next[place] = found[-1].offset + 1
+        for place, run in found.items():
+            if not is_for_agents(place.topic):
+                fetched[place] = records[place]
+            elif await self._is_in_turn(place, run.offsets[0]):
+                fetched[place] = [_as_one(run, self._next.get(place))]
+                self._next[place] = run.offsets[-1] + 1
         return fetched, active
 
-    def _bound_next_poll(self, records: dict[Any, list[Any]]) -> None:
+    def _bound_next_poll(self, found: Collection[Run]) -> None:
         """Read as many messages next time as would have ``POLL_BYTES`` if they are like these."""
-        sizes = [len(record.value or b"") for some in records.values() for record in some]
-        if total := sum(sizes):
-            most = max(1, min(POLL_MESSAGES, POLL_BYTES * len(sizes) // total))
+        if size := sum(run.size_bytes for run in found):
+            most = max(1, min(POLL_MESSAGES, POLL_BYTES * sum(map(len, found)) // size))
             self._thread._consumer._max_poll_records = most  # noqa: SLF001 - no public way
 
     async def _next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
@@ -152,46 +157,89 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
             return bool(super().ack(message))
         if not stretch.is_done or message.generation_id != self.app.consumer_generation_id:
             return False
-        committed = self._committed_offset[message.tp] or 0
-        known = self._acked_index[message.tp]
-        new = [o for o in stretch.offsets if o >= committed and o not in known]
-        known.update(new)
-        self._acked[message.tp].extend(new)
-        self._n_acked += len(new)
+        self._acked[message.tp].append(stretch.offsets)
+        self._n_acked += len(stretch.offsets)
         self._unacked_messages.discard(message)
         message.acked = True
-        return bool(new)
+        return True
+
+    def _new_offset(self, tp: Any) -> int | None:  # noqa: ANN401 - Faust has no types
+        """The offset to commit, if there is one: where what was done ends to be without a gap."""
+        committed = self._committed_offset[tp]
+        done = sorted(self._acked[tp], key=lambda offsets: offsets.start)
+        self._acked[tp] = [offsets for offsets in done if offsets.stop > (committed or 0)]
+        return end_without_gap(self._acked[tp], committed)
+
+
+def end_without_gap(done: Iterable[range], committed: int | None) -> int | None:
+    """Where ranges of offsets end to follow one another, from the committed offset on.
+
+    Args:
+        done: ordered by their starts.
+        committed: the offset that was committed; without one, the first range's start is it.
+
+    >>> end_without_gap([range(3, 7), range(7, 9), range(10, 12)], 3)
+    9
+    >>> end_without_gap([range(3, 7)], 2), end_without_gap([], None)
+    (None, None)
+    """
+    end = committed
+    for offsets in done:
+        if end is not None and offsets.start > end:
+            break
+        end = offsets.stop if end is None else max(end, offsets.stop)
+    return None if end == committed else end
 
 
 class Stretch(bytes):
     """Messages of one partition that go through Faust as the value of one."""
 
-    messages: list[Message]
+    messages: Run
     offsets: range
     """All that is acknowledged with it: also what is missing in the log before it."""
     is_done: bool = False
 
 
-def _as_one(records: list[Any], start: int | None) -> Any:  # noqa: ANN401 - Faust has no types
-    first, last = records[0].offset, records[-1].offset
+def leave_as_parsed(fetched: Iterable[Any]) -> None:
+    """Have what aiokafka fetched read as its parser gives it: that is all a ``Run`` needs.
+
+    A ``ConsumerRecord`` of each costs as much as parsing it. What arrives later becomes one all the
+    same; both have the same names.
+    """
+    for one in fetched:
+        records = getattr(one, "_partition_records", None)  # none of an error
+        if records is not None:
+            records._consumer_record = _as_parsed  # noqa: SLF001 - no public way
+
+
+def _as_parsed(_place: object, record: Any) -> Any:  # noqa: ANN401 - aiokafka has no types
+    return record
+
+
+def run_of(place: Any, records: Sequence[Any]) -> Run:  # noqa: ANN401 - aiokafka has no types
+    """The records of one partition, as they were parsed or not."""
+    return Run(
+        place.topic,
+        place.partition,
+        [record.offset for record in records],
+        [record.timestamp for record in records],
+        [dict(headers) if (headers := record.headers) else NO_HEADERS for record in records],
+        [record.value or b"" for record in records],
+    )
+
+
+def _as_one(run: Run, start: int | None) -> ConsumerRecord[bytes, bytes]:
+    first, last = run.offsets[0], run.offsets[-1]
     whole = Stretch()
     whole.offsets = range(first if start is None else min(first, start), last + 1)
-    topic, partition = records[0].topic, records[0].partition
-    whole.messages = [
-        Message(
-            topic,
-            partition,
-            record.offset,
-            record.timestamp,
-            dict(record.headers) if record.headers else NO_HEADERS,
-            record.value or b"",
-        )
-        for record in records
-    ]
-    return replace(records[-1], key=None, value=whole, headers=())
+    whole.messages = run
+    arrival = run.timestamps[-1]
+    return ConsumerRecord(
+        run.topic, run.partition, last, arrival, 0, None, whole, None, -1, run.size_bytes, ()
+    )
 
 
-async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[list[Message]]:  # noqa: ANN401 - Faust has no types
+async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[Runs]:  # noqa: ANN401 - Faust has no types
     """Messages as they come, acknowledged when the next ones are asked for.
 
     Faust's own ``take`` acknowledges also what was cut short by the end of the process.
@@ -202,7 +250,7 @@ async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[list
         within_s: how long to wait for them.
     """
     async for events in stream.noack_take(most, within=within_s):
-        yield [message for event in events for message in event.message.value.messages]
+        yield Runs([event.message.value.messages for event in events])
         for event in events:
             event.message.value.is_done = True
             await stream.ack(event)

@@ -24,9 +24,10 @@ from streams.judge.commands import apply_command
 from streams.judge.counting import late_records
 from streams.judge.service import apply_partial, is_due
 from streams.judge.service_state import Output, ServiceState, unknown_from
-from streams.messages import Message, aggregate, in_parts, sender_of
+from streams.messages import Message, aggregate, sender_of
 from streams.outlet import Outlet, Result
 from streams.reread import Rereader
+from streams.runs import in_parts
 from streams.state import decode_state, encode_state
 from streams.windows.labels import fold_services
 
@@ -69,7 +70,7 @@ class Judging:
             The reasons of the messages that were set aside.
         """
         reasons: list[str] = []
-        for part in in_parts(messages, PART_BYTES):
+        for part in in_parts(list(messages), PART_BYTES):
             reasons += await self._handle_part(part)
         return reasons
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import compress
+from operator import not_
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +22,8 @@ from contracts.records import RecordKind
 from contracts.results import Cell, CrashGroupSighting, DeadLetter, Partial, Source
 from streams.crashes.sightings import Grouped, sightings
 from streams.outcomes import grouped, of_groups, outcomes_of
+from streams.runs import Message as Message  # noqa: PLC0414 - what everything here is about
+from streams.runs import Run
 from streams.windows.aggregate import COLUMNS, cells_of_batch, cells_of_events
 from streams.windows.events import Events, Sent, joined, of_batch, of_messages, understood
 from streams.windows.grouping import Coded
@@ -27,31 +31,6 @@ from streams.windows.grouping import Coded
 log = structlog.get_logger()
 
 STAGE = "streams.aggregate"
-
-
-NO_HEADERS: Mapping[str, bytes] = {}
-"""Shared by the messages that have none, as most foreign ones do."""
-
-
-class Message(NamedTuple):
-    """What the cores need of a Kafka message; ``timestamp`` is its arrival, epoch milliseconds."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    headers: Mapping[str, bytes]
-    value: bytes
-
-    @property
-    def place(self) -> str:
-        """``topic/partition``."""
-        return f"{self.topic}/{self.partition}"
-
-    @property
-    def origin(self) -> str:
-        """``topic/partition/offset``."""
-        return f"{self.place}/{self.offset}"
 
 
 class Sender(NamedTuple):
@@ -75,7 +54,7 @@ class Aggregated(NamedTuple):
 class Unfenced(NamedTuple):
     """Messages that have not been counted before, and what must be remembered of them."""
 
-    messages: list[Message]
+    messages: Run
     fenced: tuple[int, ...]
     """Offsets of the others."""
     last_seq: dict[str, int]
@@ -123,43 +102,33 @@ def decode_batch(kind: RecordKind, message: Message) -> pa.RecordBatch:
     return arrow.decode(kind, message.value)
 
 
-def in_parts(messages: Sequence[Message], most_bytes: int) -> Iterator[Sequence[Message]]:
-    """The messages in order, in parts of so many bytes at most, or of one message."""
-    start = size = 0
-    for number, message in enumerate(messages):
-        if size and size + len(message.value) > most_bytes:
-            yield messages[start:number]
-            start, size = number, 0
-        size += len(message.value)
-    yield messages[start:]
-
-
 def unfenced(messages: Sequence[Message], last_seq: Callable[[str], int]) -> Unfenced:
     """Without the batches that an agent sent twice.
 
     Args:
-        messages: of one partition, in order.
+        messages: of one partition, in order, at least one.
         last_seq: the last sequence number of an agent that was counted.
     """
+    run = Run.of(messages)
     passed: dict[str, int] = {}
-    kept, fenced = [], []
-    for message in messages:
-        if not message.headers:  # a foreign one, of which there are many
-            kept.append(message)
-            continue
+    if not any(run.headers):  # foreign ones, of which there are many
+        return Unfenced(run, (), passed)
+
+    def is_new(message: Message) -> bool:
         try:
             sender = sender_of(message)
         except InvalidRecord:  # becomes a dead letter later
-            kept.append(message)
-            continue
+            return True
         if not sender.is_ours:
-            kept.append(message)
-        elif sender.seq > passed.get(sender.agent, last_seq(sender.agent)):
-            passed[sender.agent] = sender.seq
-            kept.append(message)
-        else:
-            fenced.append(message.offset)
-    return Unfenced(kept, tuple(fenced), passed)
+            return True
+        if sender.seq <= passed.get(sender.agent, last_seq(sender.agent)):
+            return False
+        passed[sender.agent] = sender.seq
+        return True
+
+    are_new = list(map(is_new, run))
+    fenced = tuple(offset for offset, new in zip(run.offsets, are_new, strict=True) if not new)
+    return Unfenced(run.where(are_new) if fenced else run, fenced, passed)
 
 
 def aggregate(
@@ -177,10 +146,13 @@ def aggregate(
         without: offsets in between that are not to be counted.
     """
     read = _Read(kind, policies)
-    for message in messages:
-        if arrow.SCHEMA_HEADER in message.headers:
+    run = Run.of(messages)
+    if any(run.headers):
+        has_schema = [arrow.SCHEMA_HEADER in headers for headers in run.headers]
+        for message in compress(run, has_schema):
             read.add_arrow(message)
-    read.add_json([one for one in messages if arrow.SCHEMA_HEADER not in one.headers])
+        run = run.where(map(not_, has_schema))
+    read.add_json(run)
     cells, seen, records = read.events() if kind is RecordKind.EVENTS else read.others()
     if not records:
         return Aggregated([], [], read.dead_letters, 0)
@@ -202,8 +174,8 @@ def aggregate(
 def _sightings(
     batch: pa.RecordBatch, groups: Grouped, parts: Sequence[_Part]
 ) -> list[CrashGroupSighting]:
-    origins = [origin for part in parts for origin in part.origins]
-    rows = [count for part in parts for count in part.rows_of_origins()]
+    origins = [message.origin for part in parts for message in part.messages]
+    rows = [count for part in parts for count in part.rows_of_messages()]
     return sightings(batch, groups, coded(origins, rows))
 
 
@@ -223,11 +195,11 @@ class _Part(NamedTuple):
 
     agent: str
     batch: pa.RecordBatch
-    origins: list[str]
+    messages: Sequence[Message]
 
-    def rows_of_origins(self) -> list[int]:
+    def rows_of_messages(self) -> list[int]:
         """How many records each message has."""
-        return [self.batch.num_rows // len(self.origins)] * len(self.origins)
+        return [self.batch.num_rows // len(self.messages)] * len(self.messages)
 
 
 class _Read:
@@ -260,19 +232,17 @@ class _Read:
 
     def _add_batch(self, message: Message, agent: str) -> None:
         batch = self._without_early(decode_batch(self._kind, message), message)
-        self._parts.append(_Part(agent, batch, [message.origin]))
+        self._parts.append(_Part(agent, batch, [message]))
 
-    def add_json(self, messages: Sequence[Message]) -> None:
+    def add_json(self, run: Run) -> None:
         """Read the messages of other shippers."""
-        if not messages:
+        if not run:
             return
-        values = [message.value for message in messages]
-        arrivals_ms = [message.timestamp for message in messages]
-        batch, refused = decode_all(self._kind, values, arrivals_ms)
-        used = [message.origin for number, message in enumerate(messages) if number not in refused]
-        self._parts.append(_Part(messages[0].place, batch, used))
+        batch, refused = decode_all(self._kind, run.values, run.timestamps)
+        used = run.where(n not in refused for n in range(len(run))) if refused else run
+        self._parts.append(_Part(run[0].place, batch, used))
         for number, error in refused.items():
-            message = messages[number]
+            message = run[number]
             self.dead_letters.append(_dead_letter(error, message, message.value))
 
     def others(self) -> Counted:

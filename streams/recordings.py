@@ -129,7 +129,7 @@ def _stream_batches(path: Path, stream: io.BufferedReader) -> Iterator[Recorded]
         kind = _kind_of(path, reader.schema)
         for batch in reader:
             batch.validate(full=True)
-            yield kind, batch
+            yield kind, arrow.completed(kind, batch)
 
 
 def _kind_of(path: Path, schema: pa.Schema) -> RecordKind:

@@ -118,7 +118,7 @@ def _loaded(root: Path) -> Tree:
         return [
             part
             for number in range(_PARTITIONS)
-            for part in messages.in_parts(
+            for part in aggregating.in_parts(
                 [messages.Message(*fields) for fields in _messages(batches, number)],
                 aggregating.STRETCH_BYTES,
             )

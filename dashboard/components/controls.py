@@ -17,6 +17,7 @@ OFFERED: dict[RolloutCommandAction, tuple[RolloutStatus, ...]] = {
     RolloutCommandAction.PROMOTE: (RolloutStatus.RUNNING, RolloutStatus.HOLDING),
     RolloutCommandAction.HOLD: (RolloutStatus.RUNNING,),
     RolloutCommandAction.RESUME: (RolloutStatus.HOLDING,),
+    RolloutCommandAction.PHASE: (RolloutStatus.RUNNING, RolloutStatus.HOLDING),
     RolloutCommandAction.ROLLBACK: _OPEN,
     RolloutCommandAction.ABORT: (*_OPEN, RolloutStatus.ROLLING_BACK, RolloutStatus.TRAFFIC_STOPPED),
 }
@@ -44,7 +45,7 @@ def controls(status: RolloutStatus | None) -> html.Div:
             ),
             html.Div(id="steer-answer", className="steer-answer", role="status"),
             dcc.Store(id="steer-action"),
-            question("steer"),
+            question("steer", dcc.RadioItems([], id="steer-phase", className="choices")),
         ],
         className="controls",
     )
@@ -53,6 +54,19 @@ def controls(status: RolloutStatus | None) -> html.Div:
 def offered(status: RolloutStatus) -> dict[str, bool]:
     """For each request, whether its button is shown."""
     return {action.value: status in states for action, states in OFFERED.items()}
+
+
+def other_phases(fresh: dict[str, Any]) -> tuple[list[str], str | None]:
+    """Where a rollout may be sent, and what is proposed: the next phase, else the one before.
+
+    Args:
+        fresh: of the rollout's page: ``phases`` in their order, and ``phase``, the present one.
+    """
+    names, here = [*fresh.get("phases", [])], fresh.get("phase")
+    others = [name for name in names if name != here]
+    if not others or here not in names:
+        return others, None
+    return others, others[min(names.index(here), len(others) - 1)]
 
 
 def asked(action: RolloutCommandAction, service: str, canary: str) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -9,6 +10,7 @@ from urllib.parse import urlencode
 import dash_ag_grid as dag
 import pandas as pd
 
+from dashboard import words
 from dashboard.components.tables import GRID_OPTIONS
 from dashboard.figures.latency import quantile
 from dashboard.queries.frames import records
@@ -87,10 +89,25 @@ def host_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "release": row["release"] or "unknown",
             "trend": [_rounded(value) or 0 for value in row["trend"]],
             **{value: _rounded(row[value]) for value in values},
+            "restarts": None if row["restarts"] is None else len(row["restarts"]),
             "last": int(row["last"]),
         }
         for row in records(frame)
     ]
+
+
+def restart_sentence(frame: pd.DataFrame) -> str:
+    """How often hosts were restarted, by release; empty where no host tells when it was started."""
+    told = [found for found in frame["restarts"] if found is not None]
+    if not told:
+        return ""
+    releases = Counter(release or "unknown" for found in told for release in found)
+    if not releases:
+        return "No host was restarted in this time."
+    each = ", ".join(
+        f"{words.count(number)} ({release})" for release, number in releases.most_common()
+    )
+    return f"Restarts of hosts in this time, with the release that ran afterwards: {each}."
 
 
 def host_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
@@ -113,6 +130,7 @@ def host_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
             {"field": "load1", "headerName": "Load", "minWidth": 78, "flex": 0.6, **RIGHT},
             {"field": "disk_percent", "headerName": "Disk", "minWidth": 78, "flex": 0.6,
              **percent},
+            {"field": "restarts", "headerName": "Restarts", "minWidth": 92, "flex": 0.6, **RIGHT},
             {"field": "last", "headerName": "Last sample", "cellRenderer": "Moment",
              "minWidth": 128, "flex": 1},
         ],

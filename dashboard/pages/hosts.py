@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dash import Dash, html
 
-from dashboard.components.basics import card, message, plot
+from dashboard.components.basics import card, message, plot, slot
 from dashboard.components.forms import form, names, page_head
-from dashboard.components.services import host_grid, host_rows
+from dashboard.components.services import host_grid, host_rows, restart_sentence
 from dashboard.figures.hosts import TITLES, load
 from dashboard.live import Drawing
 from dashboard.pages.addresses import fields, fresh_data, unavailable
@@ -79,6 +79,7 @@ def _draw(view: HostsView, address: Address, span: tuple[int, int], zone: str) -
         figures={
             f"hosts {value}": load(view.load, value, span=span, zone=zone) for value in TITLES
         },
+        slots={"restarts": restart_sentence(view.hosts)},
         grids={"hosts": host_rows(view.hosts)},
     )
 
@@ -99,6 +100,7 @@ def _body(head: html.Div, drawing: Drawing) -> html.Div:
             html.Div(cards[2:], className="pair"),
             card(
                 "Hosts",
+                slot("restarts", drawing.slots["restarts"], className="dim-line"),
                 host_grid(drawing.grids["hosts"]),
                 hint="means of this time, the busiest first; a name leads to its log lines",
             ),

@@ -83,8 +83,13 @@ def _fresh(found: RolloutAnswer, reader: Reader) -> dict[str, Any]:
     if found.view is not None and found.view.verdict.status.is_open:
         data["last_look"] = found.view.verdict.processed_time
     if found.view is not None:
-        status = found.view.verdict.status
-        data |= {"status": status.value, "offered": offered(status)}
+        verdict = found.view.verdict
+        data |= {
+            "status": verdict.status.value,
+            "offered": offered(verdict.status),
+            "phase": verdict.phase,
+            "phases": [phase.name for phase in verdict.phases],
+        }
     return data
 
 

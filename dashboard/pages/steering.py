@@ -12,7 +12,7 @@ from contracts.results import RolloutCommandAction
 from dashboard import words
 from dashboard.components.asking import needs_reason
 from dashboard.components.basics import told
-from dashboard.components.controls import asked
+from dashboard.components.controls import asked, other_phases
 from dashboard.components.trail import ANSWERS
 from dashboard.pages.live_page import Address
 from dashboard.queries.elastic import Source
@@ -39,20 +39,25 @@ def register(app: Dash, reader: PageReader, steering: Steering) -> None:
         Output("steer-question", "children"),
         Output("steer-action", "data"),
         Output("steer-reason", "value"),
+        Output("steer-phase", "options"),
+        Output("steer-phase", "value"),
         Input({"type": "steer", "action": ALL}, "n_clicks"),
         Input("steer-cancel", "n_clicks"),
         State("rollout-address", "data"),
+        State("rollout-fresh", "data"),
         prevent_initial_call=True,
     )
     async def question(
-        clicks: list[int | None], _cancel: int | None, address: Address
+        clicks: list[int | None], _cancel: int | None, address: Address, fresh: dict[str, Any]
     ) -> tuple[Any, ...]:
         if ctx.triggered_id == "steer-cancel":
-            return False, no_update, None, ""
+            return False, no_update, None, "", [], None
         if not any(clicks) or not operator_of(ctx.headers):
-            return no_update, no_update, no_update, no_update
+            return (no_update,) * 6
         action = RolloutCommandAction(ctx.triggered_id["action"])
-        return True, asked(action, address["service"], address["release"]), action.value, ""
+        phases = other_phases(fresh) if action is RolloutCommandAction.PHASE else ([], None)
+        words_of_it = asked(action, address["service"], address["release"])
+        return True, words_of_it, action.value, "", *phases
 
     @app.callback(  # type: ignore[untyped-decorator]  # Dash ships no types
         Output("steer-modal", "opened", allow_duplicate=True),
@@ -60,12 +65,17 @@ def register(app: Dash, reader: PageReader, steering: Steering) -> None:
         Input("steer-confirm", "n_clicks"),
         State("steer-action", "data"),
         State("steer-reason", "value"),
+        State("steer-phase", "value"),
         State("rollout-address", "data"),
         running=[(Output("steer-confirm", "disabled"), True, False)],
         prevent_initial_call=True,
     )
     async def confirm(
-        clicks: int | None, action: str | None, reason: str | None, address: Address
+        clicks: int | None,
+        action: str | None,
+        reason: str | None,
+        phase: str | None,
+        address: Address,
     ) -> tuple[Any, Any]:
         user = operator_of(ctx.headers)
         if not clicks or not action or not (reason or "").strip():
@@ -80,6 +90,7 @@ def register(app: Dash, reader: PageReader, steering: Steering) -> None:
                 address["release"],
                 user=user,
                 reason=reason or "",
+                phase=phase or "",
             )
         except Recoverable as error:
             return False, told(Label("Not sent", "alert", "bad"), f"{error}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,10 @@ VALUES = ("cpu_percent", "memory_percent", "load1", "disk_percent")
 MOST_HOSTS = 200
 MOST_RELEASES = 4
 """Of the plots: those with the most samples."""
+MOST_BOOTS = 20
+"""Of each host: a machine that starts more often in a week is told as this many."""
+SAME_BOOT_MS = 60_000
+"""Times of start that lie closer are one: a clock that is set moves them."""
 STEPS = 120
 TREND_BUCKETS = 48
 
@@ -25,6 +30,7 @@ HOST_COLUMNS = {
     **dict.fromkeys(VALUES, "float64"),
     "worst_cpu": "float64",
     "trend": "object",
+    "restarts": "object",
     "last": "int64",
 }
 RELEASE_COLUMNS = {"time": "int64", "release": "str", "hosts": "int64"} | {
@@ -43,7 +49,8 @@ def fetch_hosts(client: Elasticsearch, service: str, start_ms: int, end_ms: int)
 
     Returns:
         Columns and types of ``HOST_COLUMNS``; a value that no sample has is NaN. ``service`` and
-        ``release`` are what the newest sample says; ``trend`` is its CPU, None where none came.
+        ``release`` are what the newest sample says; ``trend`` is its CPU, None where none came;
+        ``restarts`` the release of the first sample after each, None where no boot was told.
 
     Raises:
         Unavailable: Elasticsearch did not answer.
@@ -68,6 +75,16 @@ def fetch_hosts(client: Elasticsearch, service: str, start_ms: int, end_ms: int)
                     "worst_cpu": {"max": {"field": "cpu_percent"}},
                     "last": {"max": {"field": "@timestamp"}},
                     "newest": {"top_hits": newest},
+                    "boots": {
+                        "terms": {
+                            "field": "boot_time",
+                            "size": MOST_BOOTS,
+                            "order": {"_key": "asc"},
+                        },
+                        "aggs": {
+                            "first": {"top_hits": {**newest, "sort": [{"@timestamp": "asc"}]}}
+                        },
+                    },
                     "steps": {
                         "date_histogram": steps,
                         "aggs": {"cpu_percent": means["cpu_percent"]},
@@ -93,10 +110,23 @@ def hosts_frame(answer: dict[str, Any], start_ms: int, step_s: int) -> pd.DataFr
                 "release": newest.get("service.version", ""),
                 **{value: bucket[value]["value"] for value in (*VALUES, "worst_cpu")},
                 "trend": [cpu.get(first + n * step_s * 1000) for n in range(TREND_BUCKETS + 1)],
+                "restarts": _restarts(bucket["boots"]["buckets"]),
                 "last": int(bucket["last"]["value"]),
             }
         )
     return pd.DataFrame(rows, columns=list(HOST_COLUMNS)).astype(HOST_COLUMNS)
+
+
+def _restarts(boots: list[dict[str, Any]]) -> list[str] | None:
+    """The release that ran first after each restart; None where no sample tells a boot."""
+    if not boots:
+        return None
+    found: list[str] = []
+    for before, boot in pairwise(boots):
+        if boot["key"] - before["key"] > SAME_BOOT_MS:
+            first = boot["first"]["hits"]["hits"][0]["_source"]
+            found.append(str(first.get("service.version") or ""))
+    return found
 
 
 def fetch_load(client: Elasticsearch, service: str, start_ms: int, end_ms: int) -> pd.DataFrame:

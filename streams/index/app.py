@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class Indexer:
                 log.exception("indexing_failed", messages=len(messages))
                 await self.app.stop_for_good(error)
 
-    async def _write(self, messages: list[Message]) -> None:
+    async def _write(self, messages: Sequence[Message]) -> None:
         documents: list[Document] = []
         for message in messages:
             try:

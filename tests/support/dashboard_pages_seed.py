@@ -22,6 +22,7 @@ from contracts.results import (
 )
 from tests.support.dashboard_seed import Documents, Story, fleet, plain
 
+DAY_MS = 86_400_000
 MINUTE_MS = 60_000
 
 
@@ -71,6 +72,7 @@ def hosts(service: str, now_ms: int, *, number: int = 6, minutes: int = 60) -> D
                 time=at, host=f"web-{host + 1}", service=service, release=release,
                 cpu_percent=cpu, memory_percent=55 + host + wave / 3, load1=cpu / 16,
                 disk_percent=38 + 2.0 * host,
+                boot_time=now_ms - (20 * MINUTE_MS if host < 1 and minute < 20 else 9 * DAY_MS),
             )  # fmt: skip
             body = msgspec.to_builtins(sample)
             body["@timestamp"] = body.pop("time")

@@ -70,10 +70,10 @@ def acting(
         one.stop()
 
 
-def test_an_abort_that_is_pressed_ends_the_rollout(
+def test_what_is_pressed_steers_the_rollout(
     kafka_settings: KafkaSettings, acting: str, page: Page
 ) -> None:
-    """The judge takes it, the page shows its answer, the new state, and no button any more."""
+    """To another phase, then abort: the judge acts, the page shows answer, state, and no button."""
     command = RolloutCommand(
         id=unique("command"),
         time=time.time_ns() // 1_000_000,
@@ -87,11 +87,16 @@ def test_an_abort_that_is_pressed_ends_the_rollout(
         produce(kafka_settings, ROLLOUTS.name, [(SERVICE, msgspec.json.encode(command))])
         page.goto(acting + rollout_path(SERVICE, CANARY))
         _sign_in(page)
-        page.get_by_role("button", name="Abort").click(timeout=120_000)
+        page.get_by_role("button", name="Go to phase").click(timeout=120_000)
+        expect(page.get_by_role("radio", name="half")).to_be_checked()
+        page.get_by_label("Why").fill("seen enough of few")
+        page.get_by_role("button", name="Confirm").click()
+        expect(page.locator("#steer-answer")).to_contain_text("is in phase half")
+        page.get_by_role("button", name="Abort").click()
         page.get_by_label("Why").fill("the wrong build")
         page.get_by_role("button", name="Confirm").click()
-        answer = page.locator("#steer-answer")
-        expect(answer.locator(".badge")).to_have_text("Accepted")
+        expect(page.locator("#steer-answer")).to_contain_text("was ended")
+        expect(page.locator("#steer-answer .badge")).to_have_text("Accepted")
         expect(page.get_by_role("button", name="Abort")).to_be_hidden()
         expect(page.locator("#headline")).to_contain_text("aborted")
     page.goto(f"{acting}/decisions?service={SERVICE}&who=alice")

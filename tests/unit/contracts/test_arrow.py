@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from contracts.arrow import (
@@ -90,3 +91,15 @@ def test_a_value_that_does_not_fit_its_column_is_refused() -> None:
         batch_from_records(
             RecordKind.EVENTS, [Event(time=NOW, service="s", release="1", status=99_999)]
         )
+
+
+def test_samples_of_an_older_agent_are_read() -> None:
+    """A column that it does not know has no values; any other column that is missing is refused."""
+    kind, [sample, *_] = RecordKind.HOSTS, SAMPLES[RecordKind.HOSTS]
+    whole = batch_from_records(kind, [sample])
+    older = encode(whole.drop_columns(["boot_time"]))
+    [found] = records_from_batch(kind, decode(kind, older))
+    assert isinstance(found, HostSample)
+    assert found == msgspec.structs.replace(found, boot_time=None)
+    with pytest.raises(InvalidRecord, match="unknown schema"):
+        decode(kind, encode(whole.drop_columns(["open_files", "boot_time"])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import plotly.graph_objects as go
@@ -15,15 +16,15 @@ from contracts.errors import ConfigError
 from contracts.results import PhaseProgress, RolloutCommandAction, RolloutStatus
 from dashboard import words
 from dashboard.access.users import Role
-from dashboard.components.controls import controls, offered
+from dashboard.components.controls import controls, offered, other_phases
 from dashboard.components.phases import phase_strip, state_of
-from dashboard.components.services import component_rows, host_rows
+from dashboard.components.services import component_rows, host_rows, restart_sentence
 from dashboard.components.trail import resend_command, result_label, trail
 from dashboard.figures.adoption import adoption
 from dashboard.figures.base import renamed
 from dashboard.figures.delays import delays
 from dashboard.figures.evidence import evidence
-from dashboard.figures.hosts import load
+from dashboard.figures.hosts import TITLES, load
 from dashboard.pages.addresses import span_of
 from dashboard.queries.audit import entry_of
 from dashboard.queries.components import components_frame
@@ -237,3 +238,35 @@ def test_adoption_adds_up_to_the_whole() -> None:
     assert figure["data"][-1]["name"] == "others"
     assert sum(trace["y"][0] for trace in figure["data"]) == pytest.approx(1, abs=1e-3)
     assert figure["data"][0]["y"][1] == 1
+
+
+def test_restarts_are_of_the_release_that_ran_afterwards() -> None:
+    """A time of start that moved by less than a minute is the same one; without any, no word."""
+
+    def boot(at_ms: int, release: str) -> dict[str, Any]:
+        source = {"_source": {"service.version": release}}
+        return {"key": at_ms, "first": {"hits": {"hits": [source]}}}
+
+    def host(name: str, *boots: dict[str, Any]) -> dict[str, Any]:
+        values = {key: {"value": 1.0} for key in (*TITLES, "worst_cpu")}
+        newest = {"hits": {"hits": [{"_source": {"service.version": "2"}}]}}
+        return {
+            "key": name, **values, "last": {"value": NOW}, "newest": newest,
+            "steps": {"buckets": []}, "boots": {"buckets": list(boots)},
+        }  # fmt: skip
+
+    moved = [boot(NOW - 900_000, "1"), boot(NOW - 899_000, "1"), boot(NOW - 60_000, "2")]
+    answer = {"aggregations": {"hosts": {"buckets": [host("a", *moved), host("b")]}}}
+    frame = hosts_frame(answer, NOW - 3_600_000, 60)
+    assert [row["restarts"] for row in host_rows(frame)] == [1, None]
+    assert restart_sentence(frame).endswith("ran afterwards: 1 (2).")
+    assert restart_sentence(frame[1:]) == ""
+
+
+def test_a_rollout_is_sent_to_another_phase() -> None:
+    """The next one is proposed, in the last phase the one before; never the present one."""
+    phases = ["few", "half", "all"]
+    assert other_phases({"phases": phases, "phase": "few"}) == (["half", "all"], "half")
+    assert other_phases({"phases": phases, "phase": "all"}) == (["few", "half"], "half")
+    assert other_phases({"phases": ["few"], "phase": "few"}) == ([], None)
+    assert other_phases({}) == ([], None)

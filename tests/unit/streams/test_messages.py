@@ -84,6 +84,18 @@ def test_each_bad_message_or_record_is_a_dead_letter_with_its_own_origin() -> No
     }
 
 
+def test_bad_messages_among_thousands_are_found_where_they_are() -> None:
+    """Thousands are decoded in parts; of no part but the bad ones' own is anything lost."""
+    bad = [0, 998, 999, 1000, 2400]
+    good = b'{"time": %d, "service.name": "t", "service.version": "1"}' % NOW
+    messages = [_json(10 + n, b"{" if n in bad else good) for n in range(2500)]
+    messages[1700:2700] = [one._replace(value=b"[]") for one in messages[1700:2700]]
+    found = aggregate(RecordKind.EVENTS, messages, Policies())
+    places = [*bad[:-1], *range(1700, 2500)]
+    assert [d.origin for d in found.dead_letters] == [f"coalmine.events/2/{n + 10}" for n in places]
+    assert found.records == sum(_requests(found.partials).values()) == 2500 - len(places)
+
+
 def test_one_by_one_or_at_once_is_the_same() -> None:
     """However a stretch is cut, counts, dead letters and sightings are the same in all."""
     messages = _mixed()
