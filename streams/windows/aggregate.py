@@ -67,14 +67,15 @@ class Outcomes:
 class _Series:
     """Rows that are counted together: those of one group and one name, such as an event's.
 
-    ``of_row`` (n,) is the series of each row; ``group_of`` (k,) and ``code_of`` (k,) are the group
-    of each series and its name's number in ``names``.
+    ``of_row`` (n,) is the series of each row; ``group_of`` (k,), ``code_of`` (k,) and ``rows`` (k,)
+    are the group of each series, its name's number in ``names``, and how many rows it has.
     """
 
     groups: Groups
     of_row: Ints
     group_of: Ints
     code_of: Ints
+    rows: Ints
     names: list[str]
 
     @classmethod
@@ -84,17 +85,18 @@ class _Series:
             return cls.of_all(groups, names[0])
         key = groups.of_row * len(names) + codes
         rows, of_row = number(key)
-        return cls(groups, of_row, groups.of_row[rows], codes[rows], names)
+        return cls(groups, of_row, groups.of_row[rows], codes[rows], np.bincount(of_row), names)
 
     @classmethod
     def of_all(cls, groups: Groups, name: str) -> _Series:
         """The series of rows that all have this name: one for each group."""
-        size = len(groups)
-        return cls(groups, groups.of_row, np.arange(size), np.zeros(size, np.int64), [name])
+        size, rows = len(groups), np.bincount(groups.of_row)
+        return cls(groups, groups.of_row, np.arange(size), np.zeros(size, np.int64), rows, [name])
 
     def add_rows(self, suffix: str, rows: Rows) -> None:
         """Count the chosen rows under the names with this suffix."""
-        self._add(suffix, np.bincount(self.of_row[rows], minlength=len(self.group_of)))
+        is_all = isinstance(rows, slice)
+        self._add(suffix, self.rows if is_all else np.bincount(self.of_row[rows]))
 
     def add_sums(self, suffix: str, values: Ints) -> None:
         """Add up the values (n,)."""

@@ -24,6 +24,8 @@ from streams.windows.grouping import stretches
 
 LG_K = 12
 NOTHING = b""
+_FEW = 8
+"""Units to a group, below which a call for each group costs more than an order of all."""
 
 _EMPTY = bytes(update_theta_sketch(LG_K).compact().serialize())
 _HEAD = b"\x03\x03\x00\x00\x1a" + _EMPTY[6:8]
@@ -44,8 +46,11 @@ def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tupl
     order = np.argsort(small, kind="stable")
     groups, entries = small.take(order), _entries(hashes.take(order))
     starts, ends = stretches(groups)
-    for start, end in zip(starts, ends, strict=True):
-        entries[start:end].sort()  # faster than to find an order of all, and to bring them into it
+    if len(entries) < _FEW * len(starts):
+        entries = entries[np.lexsort((entries, groups))]
+    else:
+        for start, end in zip(starts, ends, strict=True):
+            entries[start:end].sort()  # faster than to find an order of all, and to go by it
     is_new = np.ones(len(order), dtype=np.bool_)
     is_new[1:] = (entries[1:] != entries[:-1]) | (groups[1:] != groups[:-1])
     if not is_new.all():
