@@ -266,9 +266,9 @@ def _dictionary_ids(schema: bytes) -> dict[str, int] | None:
             return None
         fields = found.tables(1)
         coded = [(field.text(0), field.table(4)) for field in fields]
+        return {name: told.number(0, "<q") for name, told in coded if told is not None}
     except (struct.error, ValueError):
         return None
-    return {name: told.number(0, "<q") for name, told in coded if told is not None}
 
 
 class _Table:

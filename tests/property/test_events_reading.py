@@ -6,7 +6,7 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contracts import arrow
@@ -108,6 +108,7 @@ def test_what_an_agent_writes_is_read_without_arrow() -> None:
 
 @settings(max_examples=100)
 @given(st.integers(0, 10**6), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4))
+@example(238, [(0.21649092944931053, 2)])
 def test_broken_bytes_never_harm_and_never_count_otherwise(
     seed: int, changes: list[tuple[float, int]]
 ) -> None:
