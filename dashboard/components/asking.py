@@ -1,11 +1,19 @@
-"""The question before what cannot be taken back: what it does, why, and a confirmation."""
+"""The question before what cannot be taken back, and the wait for what became of it."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, html
+
+from dashboard.queries.cache import Answer
+from dashboard.queries.elastic import Source
+
+_ANSWER_WITHIN_S = 20.0
+_EVERY_S = 0.5
 
 
 def question(name: str, *more: Any) -> dmc.Modal:  # noqa: ANN401 - Dash components are untyped
@@ -57,3 +65,13 @@ def needs_reason(app: Dash, name: str) -> None:
         Output(f"{name}-confirm", "disabled"),
         Input(f"{name}-reason", "value"),
     )
+
+
+async def stored(read: Callable[[], Answer[Source | None]]) -> Source | None:
+    """What answers a request, once it can be read; None where it does not come in time."""
+    for _ in range(round(_ANSWER_WITHIN_S / _EVERY_S)):
+        record = (await asyncio.to_thread(read)).value
+        if record is not None:
+            return record
+        await asyncio.sleep(_EVERY_S)
+    return None

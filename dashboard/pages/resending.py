@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from contracts.errors import Recoverable
 from dashboard import words
-from dashboard.components.asking import needs_reason, question
+from dashboard.components.asking import needs_reason, question, stored
 from dashboard.components.basics import told
 from dashboard.queries.page_reader import PageReader
 from dashboard.steering import Steering, operator_of
 from dashboard.words import Label
 
 _ANSWER_WITHIN_S = 30.0
-_EVERY_S = 0.5
 _FORCED = "forced"
 _NOT_SENT = Label("Not sent", "alert", "bad")
 
@@ -108,14 +108,12 @@ def register(app: Dash, reader: PageReader, steering: Steering) -> None:
 
 async def _answered(reader: PageReader, decision: str, request: str) -> html.Span:
     """What the alerter recorded, once it can be read."""
-    for _ in range(round(_ANSWER_WITHIN_S / _EVERY_S)):
-        record = (await asyncio.to_thread(reader.resent, decision, request)).value
-        if record is not None:
-            labels = {str(outcome): label for outcome, label in words.DELIVERIES.items()}
-            label = words.label_of(labels, str(record.get("outcome", "")))
-            reason = str(record.get("reason") or "")
-            return told(label, f"{record.get('endpoint', '')}{': ' if reason else ''}{reason}")
-        await asyncio.sleep(_EVERY_S)
+    record = await stored(partial(reader.resent, decision, request))
+    if record is not None:
+        labels = {str(outcome): label for outcome, label in words.DELIVERIES.items()}
+        label = words.label_of(labels, str(record.get("outcome", "")))
+        reason = str(record.get("reason") or "")
+        return told(label, f"{record.get('endpoint', '')}{': ' if reason else ''}{reason}")
     return told(
         Label("Asked for", "dots", "open"),
         "No answer is stored yet: it will stand among the deliveries. An alerter and the indexer "

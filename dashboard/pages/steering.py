@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, html, no_update
@@ -10,18 +11,14 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, html,
 from contracts.errors import Recoverable
 from contracts.results import RolloutCommandAction
 from dashboard import words
-from dashboard.components.asking import needs_reason
+from dashboard.components.asking import needs_reason, stored
 from dashboard.components.basics import told
 from dashboard.components.controls import asked, other_phases
 from dashboard.components.trail import ANSWERS
 from dashboard.pages.live_page import Address
-from dashboard.queries.elastic import Source
 from dashboard.queries.page_reader import PageReader
 from dashboard.steering import Steering, operator_of
 from dashboard.words import Label
-
-_ANSWER_WITHIN_S = 20.0
-_EVERY_S = 0.5
 
 
 def register(app: Dash, reader: PageReader, steering: Steering) -> None:
@@ -99,13 +96,11 @@ def register(app: Dash, reader: PageReader, steering: Steering) -> None:
 
 async def _answered(reader: PageReader, command: str, word: str) -> html.Span:
     """The judge's answer, once it can be read."""
-    for _ in range(round(_ANSWER_WITHIN_S / _EVERY_S)):
-        answer: Source | None = (await asyncio.to_thread(reader.answer, command)).value
-        if answer is not None:
-            code = str(answer.get("code", ""))
-            refused = Label(words.metric_title(code), "stop", "bad")
-            return told(ANSWERS.get(code, refused), str(answer.get("message", "")))
-        await asyncio.sleep(_EVERY_S)
+    answer = await stored(partial(reader.answer, command))
+    if answer is not None:
+        code = str(answer.get("code", ""))
+        refused = Label(words.metric_title(code), "stop", "bad")
+        return told(ANSWERS.get(code, refused), str(answer.get("message", "")))
     return told(
         Label("Sent", "dots", "open"),
         f"{word} was sent, but no answer is stored yet: it will stand among the decisions. "
