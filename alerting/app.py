@@ -32,6 +32,7 @@ from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord, Recoverable
 from contracts.settings import KafkaSettings, kafka_settings
 from contracts.topics import DECISIONS
+from health import heap
 from health.address import Address
 from health.server import serve
 from health.vitals import Pulse, Vitals
@@ -178,6 +179,7 @@ class Alerter:
         self._must_catch_up = True
         self._is_member = True
         self._kafka.beat()
+        heap.freeze()
         _log.info("alerter_ready", partitions=sorted(number for _, number in partitions))
 
     def _outbox(self, endpoint: Endpoint) -> Outbox:

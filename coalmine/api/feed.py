@@ -15,6 +15,7 @@ from coalmine.api.board import FED_BY, Board
 from contracts.clock import Clock
 from contracts.errors import InvalidRecord
 from contracts.settings import KafkaSettings
+from health import heap
 from health.vitals import Pulse, Vitals
 
 log = structlog.get_logger()
@@ -129,6 +130,7 @@ class Feed:
             metrics.HELD.labels(kind).set(count)
         if lag == 0 and not self._is_caught_up:
             self._is_caught_up = True
+            heap.freeze()
             log.info("results_read", **self._board.sizes())
 
 
