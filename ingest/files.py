@@ -104,7 +104,7 @@ def write_durably(path: str | Path, payload: bytes) -> None:
     except OSError:
         remove_if_there(temporary)
         raise
-    sync_directory(os.path.dirname(path))  # noqa: PTH120 - a text, see above
+    sync_directory(os.path.dirname(path) or ".")  # noqa: PTH120 - a text, see above
 
 
 def read_whole(path: str) -> bytes:
