@@ -7,9 +7,11 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,6 @@ from contracts import journal
 from contracts.clock import SystemClock
 from contracts.config import Secret, resolve_secret
 from contracts.errors import ConfigError, Fatal
-from contracts.records import RecordKind
 from contracts.settings import kafka_settings
 from health.address import Address
 from health.server import serve
@@ -31,7 +32,6 @@ from ingest.files import write_durably
 from ingest.hosts import HostSampler
 from ingest.receiver.inbox import Inbox
 from ingest.redact import redactor_of
-from ingest.rows import Rows
 from ingest.settings import AgentConfig, load_agent_config
 from ingest.ship import Shipper
 from ingest.sink import KafkaSink
@@ -59,6 +59,7 @@ def run(config: Path, health: Address | None = None) -> None:
         ConfigError: the file, the environment or the state folder is not usable.
         Fatal: the agent cannot go on and wants to be started anew.
     """
+    sys.meta_path.insert(0, _WithoutPandas())
     journal.configure()
     settings = load_agent_config(config)
     kafka = kafka_settings()
@@ -90,7 +91,6 @@ def run(config: Path, health: Address | None = None) -> None:
         shipper = Shipper(spool, checkpoint, sink, clock, vitals)
         metrics.watch(vitals, agent, spool, shipper, settings.spool.max_bytes)
         shipper.start()
-        _warm_up()
         log.info("agent_started", agent=settings.agent_id, kafka=kafka.bootstrap)
         with _receiving(settings, keys, inbox, host) as receiver:
             _loop(settings, agent, shipper, receiver, spool, stopping, vitals)
@@ -126,9 +126,17 @@ def _receiving(
         yield receiver
 
 
-def _warm_up() -> None:
-    """Arrow looks for pandas when it makes its first array: a second that no line shall wait."""
-    Rows(RecordKind.EVENTS).batch()
+class _WithoutPandas(MetaPathFinder):
+    """Arrow imports pandas when it makes its first array, where it is installed.
+
+    No agent needs it; it would be a quarter of its memory, and a second that lines wait.
+    """
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """There is no pandas; any other module is left to the finders after this one."""
+        del path, target
+        if fullname == "pandas":
+            raise ModuleNotFoundError("the agent runs without pandas", name=fullname)
 
 
 def _loop(

@@ -8,6 +8,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -88,22 +89,37 @@ def is_excluded(path: str, exclude: Sequence[str]) -> bool:
     return any(fnmatch.fnmatch(name, e) or fnmatch.fnmatch(path, e) for e in exclude)
 
 
-def write_durably(path: Path, payload: bytes) -> None:
+def write_durably(path: str | Path, payload: bytes) -> None:
     """Write a file whole or not at all: temporary name, fsync, rename, fsync of the directory."""
-    temporary = path.with_name(path.name + ".tmp")
+    # no Path is made of a name that is new each time: it would intern the name, and Python's table
+    # of interned texts grows by those that are gone too
+    path = os.fspath(path)
+    temporary = f"{path}.tmp"
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb") as file:  # noqa: PTH123 - a text, see above
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        os.replace(temporary, path)  # noqa: PTH105 - a text, see above
     except OSError:
-        temporary.unlink(missing_ok=True)
+        remove_if_there(temporary)
         raise
-    sync_directory(path.parent)
+    sync_directory(os.path.dirname(path) or ".")  # noqa: PTH120 - a text, see above
 
 
-def sync_directory(directory: Path) -> None:
+def read_whole(path: str) -> bytes:
+    """The bytes of a file that ``write_durably`` wrote."""
+    with open(path, "rb") as file:  # noqa: PTH123 - a text, see ``write_durably``
+        return file.read()
+
+
+def remove_if_there(path: str) -> None:
+    """Delete a file; nothing where there is none."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - a text, see ``write_durably``
+
+
+def sync_directory(directory: str | Path) -> None:
     """Make renames and deletions in ``directory`` durable."""
     fd = os.open(directory, os.O_RDONLY)
     try:

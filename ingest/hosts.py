@@ -11,6 +11,8 @@ from contracts.clock import Clock
 from contracts.records import HostSample
 from ingest.settings import HostSettings
 
+_OPEN_FILES = Path("/proc/sys/fs/file-nr")
+
 
 class HostSampler:
     """Takes a sample every so often.
@@ -55,6 +57,6 @@ class HostSampler:
 def _open_files() -> int | None:
     """Open files of the whole machine, where the kernel tells."""
     try:
-        return int(Path("/proc/sys/fs/file-nr").read_text(encoding="ascii").split()[0])
+        return int(_OPEN_FILES.read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
         return None

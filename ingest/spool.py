@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from contracts.errors import Backpressure, ConfigError, InvalidRecord, Recoverable
-from ingest.files import FilePosition, sync_directory, write_durably
+from ingest.files import FilePosition, read_whole, remove_if_there, sync_directory, write_durably
 
 _HEADER = struct.Struct("<4sIQ")
 _MAGIC = b"CMS1"
@@ -105,7 +105,7 @@ class Spool:
         self._directory = directory
         self._max_bytes = max_bytes
         self._sizes: dict[int, int] = {}
-        self._paths: dict[int, Path] = {}
+        self._paths: dict[int, str] = {}  # no Path: see write_durably
         self._queue: deque[int] = deque()
         self._tries: Counter[int] = Counter()
         self._changed = threading.Condition()
@@ -146,7 +146,7 @@ class Spool:
                 self._set_aside(path, str(error))
                 continue
             leftovers.append(Leftover.of(entry))
-            self._add(entry.seq, path, len(data))
+            self._add(entry.seq, str(path), len(data))
         return leftovers
 
     def highest_seq(self) -> int:
@@ -166,13 +166,13 @@ class Spool:
             used = sum(self._sizes.values())
         if used and used + len(data) > self._max_bytes:
             raise Backpressure(f"spool is full: {used} bytes wait")
-        path = self._directory / f"{entry.seq:020d}-{entry.last_seq:020d}.entry"
+        path = f"{self._directory}/{entry.seq:020d}-{entry.last_seq:020d}.entry"
         try:
             write_durably(path, data)
         except OSError as error:
             # it may stand there and yet not be durable; the next try may have another last_seq
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                remove_if_there(path)
             raise Backpressure(f"spool cannot be written: {error.strerror}") from error
         with self._changed:
             self._add(entry.seq, path, len(data))
@@ -191,7 +191,7 @@ class Spool:
                 return None
             seq = self._queue.popleft()
         try:
-            return decode_entry(self._paths[seq].read_bytes())
+            return decode_entry(read_whole(self._paths[seq]))
         except InvalidRecord as error:
             self.quarantine(seq, str(error))
         except OSError as error:
@@ -207,7 +207,7 @@ class Spool:
         """Forget entries that Kafka has and whose positions are in the checkpoint."""
         for seq in seqs:
             if seq in self._paths:
-                self._paths[seq].unlink(missing_ok=True)
+                remove_if_there(self._paths[seq])
         sync_directory(self._directory)
         with self._changed:
             for seq in seqs:
@@ -215,7 +215,7 @@ class Spool:
 
     def quarantine(self, seq: int, reason: str) -> None:
         """Set an entry aside that can never be sent; the rest goes on."""
-        self._set_aside(self._paths[seq], reason)
+        self._set_aside(Path(self._paths[seq]), reason)
         with self._changed:
             self._forget(seq)
 
@@ -230,7 +230,7 @@ class Spool:
         except OSError as error:
             log.error("spool_quarantine_failed", file=path.name, reason=str(error))  # noqa: TRY400 - own log, no traceback
 
-    def _add(self, seq: int, path: Path, size_bytes: int) -> None:
+    def _add(self, seq: int, path: str, size_bytes: int) -> None:
         self._paths[seq] = path
         self._sizes[seq] = size_bytes
         self._queue.append(seq)

@@ -40,7 +40,7 @@ POINTS = {
     "read, nothing spooled": Point("ingest.agent:Agent._take", is_before=False),
     "spool: before the file": Point(f"{SPOOL}.append"),
     "spool: written, not synced": Point("os:fsync", within=f"{SPOOL}.append"),
-    "spool: synced, not renamed": Point("pathlib:Path.replace", within=f"{SPOOL}.append"),
+    "spool: synced, not renamed": Point("os:replace", within=f"{SPOOL}.append"),
     "spool: renamed, folder not synced": Point(
         "ingest.files:sync_directory", within=f"{SPOOL}.append"
     ),
@@ -51,10 +51,10 @@ POINTS = {
     "acknowledge: before it is noted": Point("ingest.sink:KafkaSink.deliver", is_before=False),
     "acknowledge: noted in memory": Point(f"{CHECKPOINT}.advance", is_before=False),
     "checkpoint: written, not synced": Point("os:fsync", within=f"{CHECKPOINT}.save"),
-    "checkpoint: synced, not renamed": Point("pathlib:Path.replace", within=f"{CHECKPOINT}.save"),
+    "checkpoint: synced, not renamed": Point("os:replace", within=f"{CHECKPOINT}.save"),
     "checkpoint: complete, entries not deleted": Point(f"{SPOOL}.remove"),
     "checkpoint: in the middle of deleting": Point(
-        "pathlib:Path.unlink", is_before=False, within=f"{SPOOL}.remove"
+        "os:unlink", is_before=False, within=f"{SPOOL}.remove"
     ),
     "rotate: opened, not noted": Point(f"{WATCHER}.look", is_before=False),
     "rotate: truncation seen": Point(f"{WATCHER}._follow_copy"),

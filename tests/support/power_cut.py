@@ -6,6 +6,7 @@ subset of a folder's changes since the folder's own last sync, as far as they ca
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import os
 import random
@@ -66,21 +67,29 @@ class Recorder:
     def recording(self) -> Iterator[None]:
         """Note every step; everything goes to the real disk too."""
         with ExitStack() as stack:
-            for name in ("open", "replace", "rename", "unlink"):
-                function = getattr(Path, name)
-                stack.enter_context(patch.object(Path, name, self._noted(name, function)))
+            # what pathlib calls as well; its own ``open`` is another one
+            for owner, name in (
+                (builtins, "open"),
+                (Path, "open"),
+                (os, "replace"),
+                (os, "rename"),
+                (os, "unlink"),
+            ):
+                function = getattr(owner, name)
+                stack.enter_context(patch.object(owner, name, self._noted(name, function)))
             sync = os.fsync
             stack.enter_context(patch("os.fsync", lambda fd: self._synced(fd, sync)))
             yield
 
     def _noted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(path: Path, *args: Any, **options: Any) -> Any:
+        def call(file: Any, *args: Any, **options: Any) -> Any:
+            path = Path(file) if isinstance(file, str | Path) else Path()
             if self._folder not in path.parents:
-                return function(path, *args, **options)
+                return function(file, *args, **options)
             if name in ("replace", "rename"):
                 self._note_data(path)
             existed = path.exists()
-            result = function(path, *args, **options)
+            result = function(file, *args, **options)
             if name == "open" and args and "w" in args[0]:
                 self._numbers[path] = len(self.ops) + 1
                 self.ops.append(Op("create", path, self._numbers[path]))

@@ -6,9 +6,11 @@ import json
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from coalmine.stack.local import LocalStack
+from coalmine.stack.ports import LOOPBACK, free_port
 from coalmine.stack.topics import ensure_topics
 from contracts.records import Event, RecordKind
 from contracts.settings import kafka_settings
@@ -62,3 +64,23 @@ def test_lines_written_during_an_outage_arrive_once(tmp_path: Path) -> None:
 
     users = [r.user for r in records if isinstance(r, Event)]
     assert users == [f"u{n}" for n in range(1_500)]
+
+
+def test_the_agent_runs_without_pandas(tmp_path: Path) -> None:
+    """Arrow looks for it when it makes an array of texts, and when it gives one of numbers back:
+    a quarter of the agent's memory. No broker is needed to see that.
+    """
+    lines = [{"time": f"2026-11-28T12:00:00.{n:09d}Z", "service": "shop"} for n in range(9)]
+    (tmp_path / "a.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    state = tmp_path / "state"
+    files = [{"paths": [str(tmp_path / "a.log")], "release": "1"}]
+    config = write_config(
+        tmp_path / "agent.yaml", {"agent": "lean", "state_dir": str(state), "files": files}
+    )
+    environment = {"COALMINE_KAFKA": f"{LOOPBACK}:{free_port()}"}
+    with AgentProcess(config, environment, tmp_path / "agent.log") as agent:
+        wait_until(lambda: list((state / "spool").glob("*.entry")), 60)
+        loaded = {Path(one.path).parts for one in psutil.Process(agent.pid).memory_maps()}
+
+    assert any("pyarrow" in parts for parts in loaded)
+    assert not any("pandas" in parts for parts in loaded)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from contracts.clock import ManualClock
+from contracts.config import Seconds
 from contracts.errors import Backpressure, ConfigError
 from ingest.checkpoint import Checkpoint
 from ingest.files import FilePosition
+from ingest.hosts import HostSampler
+from ingest.settings import HostSettings
 from ingest.spool import Entry, Message, Spool
 from ingest.writer import first_seq
 
@@ -44,6 +48,32 @@ def test_a_restart_finds_what_was_not_removed(tmp_path: Path) -> None:
 
     assert [(x.seq, x.positions) for x in leftovers] == [(2, [POSITION]), (3, [POSITION])]
     assert again.next_entry(0) == entry(2)
+
+
+def test_no_name_is_interned_for_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's table of interned texts grows by those that are gone too: an agent's for ever."""
+    spool, clock = Spool(tmp_path / "spool", 10_000), ManualClock()
+    checkpoint = Checkpoint(tmp_path / "c.json", clock)
+    sampler = HostSampler(HostSettings(every=Seconds(1.0)), "h", clock, tmp_path)
+    interned: list[str] = []
+    intern = sys.intern
+
+    def noted(text: str) -> str:
+        interned.append(text)
+        return intern(text)
+
+    monkeypatch.setattr(sys, "intern", noted)
+    for seq in (1, 2, 3):
+        interned.clear()  # once, names that stay are right
+        clock.advance(1)
+        assert sampler.sample_if_due() is not None
+        spool.append(entry(seq))
+        assert spool.next_entry(0) == entry(seq)
+        checkpoint.advance([POSITION], seq)
+        checkpoint.save()
+        spool.remove([seq])
+
+    assert not interned
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "foreign"])
