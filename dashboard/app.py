@@ -51,6 +51,7 @@ from dashboard.queries.parts import PartsReader
 from dashboard.queries.reader import Reader
 from dashboard.queries.search_reader import SearchReader
 from dashboard.steering import Steering
+from health import heap
 from health.address import Address
 from health.server import serve
 from health.vitals import Vitals
@@ -67,7 +68,7 @@ _PAGES = (
     *("hosts", "components", "audit", "pipeline", "releases"),
 )
 _GRID = "dash_ag_grid.min.js"
-_DASH_TABLE = "/dash_table/"
+_UNUSED = ("/dash_table/", "/deps/polyfill@")
 
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -116,7 +117,15 @@ class _AsyncDash(Dash):  # type: ignore[misc]  # Dash ships no types
             if script["relative_package_path"] == _GRID:
                 script["async"] = "lazy"
         scripts = str(super()._generate_scripts_html()).splitlines()
-        return "\n".join(one for one in scripts if _DASH_TABLE not in one)
+        return "\n".join(
+            one.replace("<script ", "<script defer ")
+            for one in scripts
+            if not any(part in one for part in _UNUSED)
+        )
+
+    def _generate_renderer(self) -> str:
+        """Starts the page: a module, which waits for the scripts before it."""
+        return f'<script type="module" id="_dash-renderer">{self.renderer}</script>'
 
 
 def build(
@@ -219,6 +228,7 @@ def run(
     settings = elasticsearch_settings()
     app = build(settings, kafka_settings(), targets)
     asyncio.run(_warm_up(app))
+    heap.freeze()
     vitals = Vitals()
     config = uvicorn.Config(
         guarded(app, place),

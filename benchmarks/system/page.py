@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,15 @@ from tests.support.dashboard_seed import Documents, Story, install_templates, pl
 
 _PLOT = ".js-plotly-plot .main-svg"
 _AT_ONCE = 5_000
+# notes the frame after the first plot's appearance, by the page's own clock
+_NOTES_PLOTS = """(() => {
+  const seen = new MutationObserver(() => {
+    if (!document.querySelector(".js-plotly-plot .main-svg")) return;
+    seen.disconnect();
+    requestAnimationFrame(() => setTimeout(() => (window.plotsAt = performance.now())));
+  });
+  seen.observe(document, { childList: true, subtree: true });
+})()"""
 _UPDATE = "_dash-update-component"
 
 
@@ -56,25 +66,27 @@ def main(
                 story = _fill(client, hours, groups)
                 path = rollout_path(story.service, story.canary)
                 with dashboard(found.url) as url, browser() as running, _going_on(client, story):
-                    paints = [_opened(running, url + path) for _ in range(opened)]
+                    visits = [_opened(running, url + path) for _ in range(opened)]
                     updates = _watched(running, url + path, watched_s)
         finally:
             stack.stop()
-    sys.exit(not publish("page", settings, _rows(paints, updates)))
+    sys.exit(not publish("page", settings, _rows(visits, updates)))
 
 
 main.__doc__ = f"{main.__doc__}\n\nExample: make bench-scale ARGS='page --hours 24'"
 
 
-def _rows(paints: list[tuple[float, float]], updates: list[float]) -> Iterator[Row]:
-    first, *others = (plots for _, plots in paints)
+def _rows(visits: list[_Visit], updates: list[float]) -> Iterator[Row]:
+    first, *others = visits
+    plots = [visit.plots for visit in others]
+    driver = quantiles([visit.driver for visit in others])[0]
     p50, p99, most = quantiles(updates)
-    yield Row(what="first visit after the start, plots are there", value=first, unit="s")
-    yield at_most("plots are there, median", quantiles(others)[0], 1.5, "s")
-    yield at_most("plots are there, slowest", max(others), 1.5, "s")
-    yield Row(
-        what="anything is there, median", value=quantiles([a for a, _ in paints])[0], unit="s"
-    )
+    yield Row(what="first visit after the start, plots are there", value=first.plots, unit="s")
+    yield at_most("plots are there, median", quantiles(plots)[0], 1.5, "s")
+    yield at_most("plots are there, slowest", max(plots), 1.5, "s")
+    yield Row(what="plots are there, as the driver sees it", value=driver, unit="s")
+    anything = quantiles([visit.anything for visit in visits])[0]
+    yield at_most("anything is there, median", anything, 0.4, "s")
     yield at_most("live update, server time, p50", p50, 200, "ms")
     yield at_most("live update, server time, p99", p99, 200, "ms")
     yield Row(what="live update, server time, most", value=most, unit="ms")
@@ -141,17 +153,30 @@ def _going_on(client: Elasticsearch, story: Story) -> Iterator[None]:
         thread.join()
 
 
-def _opened(running: Browser, url: str) -> tuple[float, float]:
-    """Seconds from the click to the first content, and to the plots, in a browser without cache."""
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """Seconds of one visit, in a browser that has nothing of the page yet."""
+
+    anything: float
+    """To the first content, by the page's clock, which starts with the navigation."""
+    plots: float
+    """To the frame that shows the first plot, by the same clock."""
+    driver: float
+    """From the click to the plot, as the program that drives the browser sees it."""
+
+
+def _opened(running: Browser, url: str) -> _Visit:
     context = running.new_context(viewport={"width": 1440, "height": 1000})
     try:
         page = context.new_page()
+        page.add_init_script(_NOTES_PLOTS)
         began_s = time.monotonic()
         page.goto(url, wait_until="commit")
         page.wait_for_selector(_PLOT, timeout=60_000)
-        plots_s = time.monotonic() - began_s
+        driver_s = time.monotonic() - began_s
+        plots_ms = page.wait_for_function("window.plotsAt").json_value()
         paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
-        return float(page.evaluate(paint)) / 1000, plots_s
+        return _Visit(float(page.evaluate(paint)) / 1000, float(plots_ms) / 1000, driver_s)
     finally:
         context.close()
 

@@ -50,8 +50,9 @@ def relative_risk(
         marks: decisions, drawn as vertical lines.
         zone: IANA name of the reader's time zone.
     """
-    band = metric.dropna(subset=["lower", "upper"])
-    known = metric.dropna(subset=["estimate"])
+    rows = metric[["time", "estimate", "lower", "upper"]]
+    band = rows[(rows["lower"] + rows["upper"]).notna()]
+    known = rows[rows["estimate"].notna()]
     shapes = [line_at(0.0, dash="solid", color=NEUTRAL)]
     words = [line_label(0.0, "same as baseline", color=NEUTRAL, above=False)]
     if tolerance is not None:

@@ -80,12 +80,13 @@ def _load(
 
 
 def _share(counts: pd.DataFrame, of: str, zone: str) -> dict[str, Any]:
-    table = counts.pivot_table(index="time", columns="arm", values=of, aggfunc="sum")
-    table = table.reindex(columns=["baseline", "canary"]).fillna(0)
-    total = np.asarray(table.sum(axis=1), dtype=np.float64)
-    canary = np.asarray(table["canary"], dtype=np.float64)
+    starts, place = np.unique(np.asarray(counts["time"], np.int64), return_inverse=True)
+    load = np.asarray(counts[of], dtype=np.float64)
+    total = np.bincount(place, load, minlength=len(starts)).astype(np.float64)
+    is_canary = np.asarray(counts["arm"] == "canary", dtype=np.float64)
+    canary = np.bincount(place, load * is_canary, minlength=len(starts))
     share = np.divide(canary, total, out=np.full_like(total, np.nan), where=total > 0)
-    times_ms = [int(t) for t in table.index]
+    times_ms = starts.tolist()
     return {
         "type": "scatter",
         "mode": "lines",

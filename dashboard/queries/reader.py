@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Never, TypeVar
 
@@ -33,6 +34,9 @@ Pages beat once a second. One that beats alone finds a value of a whole second s
 next beat, and stale at the one after; among many viewers there is always one who comes in between.
 Just below a whole number of beats both read equally often.
 """
+
+_THREADS = 8
+"""Parts of views that are read at a time, below the connections that the client has."""
 
 RECENT_MS = 120_000
 """Before the last look: what is stored later than that shows within ``OLDER_S``."""
@@ -93,6 +97,16 @@ class _Parts:
     as_of_ms: list[int] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
+    def note(self, answer: Answer[T]) -> T | None:
+        self.errors.append(answer.error)
+        if answer.as_of_ms:
+            self.as_of_ms.append(answer.as_of_ms)
+        return answer.value
+
+    def take(self, reading: Future[Answer[T]], default: T) -> T:
+        value = self.note(reading.result())
+        return default if value is None else value
+
     def freshness(self) -> Freshness:
         return Freshness(min(self.as_of_ms, default=0), next((e for e in self.errors if e), ""))
 
@@ -108,6 +122,7 @@ class Reader:
     def __init__(self, client: Elasticsearch, clock: Clock) -> None:
         self._client = client
         self._cache = Cache(clock)
+        self._threads = ThreadPoolExecutor(_THREADS, "part")
         self.clock = clock
 
     def rollouts(self) -> RolloutList:
@@ -125,11 +140,12 @@ class Reader:
     def rollout(self, service: str, release: str, rollout: str | None = None) -> RolloutAnswer:
         """One rollout with everything around it."""
         parts = _Parts()
-        verdict = self._part(
-            parts,
-            ("rollout", service, release, rollout),
-            QUICK_S,
-            lambda: rollouts.fetch_rollout(self._client, service, release, rollout),
+        verdict = parts.note(
+            self._cache.get(
+                ("rollout", service, release, rollout),
+                QUICK_S,
+                lambda: rollouts.fetch_rollout(self._client, service, release, rollout),
+            )
         )
         view = self._view(parts, verdict) if verdict else None
         return RolloutAnswer(view, parts.freshness())
@@ -149,14 +165,11 @@ class Reader:
         named = {"canary": v.canary, "baseline": v.baseline}
         arms = {arm: arm_of(v.flag, name) if v.flag else name for arm, name in named.items()}
         start, end = v.opened_at - LEAD_MS, v.time + TAIL_MS
-        es = self._client
-        looks = self._part(
-            parts,
-            ("looks", v.rollout),
-            QUICK_S,
-            lambda: self._looks(v.rollout, start, end),
+        es, first = self._client, v.opened_at - 10_000
+        looks = self._begin(
+            parts, ("looks", v.rollout), QUICK_S, lambda: self._looks(v.rollout, start, end)
         )
-        counts = self._part(
+        counts = self._begin(
             parts,
             ("counts", v.rollout),
             QUICK_S,
@@ -165,41 +178,43 @@ class Reader:
                 windows.bucket_s(start, end),
             ),
         )
-        histograms = self._part(
+        histograms = self._begin(
             parts,
             ("histograms", v.rollout),
             SLOW_S,
-            lambda: windows.fetch_histograms(es, v.service, arms, v.opened_at - 10_000, end),
+            lambda: windows.fetch_histograms(es, v.service, arms, first, end),
         )
-        groups = self._part(
+        groups = self._begin(
             parts,
             ("crashes", v.rollout),
             SLOW_S,
-            lambda: crashes.fetch_crash_groups(es, v.service, arms, v.opened_at - 10_000, end),
+            lambda: crashes.fetch_crash_groups(es, v.service, arms, first, end),
         )
-        decided = self._part(
+        decided = self._begin(
             parts,
             ("decisions", v.rollout),
             QUICK_S,
             lambda: decisions.fetch_decisions(es, v.rollout),
         )
-        delivered = self._part(
+        delivered = self._begin(
             parts,
             ("deliveries", v.rollout),
             QUICK_S,
             lambda: deliveries.fetch_deliveries(es, v.rollout),
         )
-        frame, bucket_s = counts or (windows.counts_frame({}), windows.bucket_s(start, end))
+        empty = (windows.counts_frame({}), windows.bucket_s(start, end))
+        frame, bucket_s = parts.take(counts, empty)
+        told = parts.take(looks, [])
         return RolloutView(
             verdict=v,
-            looks=verdicts.looks_frame(looks or []),
-            metrics=verdicts.metrics_frame(looks or []),
+            looks=verdicts.looks_frame(told),
+            metrics=verdicts.metrics_frame(told),
             counts=frame,
             bucket_s=bucket_s,
-            histograms=histograms or {},
-            decisions=decisions.decisions_frame([]) if decided is None else decided,
-            deliveries=deliveries.deliveries_frame([]) if delivered is None else delivered,
-            crashes=crashes.crash_frame([], {}) if groups is None else groups,
+            histograms=parts.take(histograms, {}),
+            decisions=parts.take(decided, decisions.decisions_frame([])),
+            deliveries=parts.take(delivered, deliveries.deliveries_frame([])),
+            crashes=parts.take(groups, crashes.crash_frame([], {})),
         )
 
     def _looks(self, rollout: str, start: int, end: int) -> list[Verdict]:
@@ -217,15 +232,14 @@ class Reader:
         since = max(start, until)
         return [*looks, *verdicts.fetch_looks(self._client, rollout, since, end, step)]
 
-    def _part(self, parts: _Parts, key: Hashable, ttl_s: float, load: Callable[[], T]) -> T | None:
+    def _begin(
+        self, parts: _Parts, key: Hashable, ttl_s: float, load: Callable[[], T]
+    ) -> Future[Answer[T]]:
+        """Begin to read a part, beside the others: together they take as long as the slowest."""
         # once a part has failed, the others would only wait for the same timeout
-        if any(parts.errors):
-            load = _unasked
-        answer = self._cache.get(key, ttl_s, load)
-        parts.errors.append(answer.error)
-        if answer.as_of_ms:
-            parts.as_of_ms.append(answer.as_of_ms)
-        return answer.value
+        loader = _unasked if any(parts.errors) else load
+        beside = self._threads if ttl_s >= SLOW_S else None
+        return self._threads.submit(self._cache.get, key, ttl_s, loader, beside=beside)
 
 
 def _unasked() -> Never:

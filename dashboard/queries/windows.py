@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from elasticsearch import Elasticsearch
 
@@ -155,15 +155,26 @@ def fetch_spread_histograms(
 def add_histograms(documents: list[Source], arms: dict[str, str], name: str) -> Histograms:
     """Sum of one histogram over window documents, by arm; both arms are always present."""
     arm_of = {release: arm for arm, release in arms.items()}
-    total: dict[str, Counter[int]] = {arm: Counter() for arm in arms}
+    parts: dict[str, list[tuple[list[int], list[int]]]] = {arm: [] for arm in arms}
     for document in documents:
         named = (str(document.get(field)) for field in ("arm", "service.version"))
         arm = next((arm_of[one] for one in named if one in arm_of), None)
         sparse = document.get("histograms", {}).get(name)
         if arm and sparse:
-            bins, counts = sparse
-            total[arm].update(dict(zip(bins, counts, strict=True)))
-    return {arm: dict(histogram) for arm, histogram in total.items()}
+            parts[arm].append(sparse)
+    return {arm: _added(sparse) for arm, sparse in parts.items()}
+
+
+def _added(parts: list[tuple[list[int], list[int]]]) -> dict[int, int]:
+    """Sum of sparse histograms, each its bins and their counts."""
+    if not parts:
+        return {}
+    bins = np.concatenate([np.asarray(one, np.int64) for one, _ in parts])
+    counts = np.concatenate([np.asarray(one, np.int64) for _, one in parts])
+    found, place = np.unique(bins, return_inverse=True)
+    total = np.zeros(len(found), np.int64)
+    np.add.at(total, place, counts)
+    return dict(zip(found.tolist(), total.tolist(), strict=True))
 
 
 def _both(service: str, arms: dict[str, str], start_ms: int, end_ms: int) -> Query:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import msgspec
 import pytest
 from dash import no_update
@@ -145,6 +148,30 @@ def test_cache_asks_once_and_keeps_the_last_good_value() -> None:
         1_000,
         "Elasticsearch does not answer",
     )
+
+
+def test_cache_serves_the_old_value_while_threads_load_it_anew() -> None:
+    """What is dear delays no page, unless its value is older than twice its lifetime."""
+    clock, asked, may_load = ManualClock(1_000), [], Event()
+    cache = Cache(clock)
+
+    def load() -> int:
+        asked.append(1)
+        assert len(asked) != 2 or may_load.wait(10)
+        return len(asked)
+
+    assert cache.get("k", 1.0, load).value == 1
+    with ThreadPoolExecutor() as threads:
+        clock.advance(1.5)
+        for _ in range(3):
+            assert cache.get("k", 1.0, load, beside=threads).value == 1
+        may_load.set()
+    assert len(asked) == 2
+    assert cache.get("k", 1.0, load).value == 2
+
+    clock.advance(2.5)
+    with ThreadPoolExecutor() as threads:
+        assert cache.get("k", 1.0, load, beside=threads).value == 3
 
 
 def test_cache_forgets_the_least_used() -> None:
