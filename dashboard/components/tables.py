@@ -72,18 +72,18 @@ def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
         columnDefs=[
             {"field": "service", "cellRenderer": "RolloutLink", "minWidth": 124, "flex": 1.2},
             {
+                "field": "status",  # a phone shows two columns at a time
+                "cellRenderer": "Chip",
+                "minWidth": 156,
+                "flex": 1,
+                "comparator": {"function": "byRank"},
+            },
+            {
                 "field": "canary",
                 "cellRenderer": "Releases",
                 "minWidth": 184,
                 "flex": 1.8,
                 "headerName": "Canary beside baseline",
-            },
-            {
-                "field": "status",
-                "cellRenderer": "Chip",
-                "minWidth": 156,
-                "flex": 1,
-                "comparator": {"function": "byRank"},
             },
             {
                 "field": "outcome",
