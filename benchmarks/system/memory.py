@@ -36,7 +36,7 @@ from contracts.settings import KafkaSettings, kafka_settings
 _LIMIT_MB = 500.0
 _AGENTS = 20
 _SETTLED_S = 6.0
-_LONGEST_S = 700.0
+_LONGEST_S = 1_800.0
 _GROUP = "coalmine-streams"
 
 
