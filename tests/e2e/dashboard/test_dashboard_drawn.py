@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from elasticsearch import Elasticsearch
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Request, Route
 
 from dashboard.words import rollout_path
 from tests.support import crash_seed
@@ -29,6 +29,7 @@ PAGES = (
     "/pipeline",
 )
 """Every page with plots."""
+PLOT = ".js-plotly-plot:has(.main-svg)"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,26 +45,28 @@ def test_every_line_and_bar_is_where_its_numbers_are(
     dashboard_url: str, page: Page, path: str
 ) -> None:
     """To a pixel and a half, computed from what the server sent, gaps, steps and logs included."""
-    figures: dict[str, dict[str, Any]] = {}
-
-    def only_once(route: Route) -> None:
-        """The page's content; no beat changes it afterwards."""
-        if "_pages_content" not in (route.request.post_data or ""):
-            route.fulfill(status=204)
-            return
-        answer = route.fetch()
-        figures.update(_figures(answer.json()))
-        route.fulfill(response=answer)
-
-    page.route("**/_dash-update-component", only_once)
-    page.goto(dashboard_url + path)
-    wait_until(lambda: figures, 60)
-    wait_until(lambda: page.locator(".js-plotly-plot .main-svg").count() >= len(figures), 60)
+    page.route("**/_dash-update-component", _without_beats)
+    with page.expect_response(lambda answer: _is_content(answer.request)) as sent:
+        page.goto(dashboard_url + path)
+    figures = _figures(sent.value.json())
+    wait_until(lambda: page.locator(PLOT).count() == len(figures), 60)
     plots = {plot["name"]: plot for plot in drawn(page)}
 
     assert plots.keys() == figures.keys()
     assert any(plot["lines"] or plot["bars"] for plot in plots.values())
     assert [d for name in figures for d in differences(figures[name], plots[name])] == []
+
+
+def _is_content(request: Request) -> bool:
+    return "_pages_content" in (request.post_data or "")
+
+
+def _without_beats(route: Route) -> None:
+    """The page gets its content, and nothing that changes it afterwards."""
+    if _is_content(route.request):
+        route.continue_()
+    else:
+        route.fulfill(status=204)
 
 
 def _figures(content: Any) -> dict[str, dict[str, Any]]:
@@ -81,7 +84,7 @@ def _figures(content: Any) -> dict[str, dict[str, Any]]:
 def test_a_plot_that_shows_something_else_is_found(dashboard_url: str, page: Page) -> None:
     """Of the comparison itself: a number that is ten per cent off is told."""
     page.goto(dashboard_url + "/hosts?service=checkout")
-    wait_until(lambda: page.locator(".js-plotly-plot .main-svg").count() >= 4, 60)
+    wait_until(lambda: page.locator(PLOT).count() == 4, 60)
     plot = drawn(page)[0]
     data = page.evaluate("document.querySelector('.js-plotly-plot').data")
     figure = json.loads(json.dumps({"data": data}))
