@@ -12,7 +12,6 @@ from dash import ClientsideFunction, Dash, Input, Output, html
 from dashboard.queries.cache import Answer
 from dashboard.queries.elastic import Source
 
-_ANSWER_WITHIN_S = 20.0
 _EVERY_S = 0.5
 
 
@@ -67,9 +66,9 @@ def needs_reason(app: Dash, name: str) -> None:
     )
 
 
-async def stored(read: Callable[[], Answer[Source | None]]) -> Source | None:
+async def stored(read: Callable[[], Answer[Source | None]], within_s: float) -> Source | None:
     """What answers a request, once it can be read; None where it does not come in time."""
-    for _ in range(round(_ANSWER_WITHIN_S / _EVERY_S)):
+    for _ in range(round(within_s / _EVERY_S)):
         record = (await asyncio.to_thread(read)).value
         if record is not None:
             return record

@@ -108,7 +108,7 @@ def register(app: Dash, reader: PageReader, steering: Steering) -> None:
 
 async def _answered(reader: PageReader, decision: str, request: str) -> html.Span:
     """What the alerter recorded, once it can be read."""
-    record = await stored(partial(reader.resent, decision, request))
+    record = await stored(partial(reader.resent, decision, request), _ANSWER_WITHIN_S)
     if record is not None:
         labels = {str(outcome): label for outcome, label in words.DELIVERIES.items()}
         label = words.label_of(labels, str(record.get("outcome", "")))

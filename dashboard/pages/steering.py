@@ -20,6 +20,8 @@ from dashboard.queries.page_reader import PageReader
 from dashboard.steering import Steering, operator_of
 from dashboard.words import Label
 
+_ANSWER_WITHIN_S = 20.0
+
 
 def register(app: Dash, reader: PageReader, steering: Steering) -> None:
     """Add the callbacks to the app; each asks anew whether the user may."""
@@ -96,7 +98,7 @@ def register(app: Dash, reader: PageReader, steering: Steering) -> None:
 
 async def _answered(reader: PageReader, command: str, word: str) -> html.Span:
     """The judge's answer, once it can be read."""
-    answer = await stored(partial(reader.answer, command))
+    answer = await stored(partial(reader.answer, command), _ANSWER_WITHIN_S)
     if answer is not None:
         code = str(answer.get("code", ""))
         refused = Label(words.metric_title(code), "stop", "bad")
