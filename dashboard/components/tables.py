@@ -64,67 +64,70 @@ def _number(value: float | None) -> float | None:
     return None if value is None or pd.isna(value) else round(float(value), 4)
 
 
+_ROLLOUT_COLUMNS = [
+    {"field": "service", "cellRenderer": "RolloutLink", "minWidth": 124, "flex": 1.2},
+    {
+        "field": "status",  # a phone shows two columns at a time
+        "cellRenderer": "Chip",
+        "minWidth": 156,
+        "flex": 1,
+        "comparator": {"function": "byRank"},
+    },
+    {
+        "field": "canary",
+        "cellRenderer": "Releases",
+        "minWidth": 184,
+        "flex": 1.8,
+        "headerName": "Canary beside baseline",
+    },
+    {
+        "field": "outcome",
+        "cellRenderer": "Chip",
+        "minWidth": 160,
+        "flex": 1,
+        "comparator": {"function": "byWord"},
+    },
+    {
+        "field": "evidence",
+        "cellRenderer": "EvidenceBar",
+        "minWidth": 144,
+        "flex": 1.2,
+        "headerName": "Evidence",
+    },
+    {
+        "field": "trend",
+        "headerName": "Over time",
+        "cellRenderer": "Trend",
+        "minWidth": 104,
+        "flex": 0.9,
+        "sortable": False,
+    },
+    {"field": "guilty", "headerName": "Guilty", "minWidth": 104, "flex": 0.8},
+    {"field": "phase", "cellRenderer": "Phase", "minWidth": 128, "flex": 1.1},
+    {
+        "field": "expected",
+        "headerName": "Decision in",
+        "minWidth": 122,
+        "flex": 0.8,
+        "type": "rightAligned",
+        "valueFormatter": {"function": "asExpected(params.value)"},
+    },
+    {
+        "field": "opened",
+        "cellRenderer": "Moment",
+        "minWidth": 132,
+        "flex": 1.1,
+        "sort": None,
+    },
+]
+
+
 def rollout_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
     """The list of rollouts."""
     return dag.AgGrid(
         id={"type": "grid", "name": "rollouts"},
         rowData=rows,
-        columnDefs=[
-            {"field": "service", "cellRenderer": "RolloutLink", "minWidth": 124, "flex": 1.2},
-            {
-                "field": "status",  # a phone shows two columns at a time
-                "cellRenderer": "Chip",
-                "minWidth": 156,
-                "flex": 1,
-                "comparator": {"function": "byRank"},
-            },
-            {
-                "field": "canary",
-                "cellRenderer": "Releases",
-                "minWidth": 184,
-                "flex": 1.8,
-                "headerName": "Canary beside baseline",
-            },
-            {
-                "field": "outcome",
-                "cellRenderer": "Chip",
-                "minWidth": 160,
-                "flex": 1,
-                "comparator": {"function": "byWord"},
-            },
-            {
-                "field": "evidence",
-                "cellRenderer": "EvidenceBar",
-                "minWidth": 144,
-                "flex": 1.2,
-                "headerName": "Evidence",
-            },
-            {
-                "field": "trend",
-                "headerName": "Over time",
-                "cellRenderer": "Trend",
-                "minWidth": 104,
-                "flex": 0.9,
-                "sortable": False,
-            },
-            {"field": "guilty", "headerName": "Guilty", "minWidth": 104, "flex": 0.8},
-            {"field": "phase", "cellRenderer": "Phase", "minWidth": 128, "flex": 1.1},
-            {
-                "field": "expected",
-                "headerName": "Decision in",
-                "minWidth": 122,
-                "flex": 0.8,
-                "type": "rightAligned",
-                "valueFormatter": {"function": "asExpected(params.value)"},
-            },
-            {
-                "field": "opened",
-                "cellRenderer": "Moment",
-                "minWidth": 132,
-                "flex": 1.1,
-                "sort": None,
-            },
-        ],
+        columnDefs=_ROLLOUT_COLUMNS,
         defaultColDef={"sortable": True, "resizable": True, "cellDataType": False},
         dashGridOptions=GRID_OPTIONS,
         getRowId="params.data.rollout",
@@ -138,56 +141,59 @@ def crash_rows(frame: pd.DataFrame, canary: str) -> list[dict[str, Any]]:
     return [{**row, "new": bool(row["first_release"] == canary)} for row in records(frame)]
 
 
+_CRASH_COLUMNS = [
+    {
+        "field": "title",
+        "headerName": "Crash",
+        "cellRenderer": "CrashTitle",
+        "minWidth": 260,
+        "flex": 4,
+        "tooltipField": "title",
+    },
+    {
+        "field": "first_release",
+        "headerName": "First seen in",
+        "minWidth": 130,
+        "flex": 1,
+        "cellRenderer": "FirstRelease",
+    },
+    {
+        "field": "canary",
+        "type": "rightAligned",
+        "minWidth": 88,
+        "flex": 0.7,
+        "valueFormatter": {"function": "asCount(params.value)"},
+    },
+    {
+        "field": "baseline",
+        "type": "rightAligned",
+        "minWidth": 92,
+        "flex": 0.7,
+        "valueFormatter": {"function": "asCount(params.value)"},
+    },
+    {
+        "field": "first",
+        "headerName": "First seen",
+        "cellRenderer": "Moment",
+        "minWidth": 128,
+        "flex": 1,
+    },
+    {
+        "field": "last",
+        "headerName": "Last seen",
+        "cellRenderer": "Moment",
+        "minWidth": 128,
+        "flex": 1,
+    },
+]
+
+
 def crash_grid(rows: list[dict[str, Any]]) -> dag.AgGrid:
     """Crash groups of both arms; a click shows a sample."""
     return dag.AgGrid(
         id={"type": "grid", "name": "crashes"},
         rowData=rows,
-        columnDefs=[
-            {
-                "field": "title",
-                "headerName": "Crash",
-                "cellRenderer": "CrashTitle",
-                "minWidth": 260,
-                "flex": 4,
-                "tooltipField": "title",
-            },
-            {
-                "field": "first_release",
-                "headerName": "First seen in",
-                "minWidth": 130,
-                "flex": 1,
-                "cellRenderer": "FirstRelease",
-            },
-            {
-                "field": "canary",
-                "type": "rightAligned",
-                "minWidth": 88,
-                "flex": 0.7,
-                "valueFormatter": {"function": "asCount(params.value)"},
-            },
-            {
-                "field": "baseline",
-                "type": "rightAligned",
-                "minWidth": 92,
-                "flex": 0.7,
-                "valueFormatter": {"function": "asCount(params.value)"},
-            },
-            {
-                "field": "first",
-                "headerName": "First seen",
-                "cellRenderer": "Moment",
-                "minWidth": 128,
-                "flex": 1,
-            },
-            {
-                "field": "last",
-                "headerName": "Last seen",
-                "cellRenderer": "Moment",
-                "minWidth": 128,
-                "flex": 1,
-            },
-        ],
+        columnDefs=_CRASH_COLUMNS,
         defaultColDef={"sortable": True, "resizable": True, "cellDataType": False},
         dashGridOptions={
             **GRID_OPTIONS,

@@ -63,11 +63,9 @@ class Cache:
         entry = self._entry(key)
         with entry.lock:
             overdue_s = self._clock.monotonic_s() - entry.expires_at_s
-            if entry.answer is not None and overdue_s < 0:
-                return entry.answer
-            if entry.answer is None or beside is None or overdue_s >= ttl_s:
+            if entry.answer is None or overdue_s >= (ttl_s if beside else 0):
                 self._renew(entry, ttl_s, self._load(entry.answer, load))
-            elif not entry.is_loading:
+            elif beside and overdue_s >= 0 and not entry.is_loading:
                 entry.is_loading = True
                 beside.submit(self._load_beside, entry, ttl_s, load)
             assert entry.answer is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -11,6 +10,7 @@ from elasticsearch import Elasticsearch
 from contracts.indices import WINDOWS
 from dashboard.queries.elastic import all_of, between, newest_first, search, step_for
 from dashboard.queries.releases import NO_RELEASES
+from dashboard.queries.windows import added
 
 MOST_SERVICES = 100
 MOST_RELEASES = 5
@@ -102,12 +102,8 @@ def _trend(bucket: dict[str, Any], name: str, start_ms: int, step_s: int) -> lis
 
 
 def _histogram(bucket: dict[str, Any]) -> dict[int, int]:
-    total: Counter[int] = Counter()
-    for hit in bucket["newest"]["hits"]["hits"]:
-        sparse = (hit["_source"].get("histograms") or {}).get(_LATENCY)
-        if sparse:
-            total.update(dict(zip(*sparse, strict=True)))
-    return dict(total)
+    stored = (hit["_source"].get("histograms") or {} for hit in bucket["newest"]["hits"]["hits"])
+    return added([one[_LATENCY] for one in stored if one.get(_LATENCY)])
 
 
 def fetch_releases(

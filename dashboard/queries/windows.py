@@ -31,6 +31,9 @@ MOST_HISTOGRAMS = 720
 
 COUNT_COLUMNS = {"time": "int64", "arm": "str", **dict.fromkeys(COUNTERS, "int64")}
 
+Sparse = tuple[list[int], list[int]]
+"""A histogram as windows store it: its bins, and the count of each."""
+
 Histograms = dict[str, dict[int, int]]
 """Arm to histogram: bin of ``contracts.histogram`` to count."""
 
@@ -155,20 +158,29 @@ def fetch_spread_histograms(
 def add_histograms(documents: list[Source], arms: dict[str, str], name: str) -> Histograms:
     """Sum of one histogram over window documents, by arm; both arms are always present."""
     arm_of = {release: arm for arm, release in arms.items()}
-    parts: dict[str, list[tuple[list[int], list[int]]]] = {arm: [] for arm in arms}
+    parts: dict[str, list[Sparse]] = {arm: [] for arm in arms}
     for document in documents:
         named = (str(document.get(field)) for field in ("arm", "service.version"))
         arm = next((arm_of[one] for one in named if one in arm_of), None)
         sparse = document.get("histograms", {}).get(name)
         if arm and sparse:
             parts[arm].append(sparse)
-    return {arm: _added(sparse) for arm, sparse in parts.items()}
+    return {arm: added(sparse) for arm, sparse in parts.items()}
 
 
-def _added(parts: list[tuple[list[int], list[int]]]) -> dict[int, int]:
-    """Sum of sparse histograms, each its bins and their counts."""
+def added(parts: list[Sparse]) -> dict[int, int]:
+    """Sum of sparse histograms.
+
+    Raises:
+        ValueError: one has not as many counts as bins.
+
+    >>> added([([3, 5], [1, 2]), ([5], [4])])
+    {3: 1, 5: 6}
+    """
     if not parts:
         return {}
+    if any(len(bins) != len(counts) for bins, counts in parts):
+        raise ValueError("a histogram has not as many counts as bins")
     bins = np.concatenate([np.asarray(one, np.int64) for one, _ in parts])
     counts = np.concatenate([np.asarray(one, np.int64) for _, one in parts])
     found, place = np.unique(bins, return_inverse=True)
