@@ -75,6 +75,18 @@ def drawn(page: Page) -> list[dict[str, Any]]:
     return found
 
 
+def figures_of(content: Any) -> dict[str, dict[str, Any]]:
+    """All figures of an answer, by name."""
+    if isinstance(content, list):
+        return {name: figure for one in content for name, figure in figures_of(one).items()}
+    if not isinstance(content, dict):
+        return {}
+    properties = content.get("props", {})
+    if content.get("type") == "Graph":
+        return {properties["id"]["name"]: properties["figure"]}
+    return {name: figure for one in content.values() for name, figure in figures_of(one).items()}
+
+
 def differences(figure: dict[str, Any], plot: dict[str, Any]) -> list[str]:
     """What a plot shows otherwise than its figure says, by more than a pixel and a half."""
     axes = {name: Axis.read(told) for name, told in plot["axes"].items()}

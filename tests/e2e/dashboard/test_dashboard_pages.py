@@ -9,7 +9,7 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from elasticsearch import Elasticsearch
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from contracts.settings import ElasticsearchSettings
 from dashboard.words import crash_path, rollout_path
@@ -17,6 +17,7 @@ from tests.support import crash_seed, dashboard_browser
 from tests.support.dashboard_browser import PHONE
 from tests.support.dashboard_pages_seed import everything
 from tests.support.dashboard_seed import write
+from tests.support.drawn_plots import differences, drawn, figures_of
 from tests.support.health import samples
 from tests.support.waiting import wait_until
 
@@ -35,6 +36,17 @@ PAGES = {
     "/pipeline": ".js-plotly-plot .main-svg",
 }
 """Every page, and what is there once it is drawn."""
+WITH_PLOTS = (
+    rollout_path("checkout", "1.5.0"),
+    rollout_path("basket", "3.2.0"),
+    "/releases?service=checkout&period=1h",
+    "/compare?service=checkout&this=1.5.0&with=1.4.2&period=1h",
+    "/logs?service=basket&period=6h",
+    "/hosts?service=checkout",
+    "/pipeline",
+)
+"""Every page with plots."""
+PLOT = ".js-plotly-plot:has(.main-svg)"
 SERIOUS = ("serious", "critical")
 SESSIONS = 50
 
@@ -161,6 +173,47 @@ def test_a_plot_gives_its_numbers(dashboard_url: str, page: Page, tmp_path: Path
     )
     assert lines[0] == "series,x,y,note"
     assert len(lines) == points + 1
+
+
+@pytest.mark.parametrize("path", WITH_PLOTS)
+def test_every_line_and_bar_is_where_its_numbers_are(
+    dashboard_url: str, page: Page, path: str
+) -> None:
+    """To a pixel and a half, computed from what the server sent, gaps, steps and logs included."""
+    page.route("**/_dash-update-component", _without_beats)
+    with page.expect_response(lambda answer: _is_content(answer.request)) as sent:
+        page.goto(dashboard_url + path)
+    figures = figures_of(sent.value.json())
+    wait_until(lambda: page.locator(PLOT).count() == len(figures), 60)
+    plots = {plot["name"]: plot for plot in drawn(page)}
+
+    assert plots.keys() == figures.keys()
+    assert any(plot["lines"] or plot["bars"] for plot in plots.values())
+    assert [d for name in figures for d in differences(figures[name], plots[name])] == []
+
+
+def _is_content(request: Request) -> bool:
+    return "_pages_content" in (request.post_data or "")
+
+
+def _without_beats(route: Route) -> None:
+    """The page gets its content, and nothing that changes it afterwards."""
+    if _is_content(route.request):
+        route.continue_()
+    else:
+        route.fulfill(status=204)
+
+
+def test_a_plot_that_shows_something_else_is_found(dashboard_url: str, page: Page) -> None:
+    """Of the comparison itself: a number that is ten per cent off is told."""
+    page.route("**/_dash-update-component", _without_beats)
+    page.goto(dashboard_url + "/hosts?service=checkout")
+    wait_until(lambda: page.locator(PLOT).count() == 4, 60)
+    plot = drawn(page)[0]
+    figure = {"data": page.evaluate("document.querySelector('.js-plotly-plot').data")}
+    assert differences(figure, plot) == []
+    figure["data"][0]["y"] = [y * 1.1 for y in figure["data"][0]["y"]]
+    assert differences(figure, plot)
 
 
 def test_fifty_sessions_cost_elasticsearch_what_five_do(
