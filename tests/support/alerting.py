@@ -182,11 +182,13 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL: no chance to tidy up."""
-        self._running.kill()
-        self._running.wait(10)
+        present = self._running  # another thread may start it anew as soon as it is dead
+        present.kill()
+        present.wait(10)
 
     def restart(self) -> None:
-        """Start it anew, after a kill."""
+        """Start it anew, once the kill that another thread may still be about has ended it."""
+        self._running.wait(10)
         self._running = self._start()
 
     def stop(self) -> float:
