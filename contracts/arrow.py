@@ -18,11 +18,8 @@ import pyarrow.compute as pc
 
 from contracts.errors import InvalidRecord
 from contracts.records import (
-    Crash,
-    Event,
     Frame,
-    HostSample,
-    LogLine,
+    Record,
     RecordKind,
     type_of_kind,
 )
@@ -32,8 +29,6 @@ AGENT_HEADER = "agent"
 SEQ_HEADER = "seq"
 CONTENT_TYPE_HEADER = "content-type"
 VERSION = "v1"
-
-Record = Event | LogLine | Crash | HostSample
 
 _TIME = pa.timestamp("ms", tz="UTC")
 _CODE = pa.dictionary(pa.int32(), pa.utf8())

@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-from contracts.arrow import Record
 from contracts.errors import UNREADABLE, InvalidRecord
-from contracts.records import Event, RecordKind, type_of_kind
+from contracts.records import Event, Record, RecordKind, type_of_kind
 
 LATEST_MS = 4_102_444_800_000
 """2100-01-01: later than that is a unit mistake, not a time."""

@@ -130,7 +130,10 @@ class HostSample(msgspec.Struct, kw_only=True, rename=_IDENTITY):
     """When the machine was started, epoch milliseconds: another one means a restart."""
 
 
-type_of_kind: dict[RecordKind, type[Event | LogLine | Crash | HostSample]] = {
+Record = Event | LogLine | Crash | HostSample
+"""Whatever a service or its machine tells of."""
+
+type_of_kind: dict[RecordKind, type[Record]] = {
     RecordKind.EVENTS: Event,
     RecordKind.CRASHES: Crash,
     RecordKind.LOGS: LogLine,

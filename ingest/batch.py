@@ -12,12 +12,11 @@ from contracts.arrow import (
     AGENT_HEADER,
     SCHEMA_HEADER,
     SEQ_HEADER,
-    Record,
     encode,
     schema_name,
 )
 from contracts.errors import InvalidRecord
-from contracts.records import Crash, Event, HostSample, RecordKind
+from contracts.records import Crash, Event, HostSample, Record, RecordKind
 from contracts.topics import TELEMETRY
 from ingest.files import FileKey, FilePosition
 from ingest.rows import Rows

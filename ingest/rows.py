@@ -8,8 +8,8 @@ from typing import Any, Self
 import msgspec
 import pyarrow as pa
 
-from contracts.arrow import Record, batch_from_columns, records_from_columns, schemas
-from contracts.records import RecordKind
+from contracts.arrow import batch_from_columns, records_from_columns, schemas
+from contracts.records import Record, RecordKind
 
 
 class Rows:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from contracts.arrow import Record
 from contracts.clock import Clock
+from contracts.records import Record
 from ingest import metrics
 from ingest.batch import Batch, build_entry, bytes_of, kind_of
 from ingest.checkpoint import Checkpoint

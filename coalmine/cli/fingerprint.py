@@ -5,18 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from coalmine.cli.output import EXIT_CODES, print_table, say
 from coalmine.cli.progress import counting
-from coalmine.crash_reading import Found, crashes_in
 from contracts.crash_rules import load_crash_rules
 from contracts.records import Frame
 from streams.crashes.group import CrashGroup, analysed
 from streams.crashes.rules import Rules
+
+if TYPE_CHECKING:  # it loads pyarrow, and every command would wait for that
+    from coalmine.crash_reading import Found
 
 _TOLD_EACH = 1_000
 _SHOWN_REFUSED = 20
@@ -117,6 +119,8 @@ class _Refused:
 
 
 def _all(files: list[Path], refused: _Refused) -> Iterator[Found]:
+    from coalmine.crash_reading import crashes_in  # noqa: PLC0415 - loads pyarrow
+
     for path in files:
         yield from crashes_in(path, refused)
 

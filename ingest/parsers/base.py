@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from contracts.arrow import Record
 from contracts.errors import InvalidRecord
-from contracts.records import RecordKind
+from contracts.records import Record, RecordKind
 from ingest.rows import Rows
 
 _LAST_WORD = re.compile(r"(?:^|\s)\S*\Z")

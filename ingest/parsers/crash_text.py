@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.arrow import Record
 from contracts.errors import InvalidRecord
-from contracts.records import Crash, RecordKind
+from contracts.records import Crash, Record, RecordKind
 from ingest.parsers.base import Labels, Parsed, Rejected, decode_text
 from ingest.parsers.fields import RecordBuilder
 from ingest.parsers.regex import RegexParser

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.arrow import Record
 from contracts.errors import InvalidRecord
 from contracts.foreign import record_from_fields
-from contracts.records import Crash, Event, LogLine, RecordKind
+from contracts.records import Crash, Event, LogLine, Record, RecordKind
 from ingest.parsers.base import Labels
 from ingest.parsers.stacks import Reported, reported_in
 from ingest.parsers.times import TimeParser

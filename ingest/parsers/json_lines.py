@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from contracts.arrow import Record
 from contracts.errors import UNREADABLE, InvalidRecord
-from contracts.records import RecordKind
+from contracts.records import Record, RecordKind
 from ingest.parsers.base import Labels, Parsed, decode_text, parse_each
 from ingest.parsers.fields import RecordBuilder
 from ingest.parsers.json_events import EventColumns

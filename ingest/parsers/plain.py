@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from contracts.arrow import Record
-from contracts.records import RecordKind
+from contracts.records import Record, RecordKind
 from ingest.parsers.base import Labels, Parsed, decode_text, parse_each
 from ingest.parsers.fields import RecordBuilder, severity_of
 from ingest.rows import Rows

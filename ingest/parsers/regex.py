@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from contracts.arrow import Record
 from contracts.errors import InvalidRecord
+from contracts.records import Record
 from ingest.parsers.base import Labels, Parsed, decode_text, parse_each
 from ingest.parsers.fields import RecordBuilder
 

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from contracts.arrow import Record
 from contracts.dead_letter_limit import DeadLetterCount, DeadLetterLimit
 from contracts.dead_letters import MAX_PAYLOAD_BYTES
 from contracts.errors import Backpressure, TooManyDeadLetters
-from contracts.records import RecordKind
+from contracts.records import Record, RecordKind
 from ingest import metrics
 from ingest.batch import Batch, kind_of
 from ingest.parsers.base import without_last_word

@@ -8,10 +8,9 @@ from typing import Any
 
 import msgspec
 
-from contracts.arrow import Record
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.foreign import parse_time_ms
-from contracts.records import Crash, LogLine
+from contracts.records import Crash, LogLine, Record
 from ingest.parsers.base import Labels, shortened
 from ingest.parsers.fields import severity_of
 from ingest.receiver.origin import Origin

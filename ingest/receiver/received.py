@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from contracts.arrow import Record
 from contracts.errors import InvalidRecord
+from contracts.records import Record
 
 KEY_BYTES = 8
 """Length of a group's key: so few of them collide that none will be seen to."""

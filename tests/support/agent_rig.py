@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 
 from contracts import arrow
-from contracts.arrow import Record
 from contracts.clock import ManualClock
-from contracts.records import Event, RecordKind
+from contracts.records import Event, Record, RecordKind
 from contracts.results import DeadLetter
 from contracts.topics import TELEMETRY
 from ingest.agent import Agent

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 from kafka import KafkaProducer
 
-from contracts.arrow import Record
-from contracts.records import RecordKind
+from contracts.records import Record, RecordKind
 from contracts.settings import KafkaSettings
 from tests.support.telemetry import EVENTS_TOPIC, batch_message, events
 

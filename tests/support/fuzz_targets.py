@@ -18,10 +18,9 @@ import msgspec
 from alerting.intake import decode as decode_decision
 from alerting.settings import AlertingConfig
 from contracts import arrow, config, dead_letters, topics
-from contracts.arrow import Record
 from contracts.errors import ConfigError, InvalidRecord
 from contracts.policy import Policies, Policy
-from contracts.records import Crash, Event, Frame, HostSample, LogLine, RecordKind
+from contracts.records import Crash, Event, Frame, HostSample, LogLine, Record, RecordKind
 from contracts.results import (
     CrashGroupSighting,
     DecisionAction,

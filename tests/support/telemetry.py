@@ -6,8 +6,7 @@ import random
 from collections.abc import Iterator
 
 from contracts import arrow
-from contracts.arrow import Record
-from contracts.records import Event, RecordKind
+from contracts.records import Event, Record, RecordKind
 from contracts.topics import TELEMETRY
 from tests.support.stack import Headers
 

@@ -14,8 +14,7 @@ from typing import Any, Self
 import msgspec
 
 from contracts import arrow
-from contracts.arrow import Record
-from contracts.records import RecordKind
+from contracts.records import Record, RecordKind
 from contracts.results import DeadLetter
 from contracts.settings import KafkaSettings
 from contracts.topics import DEADLETTERS, TELEMETRY

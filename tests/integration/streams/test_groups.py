@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from contracts import topics
-from contracts.arrow import Record
-from contracts.records import Crash, LogLine, RecordKind
+from contracts.records import Crash, LogLine, Record, RecordKind
 from contracts.results import Decision, DecisionAction
 from contracts.settings import KafkaSettings
 from tests.support.stack import consume, produce, unique

@@ -28,6 +28,16 @@ def _invoke(*arguments: str) -> Any:
     return CliRunner().invoke(build(), list(arguments))
 
 
+def test_no_command_waits_for_the_columns_of_another() -> None:
+    """Pyarrow and numpy are loaded by the commands that read columns, once they run."""
+    code = (
+        "import sys; from coalmine.cli.main import build; build(); "
+        "print([name for name in ('numpy', 'pyarrow', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_every_command_has_an_example_and_its_exit_codes() -> None:
     """Help of each command ends with an example and says what its exit codes mean."""
     root: Any = get_command(build())

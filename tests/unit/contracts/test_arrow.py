@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from contracts.arrow import (
-    Record,
     batch_from_records,
     decode,
     encode,
@@ -14,7 +13,7 @@ from contracts.arrow import (
     records_from_batch,
 )
 from contracts.errors import InvalidRecord
-from contracts.records import Crash, Event, Frame, HostSample, LogLine, RecordKind
+from contracts.records import Crash, Event, Frame, HostSample, LogLine, Record, RecordKind
 
 NOW = 1_700_000_000_000
 SAMPLES: dict[RecordKind, list[Record]] = {

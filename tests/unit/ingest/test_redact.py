@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.arrow import Record, batch_from_records, records_from_batch
-from contracts.records import Crash, Event, Frame, LogLine, RecordKind
+from contracts.arrow import batch_from_records, records_from_batch
+from contracts.records import Crash, Event, Frame, LogLine, Record, RecordKind
 from ingest.app import _redaction_key
 from ingest.key_blocks import KeyBlocks
 from ingest.redact import Redactor, redactor_of

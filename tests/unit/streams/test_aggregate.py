@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from contracts import histogram
-from contracts.arrow import Record, batch_from_records
+from contracts.arrow import batch_from_records
 from contracts.policy import Metric, Policies, Policy, StratifyBy, Unit
-from contracts.records import Crash, Event, HostSample, LogLine, RecordKind
+from contracts.records import Crash, Event, HostSample, LogLine, Record, RecordKind
 from contracts.results import Cell
 from streams.windows import units
 from streams.windows.aggregate import cells_of_batch

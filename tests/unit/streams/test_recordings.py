@@ -16,7 +16,7 @@ import pytest
 
 from contracts import arrow
 from contracts.errors import ConfigError
-from contracts.records import Crash, Event, RecordKind
+from contracts.records import Crash, Event, Record, RecordKind
 from streams.recordings import batches_of
 from streams.set_aside import SetAside
 
@@ -75,9 +75,9 @@ def _written(path: Path, content: bytes, codec: str = "") -> Path:
     return path
 
 
-def _read(path: Path) -> tuple[dict[RecordKind, list[arrow.Record]], SetAside]:
+def _read(path: Path) -> tuple[dict[RecordKind, list[Record]], SetAside]:
     set_aside = SetAside()
-    found: dict[RecordKind, list[arrow.Record]] = {}
+    found: dict[RecordKind, list[Record]] = {}
     for kind, batch in batches_of(path, set_aside):
         found.setdefault(kind, []).extend(arrow.records_from_batch(kind, batch))
     return found, set_aside
