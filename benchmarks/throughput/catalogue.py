@@ -48,6 +48,8 @@ class Side(NamedTuple):
 SIDES: tuple[Side, ...] = (
     Side("aggregate", "Coalmine aggregate, Arrow", Program.OURS, "aggregate", load.ARROW,
          Results.PARTIALS),
+    Side("aggregate-events", "Coalmine aggregate, Arrow, no distinct users", Program.OURS, "events",
+         load.ARROW, Results.PARTIALS),
     Side("worker", "Coalmine worker, judge included, Arrow", Program.OURS, "worker", load.ARROW,
          Results.JUDGED),
     Side("aggregate-lz4", "Coalmine aggregate, Arrow, lz4", Program.OURS, "aggregate",

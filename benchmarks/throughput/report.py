@@ -100,9 +100,18 @@ def _goals(rows: Mapping[str, Row], wire: Mapping[str, float]) -> list[Goal]:
 
     arrow, json = wire.get(load.ARROW.name), wire.get(load.JSON_ZSTD.name)
     return [
-        Goal("aggregate / Kafka Streams", "≥ 15", ratio("aggregate", "kafka-streams")),
-        Goal("aggregate / Bytewax, its windows", "≥ 50", ratio("aggregate", "bytewax")),
-        Goal("aggregate / confluent-kafka loop", "≥ 5", ratio("aggregate", "confluent")),
+        *(
+            Goal(f"{what} / {peer}", limit, ratio(side, other))
+            for what, side in (
+                ("aggregate", "aggregate"),
+                ("aggregate without distinct users", "aggregate-events"),
+            )
+            for peer, other, limit in (
+                ("Kafka Streams", "kafka-streams", "≥ 15"),
+                ("Bytewax, its windows", "bytewax", "≥ 50"),
+                ("confluent-kafka loop", "confluent", "≥ 5"),
+            )
+        ),
         Goal("aggregate on JSON / Kafka Streams", "≥ 1", ratio("aggregate-json", "kafka-streams")),
         Goal("aggregate on JSON / Faust that does nothing", "≥ 10",
              ratio("aggregate-json", "floor-faust")),

@@ -1,8 +1,9 @@
 """Coalmine's own stream worker on the topics of the benchmark.
 
 Variant ``worker`` is the worker as users run it, judge included; ``aggregate`` runs the same class
-with its aggregate agent alone, fences and changelog on. Nothing of it is replaced: topics get other
-names, and handlers are followed by a count, so that the runner learns of the end.
+with its aggregate agent alone, fences and changelog on; ``events`` is that with a policy that
+counts events, as the peers do, and not distinct users besides. Nothing of it is replaced: topics
+get other names, and handlers are followed by a count, so that the runner learns of the end.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from benchmarks.throughput.sides.common import (
 )
 from contracts import arrow, topics
 from contracts.dead_letter_limit import DeadLetterLimit
-from contracts.policy import Policies
+from contracts.policy import Policies, Policy, Unit
 from contracts.records import RecordKind
 from contracts.settings import KafkaSettings
 from contracts.topics import Topic
@@ -113,7 +114,16 @@ def _rename(topic: Topic, name: str) -> Topic:
     return Topic(name, topic.carries, topic.key, topic.retention_ms)
 
 
-def warm_up() -> None:
+def policies_of(variant: str) -> Policies:
+    """The default policy; of ``events`` with single events as the unit of its metrics."""
+    policy = Policy()
+    if variant == "events":
+        for metric in policy.metrics:
+            metric.unit = Unit.EVENT
+    return Policies({"*": policy})
+
+
+def warm_up(policies: Policies) -> None:
     """Aggregate, with nothing measured, until the runner says go."""
     sys.stdout.write(READY)
     sys.stdout.flush()
@@ -121,21 +131,22 @@ def warm_up() -> None:
     schema = {arrow.SCHEMA_HEADER: arrow.schema_name(RecordKind.EVENTS).encode()}
     message = Message("warm-up", 0, 0, batch.time, schema, batch.payload)
     while not select.select([sys.stdin], [], [], 0)[0]:
-        aggregate(RecordKind.EVENTS, [message], Policies())
+        aggregate(RecordKind.EVENTS, [message], policies)
 
 
 def main() -> None:
     """Run the worker until the runner ends it."""
-    if os.environ.get(WARM_UP):
-        warm_up()
     task = MeasuredWorker.task = task_from_arguments()
+    policies = policies_of(task.variant)
+    if os.environ.get(WARM_UP):
+        warm_up(policies)
     topics.TELEMETRY[RecordKind.EVENTS] = _rename(topics.EVENTS, task.topic)
     topics.PARTIALS = _rename(topics.PARTIALS, task.results)
     app.Outlet = CountingOutlet  # type: ignore[misc]  # a subclass that counts
 
     def build(kafka: KafkaSettings) -> DurableApp:
         own = new_app(task.group, kafka)
-        return MeasuredWorker(own, kafka, Policies(), DeadLetterLimit()).app
+        return MeasuredWorker(own, kafka, policies, DeadLetterLimit()).app
 
     run_app(build, Path(task.state), None, metrics.REGISTRY, metrics.LAG)
 
