@@ -1,7 +1,8 @@
-"""The heap of a process that lives long: what it has loaded is no garbage, what it leaves is."""
+"""The memory of a process that lives long: what it has loaded is no garbage, what it leaves is."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
 
 
@@ -18,3 +19,20 @@ def freeze() -> None:
     gc.collect()
     gc.freeze()
     gc.collect()  # or it goes on measuring by what is frozen, until it has grown by a quarter once
+
+
+def trim() -> bool:
+    """Give the system back what was freed; 1 to 6 ms for half a gigabyte.
+
+    By itself glibc gives back only what is free at the top of its heap. Where messages and states
+    of 50 kB to 1 MB come and go, one small thing above them keeps a third of the memory.
+
+    Returns:
+        Whether there was anything to give back; never where the C library is not glibc.
+
+    Reference: malloc_trim(3).
+    """
+    return bool(_MALLOC_TRIM and _MALLOC_TRIM(0))
+
+
+_MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)

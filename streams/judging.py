@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 STAGE = "streams.judge_rollouts"
 IDLE_AFTER_MS = 1_500
+BEATEN_MS = 10_000
+"""So long a heartbeat is waited for: its partition may have gone to another worker since."""
 PART_BYTES = 4_000_000
 """So much is decoded at a time: as objects it takes ten times the memory."""
 SERVICES_AT_ONCE = 16
@@ -62,6 +64,8 @@ class Judging:
         self._rereader = rereader
         self._decoded: dict[bytes, tuple[int, ServiceState]] = {}
         self._listening_since = _now_ms()
+        self._beaten: dict[str, int] = {}
+        """Services whose heartbeat still waits among the messages, and since when."""
 
     async def handle(self, messages: Sequence[Message]) -> list[str]:
         """Apply messages of any services, those of one service in their order.
@@ -84,6 +88,8 @@ class Judging:
                 await self._outlet.set_aside(error, STAGE, message)
                 reasons.append(error.reason)
             else:
+                if isinstance(heard, Partial) and heard.source is None:
+                    self._beaten.pop(heard.service, None)
                 by_service.setdefault(heard.service, []).append((message, heard))
         waiting = list(by_service.items())
         for start in range(0, len(waiting), SERVICES_AT_ONCE):
@@ -96,18 +102,22 @@ class Judging:
         """Tell services that have gone quiet that what is pending may be judged and written.
 
         All services of the table are looked at, not only those heard since the start: a worker that
-        was killed may have left something pending.
+        was killed may have left something pending. A service has one heartbeat under way: where the
+        judge is behind, all seem quiet, and more of them would only put it further behind.
         """
         now, since = _now_ms(), self._listening_since
         states = [self._state(service) for service in self._states.own_keys()]
-        await self._outlet.publish(
-            (
-                topics.PARTIALS,
-                state.service,
-                Partial(service=state.service, sent_at=now, listening_since=since),
-            )
+        quiet = [
+            state.service
             for state in states
-            if now - state.heard_at >= IDLE_AFTER_MS and is_due(state, now, since)
+            if now - state.heard_at >= IDLE_AFTER_MS
+            and now - self._beaten.get(state.service, 0) >= BEATEN_MS
+            and is_due(state, now, since)
+        ]
+        self._beaten.update(dict.fromkeys(quiet, now))
+        await self._outlet.publish(
+            (topics.PARTIALS, name, Partial(service=name, sent_at=now, listening_since=since))
+            for name in quiet
         )
 
     async def _judge(self, service: str, heard: Sequence[Heard]) -> list[str]:

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings, kafka_settings
+from health import heap
 from health.address import Address
 from health.server import serve
 from streams.durable import DurableApp, PromptWorker
@@ -21,6 +22,7 @@ from streams.liveness import Liveness
 
 GARBAGE_OBJECTS = 100_000
 """New objects that are not looked through for garbage: those of a few stretches of JSON."""
+_TRIM_EVERY_S = 5.0
 
 
 def run_app(
@@ -43,6 +45,7 @@ def run_app(
     worker = PromptWorker(app, loop)
     liveness = Liveness(app, loop, lag)
     loop.call_soon(liveness.start)
+    loop.call_later(_TRIM_EVERY_S, _keep_trimmed, loop)
     gc.collect()
     gc.freeze()  # or the garbage collector goes through all that was loaded, again and again
     gc.set_threshold(GARBAGE_OBJECTS)
@@ -52,3 +55,9 @@ def run_app(
         if isinstance(error, CoalmineError):
             raise error
         raise Fatal(f"stopped by an unexpected error: {error!r}") from error
+
+
+def _keep_trimmed(loop: asyncio.AbstractEventLoop) -> None:
+    """Whoever is behind takes in and drops hundreds of megabytes a minute."""
+    heap.trim()
+    loop.call_later(_TRIM_EVERY_S, _keep_trimmed, loop)

@@ -115,8 +115,11 @@ def _apply_heartbeat(
 ) -> list[Output]:
     """Nothing came for a while: every tick that is judged is finished, every window is written.
 
-    Without a rollout ticks wait: what comes next may open one that begins with them.
+    Without a rollout ticks wait: what comes next may open one that begins with them. Where
+    something was heard since it was sent, nothing is over: the judge is behind, and has more of it.
     """
+    if partial.sent_at < state.heard_at:
+        return []
     end = 0
     if state.open_rollout:
         if state.late:  # no tick will come that it could join

@@ -1,11 +1,13 @@
-"""Garbage of a process with a large heap is found soon, once that heap is frozen."""
+"""Garbage beside much that is held is found soon, and what was freed is given back."""
 
 from __future__ import annotations
 
 import gc
+import platform
 from collections import deque
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from health import heap
@@ -62,3 +64,19 @@ def test_what_was_frozen_and_is_no_longer_needed_goes_with_the_next_freeze() -> 
     assert _Cycle.alive == 1
     heap.freeze()
     assert _Cycle.alive == 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators need no such call")
+def test_what_was_freed_below_something_held_is_given_back() -> None:
+    """Small things that are held lie between the blocks, as in a worker that is behind."""
+    blocks, held = [], []
+    for number in range(2_000):
+        blocks.append(bytes([number % 256]) * 60_000)
+        held.append(bytes([number % 256]) * 1_000)
+    gc.collect()
+    del blocks
+    process = psutil.Process()
+    before = process.memory_info().rss
+    assert heap.trim()
+    assert before - process.memory_info().rss > 60_000_000
+    assert len(held) == 2_000

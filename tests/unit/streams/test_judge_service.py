@@ -240,6 +240,22 @@ def test_a_heartbeat_judges_and_writes_what_is_pending() -> None:
     assert judge.window_totals()[f"{BASELINE} request"] == 3 * 80
 
 
+def test_a_heartbeat_that_something_has_overtaken_ends_nothing() -> None:
+    """Where the judge is behind, one waits behind messages that prove it wrong."""
+    judge, traffic = Judge(), Traffic()
+    judge.run(traffic, range(3), [BASELINE])
+    judge.order(RolloutCommandAction.START, CANARY)
+    judge.run(traffic, range(3, 6))
+    before = encode_state(judge.state)
+    assert judge.hear(_heartbeat(judge.state.heard_at - 1)) == []
+    assert judge.state.ticks
+    assert judge.state.is_pending
+    judge.state.version -= 1
+    assert encode_state(judge.state) == before
+    assert judge.hear(_heartbeat(judge.state.heard_at + 2_000))
+    assert not judge.state.ticks
+
+
 def test_no_data_is_neither_health_nor_regression() -> None:
     """A rollout whose canary never gets traffic stays at no_data and decides nothing."""
     judge, traffic = Judge(), Traffic()
