@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 
+_MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
+
 
 def freeze() -> None:
     """Leave what is held now out of the search for garbage; once a process is ready, and again.
@@ -33,6 +35,3 @@ def trim() -> bool:
     Reference: malloc_trim(3).
     """
     return bool(_MALLOC_TRIM and _MALLOC_TRIM(0))
-
-
-_MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -102,19 +102,19 @@ def summary_of(support: Sequence[SupportStep], unit: str, days: float, leave: fl
         step = spared[-1]
         return (
             f"Ending support for {step.release} and older would leave {_percent(step.share)} of "
-            f"the {unit}s of {_newest(days)} behind, about {step.left_behind:,.0f}."
+            f"the {unit}s of {newest(days)} behind, about {step.left_behind:,.0f}."
         )
     oldest = support[0]
     return (
         f"Every release still matters: ending support for {oldest.release}, the oldest, would "
-        f"leave {_percent(oldest.share)} of the {unit}s of {_newest(days)} behind."
+        f"leave {_percent(oldest.share)} of the {unit}s of {newest(days)} behind."
     )
 
 
-def _newest(days: float) -> str:
+def newest(days: float) -> str:
     """The stretch of time that is looked at, in words.
 
-    >>> _newest(1 / 24), _newest(0.25), _newest(1), _newest(7)
+    >>> newest(1 / 24), newest(0.25), newest(1), newest(7)
     ('the last hour', 'the last 6 hours', 'the last day', 'the last 7 days')
     """
     hours = days * 24
