@@ -18,6 +18,8 @@ LATE_COUNTS_WITHIN_MS = 30_000
 MAX_AGENTS = 200
 """Beyond so many, those that were silent for an hour are forgotten."""
 MAX_ARMS = 2 * LIMITS["arm"]
+MAX_OVER = 50
+"""So many windows past their lateness wait to be written with the next tick, if one ends."""
 
 WindowKey = tuple[int, str, str]
 """Start, release and arm."""
@@ -137,6 +139,15 @@ def add_units(state: ServiceState, partial: Partial, events: Collection[str]) ->
         stretches.add(state.stretches, partial.cells, seen, events, partial.source)
 
 
+def is_crowded(state: ServiceState, policy: Policy) -> bool:
+    """Whether windows past their lateness have piled up, to be written whether a tick ends or not.
+
+    None ends while a partition that was left behind is caught up with, for hours of event time.
+    """
+    keep_from = _keep_from(state, policy)
+    return sum(window.start < keep_from for window in state.windows) > MAX_OVER
+
+
 def written_windows(
     state: ServiceState, policy: Policy, *, flush: bool = False
 ) -> Iterator[Window]:
@@ -144,7 +155,7 @@ def written_windows(
 
     A record that comes even later opens a new part of its window; readers add the parts up.
     """
-    keep_from = state.high_watermark - policy.lateness * 1000 - WINDOW_S * 1000
+    keep_from = _keep_from(state, policy)
     kept = []
     for window in state.windows:
         is_over = window.start < keep_from
@@ -161,6 +172,11 @@ def written_windows(
         keep_from=round(keep_from),
         flush=flush,
     )
+
+
+def _keep_from(state: ServiceState, policy: Policy) -> float:
+    """Start of the first window that is not past its lateness, epoch milliseconds."""
+    return state.high_watermark - (policy.lateness + WINDOW_S) * 1000
 
 
 def _window(service: str, window: WindowState) -> Window:

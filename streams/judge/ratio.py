@@ -227,19 +227,22 @@ def add(
         raise ValueError("counts must be finite and not negative")
     bad_canary, bad_baseline, canary, baseline = counts
     both = (canary > 0) & (baseline > 0)
-    terms = log_likelihoods(
-        grid_of(state.tolerance, state.harm).ratios,
-        canary_bad=bad_canary,
-        baseline_bad=bad_baseline,
-        canary_exposures=canary,
-        baseline_exposures=baseline,
-    ).sum(axis=0)
+    log_likelihood = state.log_likelihood
+    if bad_canary.any() or bad_baseline.any():  # exposures alone leave it as it is
+        terms = log_likelihoods(
+            grid_of(state.tolerance, state.harm).ratios,
+            canary_bad=bad_canary,
+            baseline_bad=bad_baseline,
+            canary_exposures=canary,
+            baseline_exposures=baseline,
+        ).sum(axis=0)
+        log_likelihood = (np.asarray(log_likelihood) + terms).tolist()
     share = np.where(both, canary / np.maximum(canary + baseline, 1.0), 0.0)
     total = counts.sum(axis=1)
     return RatioState(
         tolerance=state.tolerance,
         harm=state.harm,
-        log_likelihood=(np.asarray(state.log_likelihood) + terms).tolist(),
+        log_likelihood=log_likelihood,
         canary_bad=state.canary_bad + float(total[0]),
         baseline_bad=state.baseline_bad + float(total[1]),
         canary_exposures=state.canary_exposures + float(total[2]),
@@ -282,18 +285,26 @@ def look(state: RatioState, *, alpha: float, tolerance: float = 0.0) -> RatioLoo
         alpha: the interval misses the true ratio, ever, with at most this probability.
         tolerance: one above the state's own raises what the evidence is against.
     """
-    grid = grid_of(state.tolerance, state.harm)
-    log_likelihood = np.asarray(state.log_likelihood)
-    found = looks(log_likelihood, grid, alpha=alpha)
+    found = _look(tuple(state.log_likelihood), state.tolerance, state.harm, alpha)
     if tolerance > state.tolerance:
-        found = found._replace(log_evidence=raised_evidence(log_likelihood, grid, tolerance))
-    estimate = None
+        grid = grid_of(state.tolerance, state.harm)
+        raised = raised_evidence(np.asarray(state.log_likelihood), grid, tolerance)
+        found = found._replace(log_evidence=float(raised))
     if state.baseline_weight > 0:
-        estimate = state.canary_weight / state.baseline_weight
+        found = found._replace(estimate=state.canary_weight / state.baseline_weight)
+    return found
+
+
+@lru_cache(maxsize=1_024)  # ℓ stays as it is while nothing is bad, which is most of the time
+def _look(
+    log_likelihood: tuple[float, ...], tolerance: float, harm: float, alpha: float
+) -> RatioLook:
+    """The look against the state's own tolerance, without an estimate."""
+    found = looks(np.asarray(log_likelihood), grid_of(tolerance, harm), alpha=alpha)
     return RatioLook(
         log_evidence=float(found.log_evidence),
         log_promotion=float(found.log_promotion),
-        estimate=estimate,
+        estimate=None,
         lower=_known(found.lower),
         upper=_known(found.upper),
     )

@@ -20,6 +20,7 @@ from streams.judge.counting import (
     add_units,
     fold_release,
     forget_silent,
+    is_crowded,
     window_of,
     written_windows,
 )
@@ -77,7 +78,7 @@ def apply_partial(
         rollout.baseline = busiest(state, policy, besides=rollout.canary, flag=rollout.flag)
     judged_before = state.judged_to
     outputs.extend(_judge(state, _closed_to(state, policy), processed_time))
-    if state.judged_to > judged_before:
+    if state.judged_to > judged_before or is_crowded(state, policy):
         outputs.extend(written_windows(state, policy))
     return versioned(state, outputs)
 

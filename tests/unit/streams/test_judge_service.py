@@ -19,6 +19,7 @@ from contracts.results import (
     Source,
 )
 from streams.judge.audit import audit
+from streams.judge.counting import MAX_OVER
 from streams.state import encode_state
 from tests.support.judge import BASELINE, CANARY, POLICY, Judge
 from tests.support.partials import Traffic
@@ -531,6 +532,21 @@ def test_late_reports_are_compared_at_the_same_age() -> None:
     found = good.verdicts[-1].metrics[0]
     assert found.exposures.canary == pytest.approx(198 * 200, rel=0.02)  # 90 s are still waiting
     assert found.bad.canary == pytest.approx(0.02 * found.exposures.canary, rel=0.2)
+
+
+def test_what_comes_an_hour_late_does_not_wait_for_a_tick_to_end() -> None:
+    """One partition is read to its end before another: nothing that comes then ends a tick."""
+    judge, traffic = Judge(), Traffic()
+    ahead = [partial for second in (3600, 3630) for partial in traffic.second(second, [BASELINE])]
+    late = [partial for second in range(0, 3600, 10) for partial in traffic.second(second)]
+    most = 0
+    for partial in [*ahead, *late]:
+        judge.hear(partial)
+        most = max(most, len(judge.state.windows))
+    assert most <= MAX_OVER + 2
+    judge.hear(_heartbeat(traffic.start + 3_700_000))
+    assert judge.window_totals()[f"{BASELINE} request"] == 80 * 362
+    assert judge.window_totals()[f"{CANARY} request"] == 20 * 360
 
 
 def test_the_state_is_small_whatever_was_counted() -> None:
