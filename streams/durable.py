@@ -68,6 +68,8 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
     """A Faust app on ``DurableTransport``; ``vitals`` tell whether it moves."""
 
     vitals: Vitals
+    in_step: frozenset[str] = frozenset()
+    """Topics whose partitions are read in step, by the time at which their messages arrived."""
 
     _alive_s = math.inf
     """Monotonic time of the last pulse; before the first one nothing is judged by it."""

@@ -1,0 +1,104 @@
+"""Partitions that are read in step: where many messages wait, none gets far ahead of another. Pure.
+
+A worker that has been away finds hours of messages, and reads a partition as far as it may before
+it turns to the next. The judge would take what is far ahead for the present, and all that comes
+after it for late: with four partitions, three quarters of the evidence. So of what was fetched only
+that is given out which arrived little after the oldest that waits, and the rest is kept in hand.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Mapping
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.runs import Run, joined
+
+STEP_MS = 2_000
+"""So much later than the oldest may what is given out have arrived: a policy's lateness is 10 s,
+and batches of the stream agents may hold two steps."""
+PATIENCE_S = 2.0
+"""So long is a partition waited for of which nothing comes although there is something."""
+
+_Place = TypeVar("_Place", bound=Hashable)
+
+
+class InStep(Generic[_Place]):
+    """What was fetched and is not given out yet; partitions of one topic go in step."""
+
+    def __init__(self) -> None:
+        self._in_hand: dict[_Place, Run] = {}
+        self._times: dict[_Place, int] = {}
+        """When the last message that was given out arrived."""
+        self._missed_since: dict[_Place, float] = {}
+
+    def clear(self) -> None:
+        """Forget everything: it comes again."""
+        self._in_hand.clear()
+        self._times.clear()
+        self._missed_since.clear()
+
+    def drop(self, place: _Place) -> None:
+        """Forget what is in hand of a partition: it comes again."""
+        self._in_hand.pop(place, None)
+
+    @property
+    def in_hand(self) -> Collection[_Place]:
+        """The partitions of which something is kept: no more of them need be fetched."""
+        return self._in_hand.keys()
+
+    def take(
+        self,
+        fetched: Mapping[_Place, Run],
+        ready: Collection[_Place],
+        waiting: Mapping[_Place, str],
+        *,
+        now_ms: int,
+        now_s: float,
+    ) -> dict[_Place, Run]:
+        """What may be given out now.
+
+        Args:
+            fetched: further messages of each partition, in order.
+            ready: partitions of which something may be given out.
+            waiting: partitions with messages that were not fetched yet, and their topics.
+            now_ms: epoch milliseconds. A message that says it arrived later arrived now, and none
+                arrived before the one in front of it: clocks of senders may be wrong.
+            now_s: a monotonic clock.
+        """
+        for place, run in fetched.items():
+            before = self._in_hand.get(place)
+            self._in_hand[place] = joined([before, run]) if before else run
+        arrivals = {place: self._arrivals(place, now_ms) for place in self._in_hand}
+        oldest: dict[str, int] = defaultdict(lambda: now_ms)
+        for place, times in arrivals.items():
+            topic = self._in_hand[place].topic
+            oldest[topic] = min(oldest[topic], int(times[0]))
+        for place in self._missed(waiting, now_s):
+            topic = waiting[place]
+            oldest[topic] = min(oldest[topic], self._times.get(place, 0))
+        given = {}
+        for place in [place for place in ready if place in arrivals]:
+            run, times = self._in_hand.pop(place), arrivals[place]
+            end = int(np.searchsorted(times, oldest[run.topic] + STEP_MS, "right"))
+            if end < len(run):
+                self._in_hand[place] = run[end:]
+            if end:
+                given[place] = run[:end]
+                self._times[place] = int(times[end - 1])
+        return given
+
+    def _arrivals(self, place: _Place, now_ms: int) -> npt.NDArray[np.int64]:
+        """When the messages in hand of a partition arrived, as far as that can be: ascending."""
+        told = np.minimum(np.asarray(self._in_hand[place].timestamps, np.int64), now_ms)
+        return np.maximum.accumulate(np.maximum(told, self._times.get(place, 0)))
+
+    def _missed(self, waiting: Collection[_Place], now_s: float) -> list[_Place]:
+        """The partitions of which something must be seen before others go on."""
+        missed = [place for place in waiting if place not in self._in_hand]
+        since = self._missed_since
+        self._missed_since = {place: since.get(place, now_s) for place in missed}
+        return [p for p in missed if now_s - self._missed_since[p] < PATIENCE_S]
