@@ -59,7 +59,7 @@ class InStep(Generic[_Place]):
         now_ms: int,
         now_s: float,
     ) -> dict[_Place, Run]:
-        """What may be given out now.
+        """What may be given out now, the oldest first.
 
         Args:
             fetched: further messages of each partition, in order.
@@ -81,7 +81,7 @@ class InStep(Generic[_Place]):
             topic = waiting[place]
             oldest[topic] = min(oldest[topic], self._times.get(place, 0))
         given = {}
-        for place in [place for place in ready if place in arrivals]:
+        for place in sorted(arrivals.keys() & ready, key=lambda place: int(arrivals[place][0])):
             run, times = self._in_hand.pop(place), arrivals[place]
             end = int(np.searchsorted(times, oldest[run.topic] + STEP_MS, "right"))
             if end < len(run):
