@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from streams.runs import Run, joined
 
-STEP_MS = 2_000
-"""So much later than the oldest may what is given out have arrived: a policy's lateness is 10 s,
-and batches of the stream agents may hold two steps."""
+STEP_MS = 10_000
+"""So much later than the oldest may what is given out have arrived. Less at a time costs more a
+message; and a batch of the stream agents may hold two steps, of which the judge takes four for
+evidence: its lateness, and half a minute in which what is late joins the next look."""
 PATIENCE_S = 2.0
 """So long is a partition waited for of which nothing comes although there is something."""
 
