@@ -11,7 +11,7 @@ Faust's price is per message, so what was fetched of a partition goes through it
   all: ``PromptConsumer.perform_seek`` stops the flow, and goes back everywhere. Whatever comes
   out of turn all the same is fetched again;
 - it reads a partition as far as it may before it turns to the next, so that of hours that wait most
-  would come late: topics that are to be read in step are (``streams.in_step``);
+  would come late: those that are to be are read in step (``streams.in_step``);
 - its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not.
 """
 
@@ -113,7 +113,7 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         given = self._in_step.take(
             ours,
             active,
-            {place: place.topic for place in places if self._waits(place)},
+            [place for place in places if self._waits(place)],
             now_ms=time.time_ns() // 1_000_000,
             now_s=time.monotonic(),
         )

@@ -69,7 +69,7 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
 
     vitals: Vitals
     in_step: frozenset[str] = frozenset()
-    """Topics whose partitions are read in step, by the time at which their messages arrived."""
+    """Topics whose partitions are all read in step, by when their messages arrived."""
 
     _alive_s = math.inf
     """Monotonic time of the last pulse; before the first one nothing is judged by it."""

@@ -8,7 +8,6 @@ that is given out which arrived little after the oldest that waits, and the rest
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping
 from typing import Generic, TypeVar
 
@@ -28,7 +27,7 @@ _Place = TypeVar("_Place", bound=Hashable)
 
 
 class InStep(Generic[_Place]):
-    """What was fetched and is not given out yet; partitions of one topic go in step."""
+    """What was fetched and is not given out yet."""
 
     def __init__(self) -> None:
         self._in_hand: dict[_Place, Run] = {}
@@ -55,7 +54,7 @@ class InStep(Generic[_Place]):
         self,
         fetched: Mapping[_Place, Run],
         ready: Collection[_Place],
-        waiting: Mapping[_Place, str],
+        waiting: Collection[_Place],
         *,
         now_ms: int,
         now_s: float,
@@ -65,7 +64,7 @@ class InStep(Generic[_Place]):
         Args:
             fetched: further messages of each partition, in order.
             ready: partitions of which something may be given out.
-            waiting: partitions with messages that were not fetched yet, and their topics.
+            waiting: partitions with messages that were not fetched yet.
             now_ms: epoch milliseconds. A message that says it arrived later arrived now, and none
                 arrived before the one in front of it: clocks of senders may be wrong.
             now_s: a monotonic clock.
@@ -74,17 +73,13 @@ class InStep(Generic[_Place]):
             before = self._in_hand.get(place)
             self._in_hand[place] = joined([before, run]) if before else run
         arrivals = {place: self._arrivals(place, now_ms) for place in self._in_hand}
-        oldest: dict[str, int] = defaultdict(lambda: now_ms)
-        for place, times in arrivals.items():
-            topic = self._in_hand[place].topic
-            oldest[topic] = min(oldest[topic], int(times[0]))
-        for place in self._missed(waiting, now_s):
-            topic = waiting[place]
-            oldest[topic] = min(oldest[topic], self._times.get(place, 0))
+        heads = [int(times[0]) for times in arrivals.values()]
+        missed = [self._times.get(place, 0) for place in self._missed(waiting, now_s)]
+        end_ms = min([*heads, *missed], default=now_ms) + STEP_MS
         given = {}
         for place in sorted(arrivals.keys() & ready, key=lambda place: int(arrivals[place][0])):
             run, times = self._in_hand.pop(place), arrivals[place]
-            end = int(np.searchsorted(times, oldest[run.topic] + STEP_MS, "right"))
+            end = int(np.searchsorted(times, end_ms, "right"))
             if end < len(run):
                 self._in_hand[place] = run[end:]
             if end:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import textwrap
+import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, get_args
 
 import msgspec
@@ -57,8 +58,15 @@ def structs_of(as_type: type[Any]) -> list[type[msgspec.Struct]]:
 def field_docs(as_type: type[msgspec.Struct]) -> dict[str, str]:
     """Field, as users write it, to what the string below it says."""
     names = {field.name: field.encode_name for field in msgspec.structs.fields(as_type)}
-    tree = ast.parse(textwrap.dedent(inspect.getsource(as_type)))
-    return {names[name]: text for name, text in _documented(tree.body[0]) if name in names}
+    source = _classes(as_type.__module__)[as_type.__name__]
+    return {names[name]: text for name, text in _documented(source) if name in names}
+
+
+@lru_cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """The source of a module's classes: ``inspect`` would parse all of it for each of them."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def plain(text: str) -> str:
@@ -66,8 +74,7 @@ def plain(text: str) -> str:
     return _CODE.sub(r"\1", " ".join(text.split()))
 
 
-def _documented(node: ast.stmt) -> Iterator[tuple[str, str]]:
-    assert isinstance(node, ast.ClassDef), "the source of a type"
+def _documented(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for field, below in zip(node.body, node.body[1:], strict=False):
         if (
             isinstance(field, ast.AnnAssign)

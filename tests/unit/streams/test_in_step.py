@@ -22,13 +22,13 @@ class Reader:
         self,
         fetched: Mapping[str, Run] | None = None,
         waiting: Collection[str] = (),
-        ready: Collection[str] = ("events/0", "events/1", "events/2", "logs/0"),
+        ready: Collection[str] = ("events/0", "events/1", "events/2", "crashes/0"),
     ) -> dict[str, list[int]]:
         """Offsets of what is given out."""
         given = self.in_step.take(
             fetched or {},
             ready,
-            {place: place.partition("/")[0] for place in waiting},
+            waiting,
             now_ms=NOW_MS,
             now_s=self.now_s,
         )
@@ -83,11 +83,12 @@ def test_what_just_arrived_is_given_out_at_once() -> None:
     assert reader.take(arrived("events/0", [40], 1)) == {"events/0": [1], "events/1": [2]}
 
 
-def test_another_topic_is_not_waited_for() -> None:
-    """A flood of logs does not keep events waiting."""
+def test_topics_go_in_step_with_one_another() -> None:
+    """A crash must not be judged before the requests beside it."""
     reader = Reader()
-    given = reader.take({**arrived("logs/0", [3_600_000]), **arrived("events/0", [10])}, ["logs/1"])
-    assert given == {"events/0": [0]}
+    waited = {**arrived("events/0", [3_600_000]), **arrived("crashes/0", [10])}
+    assert reader.take(waited) == {"events/0": [0]}
+    assert reader.take() == {"crashes/0": [0]}
 
 
 def test_a_partition_of_which_nothing_comes_is_not_waited_for_long() -> None:
