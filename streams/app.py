@@ -59,7 +59,6 @@ class Worker:
         files: PolicyFiles | None = None,
     ) -> None:
         self.app = app
-        self.app.in_step = frozenset(topic.name for topic in topics.TELEMETRY.values())
         self._limit = limit
         fences = new_table(app, "fences-v2", partitions=kafka.partitions)
         states = new_table(app, "states-v4", partitions=kafka.partitions)

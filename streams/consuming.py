@@ -10,8 +10,6 @@ Faust's price is per message, so what was fetched of a partition goes through it
   the message that is in a queue meanwhile; where nothing was committed yet it does not go back at
   all: ``PromptConsumer.perform_seek`` stops the flow, and goes back everywhere. Whatever comes
   out of turn all the same is fetched again;
-- it reads a partition as far as it may before it turns to the next, so that of hours that wait most
-  would come late: those that are to be are read in step (``streams.in_step``);
 - its ``take`` acknowledges what it gave out even if that was cut short: ``batches`` does not.
 """
 
@@ -19,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from typing import Any
 
@@ -27,7 +24,6 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 
-from streams.in_step import InStep
 from streams.runs import NO_HEADERS, Run, Runs
 
 log = structlog.get_logger()
@@ -35,7 +31,7 @@ log = structlog.get_logger()
 FETCH_MAX_WAIT_MS = 50
 FIRST_POLL_MESSAGES = 100
 POLL_MESSAGES = 4_000
-POLL_BYTES = 4_000_000
+POLL_BYTES = 8_000_000
 """Of messages that are read at once, about: what is fetched waits compressed until then."""
 
 
@@ -68,8 +64,6 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         """Where a partition was sought for messages that did not come."""
         self._has_room = asyncio.Event()
         """Set when a stream agent's full queue has room again."""
-        self._in_step: InStep[Any] = InStep()
-        """Of the app's topics that are read in step: what was fetched and is not given out."""
 
     def on_buffer_drop(self, tp: Any) -> None:  # noqa: ANN401 - Faust has no types
         """A queue that was full has room."""
@@ -94,50 +88,21 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
                 await self.seek(place, offset)
             starts |= earliest
         self._next = starts
-        self._in_step.clear()
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
-        """What may be given out, each partition's messages as one: Faust's price is per message."""
-        if self.flow_active and self._in_step.in_hand and (kept := self._in_step_of({})):
-            return await self._as_stretches(kept, {}), self._get_active_partitions()
+        """What was fetched, each partition's messages as one: Faust's price is per message."""
         records, active = await self._next_records(timeout)
         found = {place: run_of(place, some) for place, some in (records or {}).items() if some}
         self._bound_next_poll(found.values())
-        return await self._as_stretches(self._in_step_of(found), records), active
-
-    def _in_step_of(self, found: dict[Any, Run]) -> dict[Any, Run]:
-        """What may be given out now of what was fetched, now or before; the rest is kept."""
-        ours = {place: run for place, run in found.items() if place.topic in self.app.in_step}
-        active = self._get_active_partitions()
-        places = [p for p in active | self._buffered_partitions if p.topic in self.app.in_step]
-        given = self._in_step.take(
-            ours,
-            active,
-            [place for place in places if self._waits(place)],
-            now_ms=time.time_ns() // 1_000_000,
-            now_s=time.monotonic(),
-        )
-        return {place: run for place, run in found.items() if place not in ours} | given
-
-    def _waits(self, place: Any) -> bool:  # noqa: ANN401 - Faust has no types
-        """Whether a partition has messages that were not fetched yet, as far as is known."""
-        try:
-            end = self.highwater(place)
-        except (AssertionError, AttributeError):  # it changes hands, in the consumer's thread
-            return False
-        return end is None or end > self._next.get(place, end)
-
-    async def _as_stretches(self, runs: dict[Any, Run], records: Any) -> dict[Any, Any]:  # noqa: ANN401 - Faust has no types
-        """What is given out in turn; changelogs as they were fetched."""
         is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
         fetched = {}
-        for place, run in runs.items():
+        for place, run in found.items():
             if not is_for_agents(place.topic):
                 fetched[place] = records[place]
             elif await self._is_in_turn(place, run.offsets[0]):
                 fetched[place] = [_as_one(run, self._next.get(place))]
                 self._next[place] = run.offsets[-1] + 1
-        return fetched
+        return fetched, active
 
     def _bound_next_poll(self, found: Collection[Run]) -> None:
         """Read as many messages next time as would have ``POLL_BYTES`` if they are like these."""
@@ -146,21 +111,17 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
             self._thread._consumer._max_poll_records = most  # noqa: SLF001 - no public way
 
     async def _next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's
-        """Faust's own, but for partitions that are left out: whose queue is full, or kept in hand.
+        """Faust's own, but for partitions whose queue is full: they go on when it has room.
 
-        Faust leaves the full ones out of the poll and waits for the others, for a second if they
-        are idle.
+        Faust leaves them out of the poll and waits for the others, for a second if they are idle.
         """
-        kept = self._in_step.in_hand
-        if not (self.flow_active and (self._buffered_partitions or kept)):
+        if not (self.flow_active and self._buffered_partitions):
             records, active = await super()._wait_next_records(timeout)
             return records, active
         self._has_room.clear()
         active = self._get_active_partitions()
-        wanted = active.difference(kept)
-        within_s = 0.0 if self._buffered_partitions else FETCH_MAX_WAIT_MS / 1000
-        records = await self._getmany(wanted, timeout=within_s) if wanted else {}
-        if not records and not (wanted and within_s):
+        records = await self._getmany(active, timeout=0.0) if active else {}
+        if not records:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._has_room.wait(), FETCH_MAX_WAIT_MS / 1000)
         return records, active
@@ -176,7 +137,6 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
             return True
         log.warning("fetched_out_of_turn", place=f"{place.topic}/{place.partition}", start=start)
         self._missing[place] = start
-        self._in_step.drop(place)
         await self.seek(place, start)
         return False
 

@@ -68,8 +68,6 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
     """A Faust app on ``DurableTransport``; ``vitals`` tell whether it moves."""
 
     vitals: Vitals
-    in_step: frozenset[str] = frozenset()
-    """Topics whose partitions are all read in step, by when their messages arrived."""
 
     _alive_s = math.inf
     """Monotonic time of the last pulse; before the first one nothing is judged by it."""

@@ -118,16 +118,16 @@ def by_partition(messages: Sequence[Message]) -> list[Run]:
     places: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
         places.setdefault((run.topic, run.partition), []).append(run)
-    return [joined(of_one) for _, of_one in sorted(places.items())]
+    return [_joined(of_one) for _, of_one in sorted(places.items())]
 
 
-def joined(runs: Sequence[Run]) -> Run:
+def _joined(runs: Sequence[Run]) -> Run:
     """The runs of one partition, at least one."""
     if len(runs) == 1:
         return runs[0]
     columns = zip(*((r.offsets, r.timestamps, r.headers, r.values) for r in runs), strict=True)
-    whole = (list(chain.from_iterable(parts)) for parts in columns)
-    return Run(runs[0].topic, runs[0].partition, *whole)
+    joined = (list(chain.from_iterable(parts)) for parts in columns)
+    return Run(runs[0].topic, runs[0].partition, *joined)
 
 
 def in_parts(messages: Sequence[Message], most_bytes: int) -> Iterator[Sequence[Message]]:

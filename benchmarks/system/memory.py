@@ -37,8 +37,6 @@ _LIMIT_MB = 500.0
 _AGENTS = 20
 _SETTLED_S = 6.0
 _LONGEST_S = 1_800.0
-_SHIPPED_MS = 1_000
-"""So long after its last event a batch is sent."""
 _GROUP = "coalmine-streams"
 
 
@@ -101,7 +99,6 @@ def _fill(kafka: KafkaSettings, shape: Shape, seconds: float, per_s: float) -> i
                     value,
                     key=f"agent-{agent}".encode(),
                     headers=list(headers(agent, number + 1).items()),
-                    timestamp_ms=int(times[-1]) + _SHIPPED_MS,
                 )
             if number % 20 == 0:
                 say(f"written {100 * number // rounds} %")
