@@ -52,11 +52,10 @@ def releases(
     Sessions and users are distinct ones, by sketches that are exact for some hundreds and within a
     few per cent beyond; users are known where a metric of a policy has the unit user.
     """
-    # imported here: coalmine --help must not load the client
-    from dashboard.queries.adoption import newest  # noqa: PLC0415 - see above
-
     report = _report(servers(state)[1], service, days, leave)
     if not report.releases:
+        from dashboard.queries.adoption import newest  # noqa: PLC0415 - as in _report
+
         raise Fatal(f"no release of {service} had traffic in {newest(days)}")
     if as_json:
         print_json(report)
