@@ -158,6 +158,11 @@ class Partial(msgspec.Struct, kw_only=True, rename=_ECS):
     """Services beyond the limit that this one stands for."""
     source: Source | None = None
     sent_at: int
+    """When the last of its messages arrived, or the heartbeat was sent; epoch milliseconds."""
+    arrived_at: int = 0
+    """When the first of its messages arrived."""
+    counted_at: int = 0
+    """By the clock of the worker that counted them; 0 if nobody said."""
     listening_since: int = 0
     """Of a heartbeat: since when its sender would have heard anything, epoch milliseconds."""
     cells: list[Cell] = []

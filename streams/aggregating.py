@@ -17,10 +17,11 @@ import msgspec
 import structlog
 
 from contracts import topics
+from contracts.clock import SystemClock
 from contracts.errors import InvalidRecord
 from contracts.policy import Policies
 from contracts.records import RecordKind
-from contracts.results import DeadLetter
+from contracts.results import DeadLetter, Partial
 from streams import metrics
 from streams.durable import DurableTable
 from streams.messages import Aggregated, Message, aggregate, refused, unfenced
@@ -118,7 +119,7 @@ class Aggregation:
         size = Run.of(messages).size_bytes
         cells = sum(len(one.cells) for found in counted for one in found.partials)
         self._stretch_bytes = stretch_bytes(size, cells)
-        partials = [(p.service, msgspec.json.encode(p)) for one in counted for p in one.partials]
+        partials = [(p.service, _encoded(p)) for one in counted for p in one.partials]
         largest = max((len(text) for _, text in partials), default=0)
         if largest > _MOST_BYTES and len(messages) > 1:
             half = len(messages) // 2
@@ -177,6 +178,11 @@ def stretch_bytes(size: int, cells: int) -> int:
     (4000000, 800000, 4000000)
     """
     return max(1, min(STRETCH_BYTES, size * STRETCH_CELLS // cells)) if cells else STRETCH_BYTES
+
+
+def _encoded(counted: Partial) -> bytes:
+    counted.counted_at = SystemClock().now_ms()
+    return msgspec.json.encode(counted)
 
 
 async def _under_way(sent: Sequence[asyncio.Future[Any]]) -> None:

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 FETCH_MAX_WAIT_MS = 50
 FIRST_POLL_MESSAGES = 100
 POLL_MESSAGES = 4_000
-POLL_BYTES = 8_000_000
+POLL_BYTES = 4_000_000
 """Of messages that are read at once, about: what is fetched waits compressed until then."""
 
 

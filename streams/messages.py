@@ -165,7 +165,13 @@ def aggregate(
         without=tuple(offset for offset in without if offset > first.offset),
     )
     partials = [
-        Partial(service=service, source=source, sent_at=last.timestamp, cells=of_service)
+        Partial(
+            service=service,
+            source=source,
+            sent_at=last.timestamp,
+            arrived_at=first.timestamp,
+            cells=of_service,
+        )
         for service, of_service in cells.items()
     ]
     return Aggregated(partials, seen, read.dead_letters, records)

@@ -176,7 +176,7 @@ def written_windows(
 
 def _keep_from(state: ServiceState, policy: Policy) -> float:
     """Start of the first window that is not past its lateness, epoch milliseconds."""
-    return state.high_watermark - (policy.lateness + WINDOW_S) * 1000
+    return state.present - (policy.lateness + WINDOW_S) * 1000
 
 
 def _window(service: str, window: WindowState) -> Window:

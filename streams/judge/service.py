@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from contracts.policy import Policy
 from contracts.results import Decision, Partial, RolloutStatus, Verdict
-from streams.judge import deciding, returns
+from streams.judge import catching_up, deciding, returns
 from streams.judge import rollout as rollouts
 from streams.judge.counting import (
     add_cell,
@@ -53,6 +53,8 @@ def apply_partial(
         Windows, verdicts and decisions to publish, in order.
     """
     state.version += 1
+    exposure = policy.metrics[0].of
+    state.catching_up = catching_up.heard(state.catching_up, partial, exposure=exposure)
     if partial.source is None:
         return versioned(state, _apply_heartbeat(state, partial, policy, processed_time))
     state.fences[partial.source.place] = partial.source.offset
@@ -121,6 +123,8 @@ def _apply_heartbeat(
     """
     if partial.sent_at < state.heard_at:
         return []
+    if state.present < state.high_watermark:  # something is: partitions that are behind have more
+        return list(_judge(state, _closed_to(state, policy), processed_time))
     end = 0
     if state.open_rollout:
         if state.late:  # no tick will come that it could join
@@ -144,12 +148,13 @@ def _apply_heartbeat(
 
 def _closed_to(state: ServiceState, policy: Policy) -> int:
     """End of the last tick that both arms have passed, or whose lateness has run out."""
-    by_lateness = state.high_watermark - round(policy.lateness * 1000)
+    present = state.present
+    by_lateness = present - round(policy.lateness * 1000)
     rollout = state.rollout
     if rollout is None or not rollout.status.is_open:
         return by_lateness
     passed = [_watermark(state, key, policy) for key in rollout.keys]
-    return max(by_lateness, min(passed) - WATERMARK_SLACK_MS)
+    return min(present, max(by_lateness, min(passed) - WATERMARK_SLACK_MS))
 
 
 def _watermark(state: ServiceState, key: str, policy: Policy) -> int:
@@ -160,7 +165,7 @@ def _watermark(state: ServiceState, key: str, policy: Policy) -> int:
     known = state.known(key)
     if known is None:
         return 0
-    since = state.high_watermark - policy.lateness * 1000
+    since = state.present - policy.lateness * 1000
     live = [
         max(seen, state.watermarks[agent] - QUIET_SLACK_MS)
         for agent, seen in known.agents.items()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from contracts.results import Answer, Decision, Outcome, RolloutStatus, Source, Verdict, Window
+from streams.judge.catching_up import CatchingUp, present
 from streams.judge.known_groups import KnownGroups
 from streams.judge.rollout_state import RolloutState, is_arm
 from streams.judge.stretches import Stretch
@@ -83,6 +84,7 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     windows: list[WindowState] = []
     stretches: list[Stretch] = []
     judged_to: int = 0
+    catching_up: CatchingUp | None = None
     heard_at: int = 0
     """Processing time of the last partial that was not a heartbeat, or command."""
     rollout: RolloutState | None = None
@@ -98,6 +100,11 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     def high_watermark(self) -> int:
         """Latest event time of any agent; 0 before the first."""
         return max(self.watermarks.values(), default=0)
+
+    @property
+    def present(self) -> int:
+        """Event time up to which everything that is not late has been heard of."""
+        return present(self.catching_up, high_watermark=self.high_watermark)
 
     @property
     def open_rollout(self) -> RolloutState | None:
