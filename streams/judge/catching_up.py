@@ -19,7 +19,10 @@ WAITED_MS = 15_000
 PATIENCE_MS = 5_000
 """So long nothing old must have been told before the present is taken for the present."""
 HELD_FOR_MS = 120_000
-"""So long a service is held back at most: some agents are slow, or their clocks, and remain so."""
+"""So long a service is held back by what is not caught up with: some agents are slow, or their
+clocks, and remain so."""
+FASTER = 2
+"""What is caught up with is told so many times as fast as it happened, at least."""
 HELD_BACK_MS = 600_000
 """So far behind its latest event at most: what is not judged takes memory."""
 
@@ -35,6 +38,8 @@ class CatchingUp(msgspec.Struct, array_like=True, omit_defaults=True):
     """
 
     since: int
+    begins: int
+    """The first time that was told of, by the clock of events."""
     now: int
     told: dict[int, int] = {}
     """Of the last moments, second by that clock to the oldest time that was told of in it."""
@@ -51,7 +56,7 @@ def heard(known: CatchingUp | None, partial: Partial, *, exposure: str) -> Catch
     now = partial.counted_at if partial.source else partial.sent_at
     told = _told_from(partial, exposure) if partial.source and now else now
     if now - told > WAITED_MS:
-        known = known or CatchingUp(since=now, now=now)
+        known = known or CatchingUp(since=now, begins=told, now=now)
         second = now // 1000
         known.told[second] = min(told, known.told.get(second, told))
     if known is None:
@@ -84,6 +89,9 @@ def present(known: CatchingUp | None, *, high_watermark: int) -> int:
         known: what is caught up with.
         high_watermark: the latest event time.
     """
-    if known is None or known.now - known.since > HELD_FOR_MS:
+    if known is None:
         return high_watermark
-    return max(min([high_watermark, *known.told.values()]), high_watermark - HELD_BACK_MS)
+    reached, lasts_ms = min([high_watermark, *known.told.values()]), known.now - known.since
+    if lasts_ms > HELD_FOR_MS and reached - known.begins < FASTER * lasts_ms:
+        return high_watermark
+    return max(reached, high_watermark - HELD_BACK_MS)

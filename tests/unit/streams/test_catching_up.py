@@ -184,6 +184,18 @@ def test_partitions_that_say_nothing_more_are_waited_for_for_a_moment() -> None:
     assert last_of(judge).time > end_of(110)
 
 
+def test_an_hour_that_is_caught_up_with_in_minutes_is_held_back_to_its_end() -> None:
+    """As long as what is told goes on faster than it happened."""
+    judge, speed = hear_all(list(partials_of(0, range(30)))), 10
+    hour = Traffic(start=TRAFFIC.start)
+    for number in range(30, 3600, 30):
+        [told] = hour.second(number, [BASELINE])
+        told.source = Source(topic="coalmine.events", partition=0, offset=number)
+        told.counted_at = TRAFFIC.start + 3_600_000 + (number - 30) * 1000 // speed
+        judge.hear(told)
+        assert judge.state.present < judge.state.high_watermark
+
+
 def test_an_agent_whose_clock_is_slow_holds_nobody_back_for_long() -> None:
     """Its events look as if they had waited, and always will."""
     slow_ms = WAITED_MS + 15_000
