@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 PLANTED = "canary-secret-4f1d9"
 _EVENTS = "coalmine_streams_records_total{events}"
+_ROLLBACKS = "coalmine_alerting_decisions_total{rollback}"
 _DELIVERED = "coalmine_alerting_deliveries_total{delivered}"
 SECONDS, BASELINE_RATE, CANARY_RATE = 40, 50, 25
 
@@ -258,3 +259,4 @@ def test_an_elasticsearch_that_is_away_is_told_as_age(
     elasticsearch.accept()
     fleet.wait_for_zero("indexer", "coalmine_streams_index_stale_seconds")
     wait_until(lambda: not fleet.readiness(), 30, "ready again")
+    fleet.wait_for("alerter", _ROLLBACKS, before, 1)  # no other test should count it
