@@ -45,9 +45,12 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Faust has no types
         is_for_agents = self.consumer.app.topics.acks_enabled_for  # others are changelogs
-        waiting = consumer._fetcher._records.items()  # noqa: SLF001 - no public way
-        leave_as_parsed(some for place, some in waiting if is_for_agents(place.topic))
-        return await super()._fetch_records(consumer, *args, **options)
+        waiting = consumer._fetcher._records  # noqa: SLF001 - no public way
+        leave_as_parsed(some for place, some in waiting.items() if is_for_agents(place.topic))
+        found = await super()._fetch_records(consumer, *args, **options)
+        for place in [place for place in waiting if place in found]:
+            waiting.move_to_end(place)  # it is the others' turn: aiokafka would read it to its end
+        return found
 
 
 class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no types
@@ -65,10 +68,24 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         self._has_room = asyncio.Event()
         """Set when a stream agent's full queue has room again."""
 
+    def on_buffer_full(self, tp: Any) -> None:  # noqa: ANN401 - Faust has no types
+        """A queue is full: none of the partitions that go into it is read until it has room.
+
+        Faust leaves out the one whose message came last, and until the others are read to their
+        ends: they keep the queue full.
+        """
+        for place in self._beside(tp):
+            super().on_buffer_full(place)
+
     def on_buffer_drop(self, tp: Any) -> None:  # noqa: ANN401 - Faust has no types
         """A queue that was full has room."""
-        super().on_buffer_drop(tp)
+        for place in self._beside(tp):
+            super().on_buffer_drop(place)
         self._has_room.set()
+
+    def _beside(self, tp: Any) -> list[Any]:  # noqa: ANN401 - Faust has no types
+        """The partitions whose messages go into the same queue."""
+        return [place for place in self.assignment() if place.topic == tp.topic]
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets before any message is given out; recovery resumes the flow.

@@ -23,9 +23,10 @@ HELD_FOR_MS = 120_000
 clocks, and remain so."""
 FASTER = 2
 """What is caught up with is told so many times as fast as it happened, at least."""
-HELD_BACK_MS = 600_000
+HELD_BACK_MS = 240_000
 """So far behind its latest event at most: what is not judged takes memory."""
-
+HELD_BACK_UNJUDGED_MS = 60_000
+"""The same while no rollout is open: what is not judged yet may become part of one."""
 STRAGGLERS = 0.05
 """So many exposures of a stretch may be older although it is told as it happens."""
 
@@ -82,16 +83,17 @@ def _told_from(partial: Partial, exposure: str) -> int:
     return partial.arrived_at
 
 
-def present(known: CatchingUp | None, *, high_watermark: int) -> int:
+def present(known: CatchingUp | None, *, high_watermark: int, is_judging: bool) -> int:
     """Event time beyond which more is to come from what is behind.
 
     Args:
         known: what is caught up with.
         high_watermark: the latest event time.
+        is_judging: whether a rollout is open.
     """
     if known is None:
         return high_watermark
     reached, lasts_ms = min([high_watermark, *known.told.values()]), known.now - known.since
     if lasts_ms > HELD_FOR_MS and reached - known.begins < FASTER * lasts_ms:
         return high_watermark
-    return max(reached, high_watermark - HELD_BACK_MS)
+    return max(reached, high_watermark - (HELD_BACK_MS if is_judging else HELD_BACK_UNJUDGED_MS))

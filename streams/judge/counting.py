@@ -9,7 +9,13 @@ from contracts.results import Cell, Partial, Window
 from streams.judge import rollout as rollouts
 from streams.judge import stretches
 from streams.judge.rollout_state import RolloutState, arm_key
-from streams.judge.service_state import TICK_MS, ReleaseState, ServiceState, WindowState
+from streams.judge.service_state import (
+    TICK_MS,
+    WIDE_TICK_MS,
+    ReleaseState,
+    ServiceState,
+    WindowState,
+)
 from streams.windows.labels import LIMITS, MAX_RELEASES, OTHER, events_in, forget_idle
 from streams.windows.tally import Arm, Tally
 
@@ -63,7 +69,19 @@ def forget_silent(state: ServiceState) -> None:
             del state.arms[key]
 
 
-def add_cell(state: ServiceState, cell: Cell, policy: Policy) -> None:
+def are_wide(state: ServiceState, partial: Partial) -> bool:
+    """Whether what a partial tells waits for so long that it does in wide ticks.
+
+    A second of each release takes some kilobytes, and each look some of the time in which the
+    judge is to catch up.
+    """
+    if state.catching_up is None:
+        return False
+    newest = max((cell.last for cell in partial.cells), default=0)
+    return max(newest, state.high_watermark) - state.present(newest) > WIDE_TICK_MS
+
+
+def add_cell(state: ServiceState, cell: Cell, policy: Policy, *, is_wide: bool = False) -> None:
     """Count a cell for its release and, where a flag separates the arms, for its variant."""
     keys = [cell.release]
     _note(state.releases, cell.release, cell, policy)
@@ -72,15 +90,37 @@ def add_cell(state: ServiceState, cell: Cell, policy: Policy) -> None:
         _note(state.arms, keys[1], cell, policy)
     state.watermarks[cell.agent] = max(state.watermarks.get(cell.agent, 0), cell.last)
     if cell.tick + TICK_MS > state.judged_to:
-        into = state.ticks.setdefault(cell.tick, {})
+        into = state.ticks.setdefault(_tick_of(state, cell.tick, is_wide=is_wide), {})
     elif _counts_although_late(state, cell.tick):
         into = state.late
     else:
         into = {}
+    rollout = state.open_rollout if is_wide else None
     for key in keys:
-        into.setdefault(key, Arm()).add_cell(cell)
+        is_judged = rollout is None or key in rollout.keys
+        into.setdefault(key, Arm()).add_cell(cell if is_judged else _exposures_of(cell))
     if state.rollout is not None and state.rollout.has_late_reports:
         add_to_cohorts(state.rollout, cell.tick, dict.fromkeys(keys, Arm.of_cells([cell])))
+
+
+def _exposures_of(cell: Cell) -> Cell:
+    """What a rollout asks of a release that is none of its arms."""
+    return Cell(tick=cell.tick, release=cell.release, last=cell.last, counts=cell.counts)
+
+
+def _tick_of(state: ServiceState, tick: int, *, is_wide: bool) -> int:
+    """The tick in which a cell is judged; one that becomes wide takes in those that it covers."""
+    wide = tick - tick % WIDE_TICK_MS
+    if wide in state.wide:
+        return wide
+    if not is_wide:
+        return tick
+    arms = state.ticks.setdefault(wide, {})
+    for covered in range(wide + TICK_MS, wide + WIDE_TICK_MS, TICK_MS):
+        for key, arm in state.ticks.pop(covered, {}).items():
+            arms.setdefault(key, Arm()).add(arm)
+    state.wide.add(wide)
+    return wide
 
 
 def _note(known: dict[str, ReleaseState], key: str, cell: Cell, policy: Policy) -> None:
@@ -176,7 +216,7 @@ def written_windows(
 
 def _keep_from(state: ServiceState, policy: Policy) -> float:
     """Start of the first window that is not past its lateness, epoch milliseconds."""
-    return state.present - (policy.lateness + WINDOW_S) * 1000
+    return state.high_watermark - (policy.lateness + WINDOW_S) * 1000
 
 
 def _window(service: str, window: WindowState) -> Window:

@@ -18,6 +18,7 @@ from streams.judge import rollout as rollouts
 from streams.judge.counting import (
     add_cell,
     add_units,
+    are_wide,
     fold_release,
     forget_silent,
     is_crowded,
@@ -63,11 +64,12 @@ def apply_partial(
     windows = {(w.start, w.release, w.arm): w for w in state.windows}
     state.groups.name_templates(partial.cells)
     arms = state.rollout.arms if state.rollout else ()
+    is_wide = are_wide(state, partial)
     for cell in partial.cells:
         fold_release(state, cell)
         state.labels.fold(cell, wanted, arms)
         state.groups.note(cell, state.labels)
-        add_cell(state, cell, policy)
+        add_cell(state, cell, policy, is_wide=is_wide)
         window_of(state, windows, cell, partial).tally.add_counts(cell)
     add_units(state, partial, wanted)
     forget_silent(state)
@@ -123,13 +125,13 @@ def _apply_heartbeat(
     """
     if partial.sent_at < state.heard_at:
         return []
-    if state.present < state.high_watermark:  # something is: partitions that are behind have more
+    if state.present() < state.high_watermark:  # something is: partitions that are behind have more
         return list(_judge(state, _closed_to(state, policy), processed_time))
     end = 0
     if state.open_rollout:
         if state.late:  # no tick will come that it could join
             state.ticks.setdefault(state.judged_to - TICK_MS, {})
-        end = max((tick + TICK_MS for tick in state.ticks), default=0)
+        end = max(map(state.end_of, state.ticks), default=0)
     silent_ms = partial.sent_at - state.heard_at
     outputs = list(_judge(state, end, processed_time))
     rollout = state.rollout
@@ -148,7 +150,7 @@ def _apply_heartbeat(
 
 def _closed_to(state: ServiceState, policy: Policy) -> int:
     """End of the last tick that both arms have passed, or whose lateness has run out."""
-    present = state.present
+    present = state.present()
     by_lateness = present - round(policy.lateness * 1000)
     rollout = state.rollout
     if rollout is None or not rollout.status.is_open:
@@ -165,7 +167,7 @@ def _watermark(state: ServiceState, key: str, policy: Policy) -> int:
     known = state.known(key)
     if known is None:
         return 0
-    since = state.present - policy.lateness * 1000
+    since = state.present() - policy.lateness * 1000
     live = [
         max(seen, state.watermarks[agent] - QUIET_SLACK_MS)
         for agent, seen in known.agents.items()
@@ -176,9 +178,10 @@ def _watermark(state: ServiceState, key: str, policy: Policy) -> int:
 
 def _judge(state: ServiceState, closed_to: int, processed_time: int) -> Iterator[Output]:
     """Take the ticks that are finished out of the state, in order, and look after each."""
-    for tick in sorted(t for t in state.ticks if t + TICK_MS <= closed_to):
+    for tick in sorted(t for t in state.ticks if state.end_of(t) <= closed_to):
         arms = defaultdict(Arm, state.ticks.pop(tick))
-        end = tick + TICK_MS
+        end = state.end_of(tick)
+        state.wide.discard(tick)
         state.judged_to = max(state.judged_to, end)
         rollout = state.open_rollout
         if rollout is None or end <= rollout.opened_at:

@@ -15,6 +15,7 @@ from streams.windows.labels import Labels
 from streams.windows.tally import Arm, Tally
 
 TICK_MS = 1000
+WIDE_TICK_MS = 10_000
 
 Output = Window | Verdict | Decision | Answer
 
@@ -79,6 +80,8 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The same of variants of feature flags, by ``arm_key``: an event counts for both."""
     ticks: dict[int, dict[str, Arm]] = {}
     """Start of a tick that is not finished to what each release, and variant, did in it."""
+    wide: set[int] = set()
+    """Which of them last for ``WIDE_TICK_MS``."""
     late: dict[str, Arm] = {}
     """What came after its tick was judged; it joins the next look."""
     windows: list[WindowState] = []
@@ -101,10 +104,21 @@ class ServiceState(msgspec.Struct, kw_only=True, omit_defaults=True):
         """Latest event time of any agent; 0 before the first."""
         return max(self.watermarks.values(), default=0)
 
-    @property
-    def present(self) -> int:
-        """Event time up to which everything that is not late has been heard of."""
-        return present(self.catching_up, high_watermark=self.high_watermark)
+    def present(self, newest: int = 0) -> int:
+        """Event time up to which everything that is not late has been heard of.
+
+        Args:
+            newest: an event time that is about to be told of.
+        """
+        return present(
+            self.catching_up,
+            high_watermark=max(newest, self.high_watermark),
+            is_judging=self.open_rollout is not None,
+        )
+
+    def end_of(self, tick: int) -> int:
+        """The end of a tick that is not finished."""
+        return tick + (WIDE_TICK_MS if tick in self.wide else TICK_MS)
 
     @property
     def open_rollout(self) -> RolloutState | None:

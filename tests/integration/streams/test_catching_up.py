@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.integration
 
 BASELINE, CANARY = "1.4.2", "1.5.0"
-SECONDS, CANARY_SINCE = 300, 30
+SECONDS, CANARY_SINCE = 240, 30
 OF_BASELINE, OF_CANARY = 15, 5
 PARTITION_OF = (0, 0, 0, 0, 1, 1, 2)
 """By agent: where there is less to read, a reader is soon far ahead."""
@@ -39,7 +39,7 @@ class Batch(msgspec.Struct):
 
 
 def batches_of(service: str, agent: int, start_ms: int) -> Iterator[Batch]:
-    """Five minutes of an agent whose machine has both releases."""
+    """Four minutes of an agent whose machine has both releases."""
     for second in range(SECONDS):
         at = start_ms + second * 1000
         records = events(agent, service, BASELINE, second_ms=at, count=OF_BASELINE)
