@@ -287,3 +287,22 @@ def test_a_decision_is_the_one_of_a_judge_that_was_there(error_rate: float) -> N
     late = hear_all([*live, *counted([*away[1], *away[0]], end_of(90)), end])
     assert late.told == undisturbed.told
     assert (DecisionAction.ROLLBACK in late.told) == (error_rate > 0.1)
+
+
+def test_what_waits_takes_little_room() -> None:
+    """Ten seconds are one tick, and of a release that is not compared only counters are kept."""
+    other = "1.3.0"
+    traffic = Traffic(requests_per_s={BASELINE: 80, CANARY: 20, other: 10})
+    live = [one for n in range(30) for one in traffic.second(n, [BASELINE, other])]
+    live += [one for n in range(30, 40) for one in traffic.second(n)]
+    away = counted([one for n in range(40, 160) for one in traffic.second(n)], end_of(160))
+    for partial in away:
+        partial.arrived_at = partial.sent_at
+    judge = hear_all([*live, *away])
+    assert judge.state.open_rollout is not None
+    assert len(judge.state.ticks) <= 10 + 120 / 10, "the first ten show that they wait"
+    wide = [judge.state.ticks[tick] for tick in sorted(judge.state.wide)]
+    assert sum(arms[other].count("request") for arms in wide[1:]) == 10 * 10 * len(wide[1:])
+    assert all(not arms[other].hosts and arms[CANARY].hosts for arms in wide[1:])
+    judge.hear(heartbeat(end_of(160) + 20_000))
+    assert last_of(judge).metrics[0].exposures.canary == 20 * 130
