@@ -181,6 +181,7 @@ def stretch_bytes(size: int, cells: int) -> int:
 
 
 def _encoded(counted: Partial) -> bytes:
+    """A partial as it is sent, with the time of now in it."""
     counted.counted_at = SystemClock().now_ms()
     return msgspec.json.encode(counted)
 

@@ -84,7 +84,7 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         self._has_room.set()
 
     def _beside(self, tp: Any) -> list[Any]:  # noqa: ANN401 - Faust has no types
-        """The partitions whose messages go into the same queue."""
+        """The partitions of its topic, whose messages go into the same queue."""
         return [place for place in self.assignment() if place.topic == tp.topic]
 
     async def perform_seek(self) -> None:

@@ -98,12 +98,12 @@ def add_cell(state: ServiceState, cell: Cell, policy: Policy, *, is_wide: bool =
     rollout = state.open_rollout if is_wide else None
     for key in keys:
         is_judged = rollout is None or key in rollout.keys
-        into.setdefault(key, Arm()).add_cell(cell if is_judged else _exposures_of(cell))
+        into.setdefault(key, Arm()).add_cell(cell if is_judged else _counters_of(cell))
     if state.rollout is not None and state.rollout.has_late_reports:
         add_to_cohorts(state.rollout, cell.tick, dict.fromkeys(keys, Arm.of_cells([cell])))
 
 
-def _exposures_of(cell: Cell) -> Cell:
+def _counters_of(cell: Cell) -> Cell:
     """What a rollout asks of a release that is none of its arms."""
     return Cell(tick=cell.tick, release=cell.release, last=cell.last, counts=cell.counts)
 

@@ -155,11 +155,11 @@ def _closed_to(state: ServiceState, policy: Policy) -> int:
     rollout = state.rollout
     if rollout is None or not rollout.status.is_open:
         return by_lateness
-    passed = [_watermark(state, key, policy) for key in rollout.keys]
+    passed = [_watermark(state, key, policy, present) for key in rollout.keys]
     return min(present, max(by_lateness, min(passed) - WATERMARK_SLACK_MS))
 
 
-def _watermark(state: ServiceState, key: str, policy: Policy) -> int:
+def _watermark(state: ServiceState, key: str, policy: Policy, present: int) -> int:
     """Event time up to which every agent that lately reported this arm has reported it.
 
     Where an agent goes on with others, this one counts as silent a little behind them.
@@ -167,7 +167,7 @@ def _watermark(state: ServiceState, key: str, policy: Policy) -> int:
     known = state.known(key)
     if known is None:
         return 0
-    since = state.present() - policy.lateness * 1000
+    since = present - policy.lateness * 1000
     live = [
         max(seen, state.watermarks[agent] - QUIET_SLACK_MS)
         for agent, seen in known.agents.items()

@@ -27,6 +27,11 @@ BASELINE, CANARY = "1.4.2", "1.5.0"
 POLICY = Policy(service="checkout", autodetect=True)
 
 
+def heartbeat(sent_at: int) -> Partial:
+    """Nothing came for a while."""
+    return Partial(service="checkout", sent_at=sent_at)
+
+
 class Judge:
     """A service's judge with everything it said; state and words go through bytes at every step."""
 

@@ -21,12 +21,8 @@ from contracts.results import (
 from streams.judge.audit import audit
 from streams.judge.counting import MAX_OVER
 from streams.state import encode_state
-from tests.support.judge import BASELINE, CANARY, POLICY, Judge
+from tests.support.judge import BASELINE, CANARY, POLICY, Judge, heartbeat
 from tests.support.partials import Traffic
-
-
-def _heartbeat(sent_at: int) -> Partial:
-    return Partial(service="checkout", sent_at=sent_at)
 
 
 def _bad_canary() -> Traffic:
@@ -73,7 +69,7 @@ def test_a_rollback_is_not_verified_by_silence() -> None:
     judge = _rolled_back(traffic)
     for second in range(32, 200):
         if judge.state.is_pending:
-            judge.hear(_heartbeat(traffic.start + second * 1000))
+            judge.hear(heartbeat(traffic.start + second * 1000))
     words = Standing()
     for decision in judge.decisions:
         words.note(decision)
@@ -95,7 +91,7 @@ def test_traffic_that_comes_back_is_watched_again() -> None:
     """After a silence the canary may return, and is gone once others have traffic without it."""
     traffic = _bad_canary()
     judge = _rolled_back(traffic)
-    judge.hear(_heartbeat(traffic.start + 40_000))
+    judge.hear(heartbeat(traffic.start + 40_000))
     judge.run(traffic, range(60, 80))
     assert judge.verdicts[-1].status is RolloutStatus.ROLLING_BACK
     judge.run(traffic, range(80, 95), [BASELINE])
@@ -107,9 +103,9 @@ def test_one_request_after_a_silence_verifies_nothing() -> None:
     """The first that speaks again is not proof that the other will not."""
     traffic = _bad_canary()
     judge = _rolled_back(traffic)
-    judge.hear(_heartbeat(traffic.start + 40_000))
+    judge.hear(heartbeat(traffic.start + 40_000))
     judge.run(traffic, range(60, 61), [BASELINE])
-    judge.hear(_heartbeat(traffic.start + 62_000))
+    judge.hear(heartbeat(traffic.start + 62_000))
     assert DecisionAction.ROLLBACK_VERIFIED not in [d.action for d in judge.decisions]
 
 
@@ -164,7 +160,7 @@ def test_every_request_is_in_exactly_one_window_part() -> None:
     for number in seconds:
         for partial in traffic.second(number):
             judge.hear(partial)
-    judge.hear(_heartbeat(traffic.start + 600_000))
+    judge.hear(heartbeat(traffic.start + 600_000))
     totals = judge.window_totals()
     assert totals[f"{BASELINE} request"] == 60 * 80
     assert totals[f"{CANARY} request"] == 60 * 20
@@ -236,7 +232,7 @@ def test_a_heartbeat_judges_and_writes_what_is_pending() -> None:
     judge, traffic = Judge(), Traffic()
     judge.run(traffic, range(3), [BASELINE])
     assert judge.state.is_pending
-    judge.hear(_heartbeat(traffic.start + 10_000))
+    judge.hear(heartbeat(traffic.start + 10_000))
     assert not judge.state.is_pending
     assert judge.window_totals()[f"{BASELINE} request"] == 3 * 80
 
@@ -248,12 +244,12 @@ def test_a_heartbeat_that_something_has_overtaken_ends_nothing() -> None:
     judge.order(RolloutCommandAction.START, CANARY)
     judge.run(traffic, range(3, 6))
     before = encode_state(judge.state)
-    assert judge.hear(_heartbeat(judge.state.heard_at - 1)) == []
+    assert judge.hear(heartbeat(judge.state.heard_at - 1)) == []
     assert judge.state.ticks
     assert judge.state.is_pending
     judge.state.version -= 1
     assert encode_state(judge.state) == before
-    assert judge.hear(_heartbeat(judge.state.heard_at + 2_000))
+    assert judge.hear(heartbeat(judge.state.heard_at + 2_000))
     assert not judge.state.ticks
 
 
@@ -369,7 +365,7 @@ def test_ticks_without_exposures_of_an_arm_are_pooled_not_lost() -> None:
     judge.order(RolloutCommandAction.START, CANARY)
     for second in range(5, 65):
         judge.run(traffic, range(second, second + 1), None if second % 3 == 0 else [BASELINE])
-    judge.hear(_heartbeat(traffic.start + 70_000))
+    judge.hear(heartbeat(traffic.start + 70_000))
     error_rate = judge.verdicts[-1].metrics[0]
     opened, last_pooled = 4, 63  # the canary's last second; what came after waits for its next
     assert error_rate.exposures.canary == 3 * (1 + 20)
@@ -544,7 +540,7 @@ def test_what_comes_an_hour_late_does_not_wait_for_a_tick_to_end() -> None:
         judge.hear(partial)
         most = max(most, len(judge.state.windows))
     assert most <= MAX_OVER + 2
-    judge.hear(_heartbeat(traffic.start + 3_700_000))
+    judge.hear(heartbeat(traffic.start + 3_700_000))
     assert judge.window_totals()[f"{BASELINE} request"] == 80 * 362
     assert judge.window_totals()[f"{CANARY} request"] == 20 * 360
 
@@ -559,6 +555,6 @@ def test_the_state_is_small_whatever_was_counted() -> None:
         )
         judge.run(traffic, range(10), [BASELINE])
         judge.run(traffic, range(10, 30))
-        judge.hear(_heartbeat(traffic.start + 600_000))
+        judge.hear(heartbeat(traffic.start + 600_000))
         sizes.append(len(encode_state(judge.state)))
     assert max(sizes) < 30_000
