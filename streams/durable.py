@@ -34,7 +34,7 @@ from faust.transport.drivers import aiokafka as driver
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
-from streams.consuming import FIRST_POLL_MESSAGES, PromptConsumer
+from streams.consuming import FETCH_BYTES, FIRST_POLL_MESSAGES, PromptConsumer
 
 log = structlog.get_logger()
 
@@ -224,7 +224,7 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         stream_buffer_maxsize=WAITING_STRETCHES,
         producer_linger_ms=0,
         producer_max_request_size=MAX_MESSAGE_BYTES,
-        consumer_max_fetch_size=MAX_MESSAGE_BYTES,
+        consumer_max_fetch_size=FETCH_BYTES,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
         web_enabled=False,

@@ -28,7 +28,7 @@ from streams.messages import Message, aggregate, sender_of
 from streams.outlet import Outlet, Result
 from streams.reread import Rereader
 from streams.runs import in_parts
-from streams.state import decode_state, encode_state
+from streams.state import DecodedStates, decode_state, encode_state
 from streams.windows.labels import fold_services
 
 log = structlog.get_logger()
@@ -37,8 +37,10 @@ STAGE = "streams.judge_rollouts"
 IDLE_AFTER_MS = 1_500
 BEATEN_MS = 10_000
 """So long a heartbeat is waited for: its partition may have gone to another worker since."""
-PART_BYTES = 4_000_000
+PART_BYTES = 2_000_000
 """So much is decoded at a time: as objects it takes ten times the memory."""
+DECODED_BYTES = 3_000_000
+"""Of states that are held as objects, by the size of their bytes."""
 SERVICES_AT_ONCE = 16
 """So many wait for Kafka's acknowledgements together: one by one the last of many waits long."""
 _OUTPUT_TOPICS: dict[type[Output], Topic] = {
@@ -62,10 +64,14 @@ class Judging:
         self._outlet = outlet
         self._policies = policies
         self._rereader = rereader
-        self._decoded: dict[bytes, tuple[int, ServiceState]] = {}
+        self._decoded = DecodedStates(DECODED_BYTES)
         self._listening_since = _now_ms()
-        self._beaten: dict[str, int] = {}
+        self._beaten: dict[bytes, int] = {}
         """Services whose heartbeat still waits among the messages, and since when."""
+        self._heard_at: dict[bytes, int] = {}
+        """When a service was last heard of here."""
+        self._settled: dict[bytes, int] = {}
+        """Services for which a heartbeat brings nothing, in this version."""
 
     async def handle(self, messages: Sequence[Message]) -> list[str]:
         """Apply messages of any services, those of one service in their order.
@@ -89,7 +95,7 @@ class Judging:
                 reasons.append(error.reason)
             else:
                 if isinstance(heard, Partial) and heard.source is None:
-                    self._beaten.pop(heard.service, None)
+                    self._beaten.pop(heard.service.encode(), None)
                 by_service.setdefault(heard.service, []).append((message, heard))
         waiting = list(by_service.items())
         for start in range(0, len(waiting), SERVICES_AT_ONCE):
@@ -105,26 +111,43 @@ class Judging:
         was killed may have left something pending. A service has one heartbeat under way: where the
         judge is behind, all seem quiet, and more of them would only put it further behind.
         """
-        now, since = _now_ms(), self._listening_since
-        states = [self._state(service) for service in self._states.own_keys()]
-        quiet = [
-            state.service
-            for state in states
-            if now - state.heard_at >= IDLE_AFTER_MS
-            and now - self._beaten.get(state.service, 0) >= BEATEN_MS
-            and is_due(state, now, since)
-        ]
+        now = _now_ms()
+        quiet = [service for service in self._states.own_keys() if self._is_due(service, now)]
         self._beaten.update(dict.fromkeys(quiet, now))
+        names = [service.decode() for service in quiet]
         await self._outlet.publish(
-            (topics.PARTIALS, name, Partial(service=name, sent_at=now, listening_since=since))
-            for name in quiet
+            (
+                topics.PARTIALS,
+                name,
+                Partial(service=name, sent_at=now, listening_since=self._listening_since),
+            )
+            for name in names
         )
+
+    def _is_due(self, service: bytes, now: int) -> bool:
+        """Whether a service is quiet, and a heartbeat would bring anything.
+
+        Most are not, and their states need not be looked at to know it.
+        """
+        version = self._states.version_of(service)
+        if (
+            self._settled.get(service) == version
+            or now - self._heard_at.get(service, 0) < IDLE_AFTER_MS
+            or now - self._beaten.get(service, 0) < BEATEN_MS
+        ):
+            return False
+        state = self._state(service)
+        if not state.is_pending and state.open_rollout is None:
+            self._settled[service] = version
+            return False
+        is_quiet = now - state.heard_at >= IDLE_AFTER_MS
+        return is_quiet and is_due(state, now, self._listening_since)
 
     async def _judge(self, service: str, heard: Sequence[Heard]) -> list[str]:
         """Apply what was heard of one service; what the core cannot work on is set aside."""
         state = self._state(service.encode())
         new = await self._news(state, heard)
-        self._decoded.pop(service.encode(), None)  # cut short, it is decoded anew
+        self._decoded.drop(service.encode())  # cut short, it is decoded anew
         try:
             outputs = self._applied(state, new)
             encoded = encode_state(state)  # what cannot be kept must not be told either
@@ -202,18 +225,20 @@ class Judging:
         stored = self._states.value_of(service)
         if stored is None:
             return ServiceState(service=service.decode())
-        known = self._decoded.get(service)
         version = self._states.version_of(service)
-        if known is None or known[0] != version:
-            known = self._decoded[service] = (version, decode_state(stored))
-        return known[1]
+        state = self._decoded.get(service, version)
+        if state is None:
+            state = decode_state(stored)
+            self._decoded.hold(service, version, state, len(stored))
+        return state
 
     async def _keep(
         self, service: bytes, state: ServiceState, encoded: bytes, message: Message
     ) -> None:
         await self._states.put(service, encoded, version=state.version, partition=message.partition)
+        self._heard_at[service] = state.heard_at
         if self._states.version_of(service) == state.version:
-            self._decoded[service] = (state.version, state)
+            self._decoded.hold(service, state.version, state, len(encoded))
 
 
 def _decode(message: Message) -> Partial | RolloutCommand:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from contracts.policy import Policy
-from contracts.results import Cell, Partial, Window
+from contracts.results import Cell, Partial, RolloutStatus, Window
 from streams.judge import rollout as rollouts
 from streams.judge import stretches
 from streams.judge.rollout_state import RolloutState, arm_key
@@ -95,12 +95,20 @@ def add_cell(state: ServiceState, cell: Cell, policy: Policy, *, is_wide: bool =
         into = state.late
     else:
         into = {}
-    rollout = state.open_rollout if is_wide else None
+    judged = _judged_keys(state) if is_wide else None
     for key in keys:
-        is_judged = rollout is None or key in rollout.keys
+        is_judged = judged is None or key in judged
         into.setdefault(key, Arm()).add_cell(cell if is_judged else _counters_of(cell))
     if state.rollout is not None and state.rollout.has_late_reports:
         add_to_cohorts(state.rollout, cell.tick, dict.fromkeys(keys, Arm.of_cells([cell])))
+
+
+def _judged_keys(state: ServiceState) -> tuple[str, str] | None:
+    """The arms that will be judged of what is told now; ``None`` while others may become so."""
+    rollout = state.open_rollout
+    if rollout is None or rollout.status is RolloutStatus.WATCHING:
+        return None
+    return rollout.keys
 
 
 def _counters_of(cell: Cell) -> Cell:

@@ -115,3 +115,22 @@ async def test_partitions_are_read_in_turn(
     stretches = await read_all(kafka_settings, tmp_path, name, 4)
     half = Counter(one.partition for one in stretches[: len(stretches) // 2])
     assert min(half[partition] for partition in partitions) > MESSAGES / 12
+
+
+async def test_messages_larger_than_what_is_fetched_ahead_come_all_the_same(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    """Each by itself: Kafka gives the first message of a fetch whole, whatever it was asked for."""
+    name = unique("large")
+    ensure_topics(kafka_settings, [replace(topics.PARTIALS, name=name)])
+    partitions, value = range(3), b"x" * (consuming.FETCH_BYTES + 100_000)
+    largest = {"max_request_size": 2 * len(value)}
+    with closing(KafkaProducer(**kafka_settings.client_options(), **largest)) as producer:
+        for number in range(MESSAGES):
+            producer.send(name, value, partition=number % len(partitions))
+        producer.flush()
+    stretches = await read_all(kafka_settings, tmp_path, name, 4)
+    found = Counter[int]()
+    for one in stretches:
+        found[one.partition] += one.messages
+    assert found == dict.fromkeys(partitions, MESSAGES // len(partitions))

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from contracts.results import Cell, DecisionAction, Partial, Source
+from contracts.config import Seconds
+from contracts.policy import Metric, Phase, Policy
+from contracts.results import (
+    Cell,
+    DecisionAction,
+    MetricKind,
+    Partial,
+    RolloutStatus,
+    Source,
+)
 from streams.judge.catching_up import (
     HELD_BACK_MS,
     HELD_BACK_UNJUDGED_MS,
@@ -287,6 +296,51 @@ def test_a_decision_is_the_one_of_a_judge_that_was_there(error_rate: float) -> N
     late = hear_all([*live, *counted([*away[1], *away[0]], end_of(90)), end])
     assert late.told == undisturbed.told
     assert (DecisionAction.ROLLBACK in late.told) == (error_rate > 0.1)
+
+
+def test_the_next_canary_is_judged_by_all_that_waited_while_a_promoted_one_was_watched() -> None:
+    """It comes out of the backlog, and its rollout begins with what waits there."""
+    following = "1.6.0"
+    policy = Policy(
+        service="checkout",
+        harm=2.0,
+        metrics=[
+            Metric(name="errors", bad="request.bad"),
+            Metric(
+                name="latency",
+                kind=MetricKind.DISTRIBUTION,
+                value="request.duration_ms",
+                critical=False,
+            ),
+        ],
+        phases=[Phase()],
+        watch_after=Seconds(600),
+        autodetect=True,
+    )
+    traffic = Traffic(
+        requests_per_s={BASELINE: 500, CANARY: 500, following: 50},
+        error_rate={BASELINE: 0.02, CANARY: 0.02, following: 0.02},
+    )
+    present = [one for n in range(10) for one in traffic.second(n, [BASELINE])]
+    present += [one for n in range(10, 40) for one in traffic.second(n, [BASELINE, CANARY])]
+    waited = [one for n in range(40, 60) for one in traffic.second(n, [CANARY])]
+    waited += [one for n in range(60, 80) for one in traffic.second(n, [CANARY, following])]
+    for one in waited:
+        one.arrived_at = one.counted_at = one.sent_at
+
+    def judged(rest: list[Partial]) -> Judge:
+        judge = Judge(policy)
+        for partial in present:
+            judge.hear(partial)
+        assert judge.verdicts[-1].status is RolloutStatus.WATCHING
+        for partial in [*rest, heartbeat(end_of(80) + 30_000)]:
+            judge.hear(partial)
+        return judge
+
+    late, undisturbed = judged(counted(waited, end_of(80))), judged(waited)
+    assert (late.verdicts[-1].canary, late.verdicts[-1].baseline) == (following, CANARY)
+    assert_same_evidence(late, undisturbed)
+    assert late.verdicts[-1].metrics[1].exposures.canary > 0
 
 
 def test_what_waits_takes_little_room() -> None:

@@ -11,14 +11,14 @@ import pytest
 
 from contracts import topics
 from contracts.policy import Policies
-from contracts.results import Partial
+from contracts.results import Partial, Source
 from streams import judging
 from streams.judge.service_state import ServiceState
 from streams.judging import BEATEN_MS, Judging
 from streams.messages import Message
 from streams.outlet import Result
-from streams.state import encode_state
-from tests.support.judge import BASELINE, Judge
+from streams.state import DecodedStates, decode_state, encode_state
+from tests.support.judge import BASELINE, Judge, heartbeat
 from tests.support.partials import Traffic
 
 
@@ -111,5 +111,49 @@ def test_a_heartbeat_that_was_handled_and_overtaken_is_followed_by_another(
         await stage.handle([Message(topics.PARTIALS.name, 0, 1, old.sent_at, {}, body)])
         await stage.beat()
         assert len(outlet.heartbeats) == 2
+
+    asyncio.run(live())
+
+
+def test_a_service_that_waits_for_nothing_is_not_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until it is heard of: there may be thousands of them, and a look at each every second."""
+    judge = Judge()
+    judge.run(Traffic(), range(3), [BASELINE])
+    judge.hear(heartbeat(judge.state.heard_at + 60_000))
+    assert not judge.state.is_pending
+    now = judge.state.heard_at + 120_000
+    monkeypatch.setattr(judging, "_now_ms", lambda: now)
+    outlet: Any = _Outlet()
+    table: Any = _Table(judge.state)
+    rereader: Any = None
+    stage = Judging(table, outlet, Policies(), rereader)
+    looks = 0
+
+    def looked_at(value: bytes) -> ServiceState:
+        nonlocal looks
+        looks += 1
+        return decode_state(value)
+
+    monkeypatch.setattr(judging, "decode_state", looked_at)
+    monkeypatch.setattr(DecodedStates, "get", lambda *_: None)
+
+    async def live() -> None:
+        nonlocal now
+        for _ in range(3):
+            await stage.beat()
+            now += 1_000
+        assert looks == 1
+        assert outlet.heartbeats == []
+        [told] = Traffic(seed=2, start=Traffic().start + 60_000).second(0, [BASELINE])
+        told.source = Source(topic="coalmine.events", partition=1, offset=0)
+        body = msgspec.json.encode(told)
+        await stage.handle([Message(topics.PARTIALS.name, 0, 2, told.sent_at, {}, body)])
+        await stage.beat()
+        assert outlet.heartbeats == [], "it is not quiet"
+        now += 60_000
+        await stage.beat()
+        assert len(outlet.heartbeats) == 1
 
     asyncio.run(live())
