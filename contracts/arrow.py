@@ -270,6 +270,11 @@ def where(batch: pa.RecordBatch, chosen: pa.BooleanArray) -> pa.RecordBatch:
     return _with_types(batch, _views_of(batch)).filter(chosen)
 
 
+def with_times(batch: pa.RecordBatch, times: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    """The batch with other times (n,), epoch milliseconds, in its first column."""
+    return batch.set_column(0, batch.schema.field(0), pa.array(times).cast(_TIME))
+
+
 def numbers(column: pa.Array, null: float = 0) -> npt.NDArray[Any]:
     """The values of a column of numbers, times or booleans, (n,), to be read only.
 

@@ -22,7 +22,8 @@ from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import RecordKind, type_of_kind
 
 MAX_AHEAD_MS = 600_000
-"""Records whose time is more than ten minutes after their arrival would end every open tick."""
+"""A record that is so long after its arrival has a time that is none. Less is a clock that is fast:
+it is taken to have happened when it arrived, or it would end the ticks of everybody else."""
 
 Ints = npt.NDArray[np.int64]
 Row = tuple[Any, ...]
@@ -66,12 +67,14 @@ def decode_all(
     Args:
         kind: what they are.
         payloads: n objects.
-        arrivals_ms: when each came, (n,): one that is from its future is refused.
+        arrivals_ms: when each came, (n,): none happened later, and one from the future is refused.
     """
     refused: Refused = {}
     rows, times = _timed(_read(kind, payloads, refused), refused)
     if arrivals_ms is not None:
-        is_early = times > np.array(arrivals_ms, np.int64)[rows.numbers] + MAX_AHEAD_MS
+        arrived = np.array(arrivals_ms, np.int64)[rows.numbers]
+        is_early = times > arrived + MAX_AHEAD_MS
+        times = np.minimum(times, arrived)
         if is_early.any():
             refused |= dict.fromkeys(rows.numbers[is_early].tolist(), from_the_future())
             rows, times = rows.where(~is_early), times[~is_early]

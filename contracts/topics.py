@@ -23,12 +23,19 @@ class Topic:
     """A partial of many labels, a verdict of many strata: they may be larger than Kafka's 1 MiB."""
     is_compacted: bool = False
     """Whether the last message of each key is kept for ever."""
+    is_stamped: bool = False
+    """Whether the broker says when a message came: the sender's clock may be wrong."""
 
 
-EVENTS = Topic("coalmine.events", "Arrow batches or JSON of Event", "agent", _DAY_MS)
-CRASHES = Topic("coalmine.crashes", "Arrow batches or JSON of Crash", "agent", 7 * _DAY_MS)
-LOGS = Topic("coalmine.logs", "Arrow batches or JSON of LogLine", "agent", _DAY_MS)
-HOSTS = Topic("coalmine.hosts", "Arrow batches or JSON of HostSample", "agent", _DAY_MS)
+def _telemetry(name: str, records: str, days: int = 1) -> Topic:
+    carries = f"Arrow batches or JSON of {records}"
+    return Topic(f"coalmine.{name}", carries, "agent", days * _DAY_MS, is_stamped=True)
+
+
+EVENTS = _telemetry("events", "Event")
+CRASHES = _telemetry("crashes", "Crash", days=7)
+LOGS = _telemetry("logs", "LogLine")
+HOSTS = _telemetry("hosts", "HostSample")
 PARTIALS = Topic("coalmine.partials", "Partial", "service", _DAY_MS)
 ROLLOUTS = Topic("coalmine.rollouts", "RolloutCommand", "service", 30 * _DAY_MS)
 WINDOWS = Topic("coalmine.windows", "Window", "service", 7 * _DAY_MS)

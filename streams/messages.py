@@ -231,13 +231,13 @@ class _Read:
     def _add_sent(self, message: Message, agent: str) -> bool:
         if message.headers[arrow.SCHEMA_HEADER] != _EVENTS_SCHEMA or self._kind is not _EVENTS:
             return False
-        sent = understood(message.value, agent, message.timestamp + MAX_AHEAD_MS)
+        sent = understood(message.value, agent, message.timestamp)
         if sent is not None:
             self._sent.setdefault(id(sent.layout), []).append((sent, message))
         return sent is not None
 
     def _add_batch(self, message: Message, agent: str) -> None:
-        batch = self._without_early(decode_batch(self._kind, message), message)
+        batch = self._arrived(decode_batch(self._kind, message), message)
         self._parts.append(_Part(agent, batch, [message]))
 
     def add_json(self, run: Run) -> None:
@@ -293,18 +293,20 @@ class _Read:
     def _not_empty(self) -> list[_Part]:
         return [part for part in self._parts if part.batch.num_rows]
 
-    def _without_early(self, batch: pa.RecordBatch, message: Message) -> pa.RecordBatch:
-        """Without the records from the future, which are set aside."""
+    def _arrived(self, batch: pa.RecordBatch, message: Message) -> pa.RecordBatch:
+        """With no time later than the arrival; records from the future are set aside."""
         times = arrow.numbers(batch.column("time"))
-        limit = message.timestamp + MAX_AHEAD_MS
-        if not len(times) or times.max() <= limit:
+        if not len(times) or times.max() <= message.timestamp:
             return batch
-        is_early = times > limit
+        is_early = times > message.timestamp + MAX_AHEAD_MS
+        arrived = arrow.with_times(batch, np.minimum(times, message.timestamp))
+        if not is_early.any():
+            return arrived
         early = arrow.records_from_batch(self._kind, arrow.where(batch, pa.array(is_early)))
         for row, record in zip(np.flatnonzero(is_early).tolist(), early, strict=True):
             letter = _dead_letter(from_the_future(), message, msgspec.json.encode(record), row)
             self.dead_letters.append(letter)
-        return arrow.where(batch, pa.array(~is_early))
+        return arrow.where(arrived, pa.array(~is_early))
 
 
 def coded(labels: Sequence[str], counts: Sequence[int]) -> Coded:

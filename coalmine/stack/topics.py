@@ -48,6 +48,7 @@ def topic_config(topic: Topic) -> dict[str, str]:
         "retention.ms": str(topic.retention_ms),
         "compression.type": topic.compression,
         "max.message.bytes": str(topic.max_message_bytes),
+        "message.timestamp.type": "LogAppendTime" if topic.is_stamped else "CreateTime",
     }
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from contracts import arrow, ipc
+from contracts.json_columns import MAX_AHEAD_MS
 from contracts.policy import Policies, Unit
 from contracts.records import RecordKind
 from streams.windows.grouping import UNKNOWN, Coded, Rows, codes_of
@@ -161,11 +162,11 @@ class Sent(NamedTuple):
     layout: ipc.Layout
     places: ipc.Places
     agent: str
-    latest: int
-    """No event may be later than this, epoch milliseconds."""
+    arrived: int
+    """No event happened later than this, epoch milliseconds."""
 
 
-def understood(payload: bytes, agent: str, latest: int) -> Sent | None:
+def understood(payload: bytes, agent: str, arrived: int) -> Sent | None:
     """The message, if its bytes have the form that our agent writes."""
     stream = ipc.read_stream(payload)
     layout = stream and ipc.layout_of(stream.schema)
@@ -174,7 +175,7 @@ def understood(payload: bytes, agent: str, latest: int) -> Sent | None:
     places = ipc.places_of(layout, stream.body)
     if places is None or places.rows < 1:
         return None
-    return Sent(stream, layout, places, agent, latest)
+    return Sent(stream, layout, places, agent, arrived)
 
 
 @lru_cache(maxsize=256)
@@ -193,7 +194,7 @@ def of_messages(sent: Sequence[Sent], policies: Policies) -> Events | None:
     try:
         numbers = {name: columns.numbers(name) for name in _NUMBERS}
         numbers["ok"] = columns.bits("ok")
-        columns.check_times(numbers["time"])
+        numbers["time"] = columns.arrived(numbers["time"])
         labels = {n: columns.coded(n, _MISSING.get(n, "")) for n in _LABELS}
         if any(map(policies.is_stratified, labels["service"][1])):
             labels["route"] = columns.coded("route", "")
@@ -216,13 +217,18 @@ class _Columns:
         self.sizes = [one.places.rows for one in sent]
         self._starts = np.cumsum([0, *self.sizes])[:-1]
 
-    def check_times(self, times: npt.NDArray[np.int64]) -> None:
-        """Every event has a time, none is from the future."""
+    def arrived(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The times (n,), of which none is later than the arrival of its message."""
         if self._nulls("time"):
             raise ValueError("no time")
         latest = np.maximum.reduceat(times, self._starts)
-        if (latest > [one.latest for one in self._sent]).any():
+        arrived = np.array([one.arrived for one in self._sent])
+        if (latest <= arrived).all():
+            return times
+        if (latest > arrived + MAX_AHEAD_MS).any():
             raise ValueError("from the future")
+        bounded: npt.NDArray[np.int64] = np.minimum(times, np.repeat(arrived, self.sizes))
+        return bounded
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
         """The values of a column, (n,)."""

@@ -47,7 +47,9 @@ def _message(number: int, events: list[Event]) -> Message:
 def _events(chosen: random.Random) -> list[Event]:
     users, sessions = chosen.choice(IDS), chosen.choice(IDS)
     has_nulls = chosen.random() < 0.5
-    times = [*[NOW - 900] * 9, NOW + (10**9 if chosen.random() < 0.1 else 0)]
+    odd = chosen.random()
+    ahead_ms = 10**9 if odd < 0.1 else 600_000 if odd < 0.2 else 5_000 if odd < 0.3 else 0
+    times = [*[NOW - 900] * 9, NOW + ahead_ms]
     return [
         Event(
             time=chosen.choice(times) - chosen.randrange(2000),

@@ -116,6 +116,7 @@ def one_at_a_time(
             record = foreign.decode_json(kind, payload)
             if record.time > arrival_ms + MAX_AHEAD_MS:
                 raise from_the_future()
+            record.time = min(record.time, arrival_ms)
             batches.append(arrow.batch_from_records(kind, [record]))
         except InvalidRecord as error:
             refused[number] = error

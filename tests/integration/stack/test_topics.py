@@ -10,7 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from coalmine.stack.topics import ensure_topics
 from contracts.settings import KafkaSettings
-from contracts.topics import ALL
+from contracts.topics import ALL, TELEMETRY
 from tests.support.stack import consume, own_topic, produce
 
 pytestmark = pytest.mark.integration
@@ -28,6 +28,8 @@ def test_every_topic_of_the_table_is_there(kafka_settings: KafkaSettings) -> Non
         assert configs[topic.name]["compression.type"]["value"] == topic.compression
         kept = "compact" if topic.is_compacted else "delete"
         assert configs[topic.name]["cleanup.policy"]["value"] == kept
+        stamped = "LogAppendTime" if topic in TELEMETRY.values() else "CreateTime"
+        assert configs[topic.name]["message.timestamp.type"]["value"] == stamped
 
 
 def test_a_second_call_makes_nothing(kafka_settings: KafkaSettings) -> None:

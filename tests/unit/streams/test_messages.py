@@ -84,6 +84,41 @@ def test_each_bad_message_or_record_is_a_dead_letter_with_its_own_origin() -> No
     }
 
 
+def test_nothing_happened_later_than_it_arrived() -> None:
+    """A clock that is minutes fast would end the ticks of everybody else."""
+    fast = [NOW, NOW + 499, NOW + 501, NOW + 600_500]
+    one_object = b'{"time": %d, "service.name": "s", "service.version": "1"}'
+    forms = {
+        "a": [_batch(10, "a", 1, [_event(time) for time in fast])],
+        "b": [_batch(10, "b", 1, [_event(time, user="Jürgen") for time in fast])],
+        "coalmine.events/2": [_json(10 + n, one_object % time) for n, time in enumerate(fast)],
+    }
+    for agent, messages in forms.items():
+        found = aggregate(RecordKind.EVENTS, messages, Policies())
+        assert _requests(found.partials) == {("s", agent): 4}
+        [partial] = found.partials
+        assert [(cell.tick, cell.last) for cell in partial.cells] == [(NOW, NOW + 500)]
+
+
+def test_crashes_too_happened_when_they_arrived_at_the_latest() -> None:
+    """Whoever sent them; those from the future are set aside, and only those."""
+    crashes = [
+        Crash(time=time, service="s", release="1", exception_type=name, runtime="python")
+        for name, time in (("A", NOW - 1_000), ("B", NOW + 10_000), ("C", NOW + 700_000))
+    ]
+    schema = {arrow.SCHEMA_HEADER: arrow.schema_name(RecordKind.CRASHES).encode()}
+    value = arrow.encode(arrow.batch_from_records(RecordKind.CRASHES, crashes))
+    ours = Message("coalmine.crashes", 0, 1, NOW, schema, value)
+    foreign = [
+        Message("coalmine.crashes", 0, offset, NOW, {}, msgspec.json.encode(crash))
+        for offset, crash in enumerate(crashes)
+    ]
+    for messages in ([ours], foreign):
+        found = aggregate(RecordKind.CRASHES, messages, Policies())
+        assert sorted(seen.time for seen in found.sightings) == [NOW - 1_000, NOW]
+        assert [letter.reason for letter in found.dead_letters] == ["time in the future"]
+
+
 def test_bad_messages_among_thousands_are_found_where_they_are() -> None:
     """Thousands are decoded in parts; of no part but the bad ones' own is anything lost."""
     bad = [0, 998, 999, 1000, 2400]
