@@ -23,6 +23,10 @@ WEDGED_S = 13.0
 """Longer than Kafka waits before it gives a silent worker's partitions to another."""
 
 
+_LASTS_MS = 40_000
+"""The traffic's time: sent faster than it happens, it must not happen later than it arrives."""
+
+
 class Crew:
     """Workers side by side; one that ends is started again, as ``coalmine up`` does."""
 
@@ -97,7 +101,7 @@ class Traffic:
     def __init__(self, kafka: KafkaSettings, chosen: random.Random, services: int) -> None:
         self._kafka = kafka
         self._chosen = chosen
-        self.start_ms = time.time_ns() // 1_000_000
+        self.start_ms = time.time_ns() // 1_000_000 - _LASTS_MS
         self.services = [unique("crew") for _ in range(services)]
         self.sent: dict[str, list[Keyed]] = {service: [] for service in self.services}
         self._second = 0

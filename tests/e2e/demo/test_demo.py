@@ -117,12 +117,14 @@ def test_ctrl_c_leaves_no_process_and_no_port(
         text=True,
     ) as demo:
         assert demo.stderr is not None
+        said = []
         for line in demo.stderr:
+            said.append(line)
             if "Coalmine compares the releases" in line:
                 break
         parts = psutil.Process(demo.pid).children(recursive=True)
         ports = {port for part in parts for port in listening(part.net_connections())}
-        assert len(parts) >= 12
+        assert len(parts) >= 12, "".join(said)
         assert len(ports) >= 8
         demo.send_signal(signal.SIGINT)
         demo.stderr.read()
