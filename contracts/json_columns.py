@@ -18,12 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts import arrow, foreign
+from contracts.arrivals import bounded, from_the_future
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.records import RecordKind, type_of_kind
-
-MAX_AHEAD_MS = 600_000
-"""A record that is so long after its arrival has a time that is none. Less is a clock that is fast:
-it is taken to have happened when it arrived, or it would end the ticks of everybody else."""
 
 Ints = npt.NDArray[np.int64]
 Row = tuple[Any, ...]
@@ -73,18 +70,12 @@ def decode_all(
     rows, times = _timed(_read(kind, payloads, refused), refused)
     if arrivals_ms is not None:
         arrived = np.array(arrivals_ms, np.int64)[rows.numbers]
-        is_early = times > arrived + MAX_AHEAD_MS
-        times = np.minimum(times, arrived)
+        times, is_early = bounded(times, arrived)
         if is_early.any():
             refused |= dict.fromkeys(rows.numbers[is_early].tolist(), from_the_future())
             rows, times = rows.where(~is_early), times[~is_early]
     batch = arrow.joined(_fitting(kind, rows, times, refused))
     return Decoded(batch, dict(sorted(refused.items())))
-
-
-def from_the_future() -> InvalidRecord:
-    """What is wrong with a record that is more than ``MAX_AHEAD_MS`` before its time."""
-    return InvalidRecord("time in the future", "more than 10 minutes after its arrival")
 
 
 def _typed_decoder(kind: RecordKind) -> msgspec.json.Decoder[Any]:

@@ -114,14 +114,13 @@ class Judging:
         now = _now_ms()
         quiet = [service for service in self._states.own_keys() if self._is_due(service, now)]
         self._beaten.update(dict.fromkeys(quiet, now))
-        names = [service.decode() for service in quiet]
         await self._outlet.publish(
             (
                 topics.PARTIALS,
                 name,
                 Partial(service=name, sent_at=now, listening_since=self._listening_since),
             )
-            for name in names
+            for name in map(bytes.decode, quiet)
         )
 
     def _is_due(self, service: bytes, now: int) -> bool:

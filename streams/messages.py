@@ -14,9 +14,10 @@ import pyarrow as pa
 import structlog
 
 from contracts import arrow, foreign
+from contracts.arrivals import bounded, from_the_future
 from contracts.dead_letters import dead_letter
 from contracts.errors import InvalidRecord
-from contracts.json_columns import MAX_AHEAD_MS, decode_all, from_the_future
+from contracts.json_columns import decode_all
 from contracts.policy import Policies
 from contracts.records import RecordKind
 from contracts.results import Cell, CrashGroupSighting, DeadLetter, Partial, Source
@@ -298,8 +299,8 @@ class _Read:
         times = arrow.numbers(batch.column("time"))
         if not len(times) or times.max() <= message.timestamp:
             return batch
-        is_early = times > message.timestamp + MAX_AHEAD_MS
-        arrived = arrow.with_times(batch, np.minimum(times, message.timestamp))
+        times, is_early = bounded(times, message.timestamp)
+        arrived = arrow.with_times(batch, times)
         if not is_early.any():
             return arrived
         early = arrow.records_from_batch(self._kind, arrow.where(batch, pa.array(is_early)))

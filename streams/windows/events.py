@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from contracts import arrow, ipc
-from contracts.json_columns import MAX_AHEAD_MS
+from contracts.arrivals import bounded
 from contracts.policy import Policies, Unit
 from contracts.records import RecordKind
 from streams.windows.grouping import UNKNOWN, Coded, Rows, codes_of
@@ -225,10 +225,10 @@ class _Columns:
         arrived = np.array([one.arrived for one in self._sent])
         if (latest <= arrived).all():
             return times
-        if (latest > arrived + MAX_AHEAD_MS).any():
+        times, is_early = bounded(times, np.repeat(arrived, self.sizes))
+        if is_early.any():
             raise ValueError("from the future")
-        bounded: npt.NDArray[np.int64] = np.minimum(times, np.repeat(arrived, self.sizes))
-        return bounded
+        return times
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
         """The values of a column, (n,)."""

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import arrow, foreign
+from contracts.arrivals import MAX_AHEAD_MS, from_the_future
 from contracts.errors import InvalidRecord
-from contracts.json_columns import MAX_AHEAD_MS, decode_all, from_the_future
+from contracts.json_columns import decode_all
 from contracts.records import RecordKind, type_of_kind
 
 NOW = 1_700_000_000_000

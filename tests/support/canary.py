@@ -93,6 +93,15 @@ def verdicts(kafka: KafkaSettings, service: str) -> list[Verdict]:
     return _said(kafka, topics.VERDICTS, Verdict, service)
 
 
+def canary_exposures(kafka: KafkaSettings, service: str) -> float:
+    """Of the last verdict's error rate; the others, which are many and large, are not decoded."""
+    said = consume(kafka, topics.VERDICTS.name, at_least=0)
+    of_service = [m for m in said if m.key == service.encode()]
+    last = [msgspec.json.decode(message.value, type=Verdict) for message in of_service[-1:]]
+    found = [m for v in last for m in v.metrics if m.name == "error_rate"]
+    return found[0].exposures.canary if found else 0.0
+
+
 def _said(kafka: KafkaSettings, topic: Topic, as_type: type[T], service: str) -> list[T]:
     known = []
     for message in consume(kafka, topic.name, at_least=0):

@@ -21,8 +21,6 @@ from tests.support.waiting import wait_until
 BASELINE, CANARY = "1.4.2", "1.5.0"
 WEDGED_S = 13.0
 """Longer than Kafka waits before it gives a silent worker's partitions to another."""
-
-
 _LASTS_MS = 40_000
 """The traffic's time: sent faster than it happens, it must not happen later than it arrives."""
 

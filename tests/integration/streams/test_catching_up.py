@@ -10,12 +10,11 @@ import msgspec
 import pytest
 from kafka import KafkaProducer
 
-from contracts import topics
 from contracts.records import RecordKind
-from contracts.results import Verdict
 from contracts.settings import KafkaSettings
 from tests.integration.streams.conftest import WorkerProcess
-from tests.support.stack import consume, unique
+from tests.support.canary import canary_exposures
+from tests.support.stack import unique
 from tests.support.telemetry import EVENTS_TOPIC, batch_message, events
 from tests.support.waiting import wait_until
 
@@ -61,15 +60,6 @@ def send(producer: KafkaProducer, batch: Batch, timestamp_ms: int | None) -> Non
         partition=PARTITION_OF[batch.agent],
         timestamp_ms=timestamp_ms,
     )
-
-
-def canary_exposures(kafka: KafkaSettings, service: str) -> float:
-    """Of the last verdict's error rate."""
-    said = consume(kafka, topics.VERDICTS.name, at_least=0)
-    of_service = [m for m in said if m.key == service.encode()]
-    last = [msgspec.json.decode(message.value, type=Verdict) for message in of_service[-1:]]
-    found = [m for v in last for m in v.metrics if m.name == "error_rate"]
-    return found[0].exposures.canary if found else 0.0
 
 
 def test_minutes_that_waited_are_evidence_to_the_last_event(

@@ -12,8 +12,9 @@ from kafka import KafkaProducer
 
 from contracts import topics
 from contracts.records import RecordKind
-from contracts.results import DeadLetter, Verdict
+from contracts.results import DeadLetter
 from contracts.settings import KafkaSettings
+from tests.support.canary import canary_exposures
 from tests.support.stack import consume, unique
 from tests.support.telemetry import EVENTS_TOPIC, batch_message, events
 from tests.support.waiting import wait_until
@@ -24,13 +25,6 @@ BASELINE, CANARY = "1.4.2", "1.5.0"
 SECONDS, CANARY_SINCE = 25, 10
 OF_BASELINE, OF_CANARY = 15, 5
 AHEAD_MS = {"right": 0, "fast": 300_000}
-
-
-def last_verdict(kafka: KafkaSettings, service: str) -> Verdict | None:
-    """What the judge said of a service last."""
-    said = consume(kafka, topics.VERDICTS.name, at_least=0)
-    found = [message.value for message in said if message.key == service.encode()]
-    return msgspec.json.decode(found[-1], type=Verdict) if found else None
 
 
 @pytest.mark.usefixtures("worker")
@@ -66,8 +60,7 @@ def test_a_clock_that_is_five_minutes_fast_makes_nothing_late(
     def all_of_it() -> bool:
         nonlocal seen
         time.sleep(1)
-        said = last_verdict(kafka_settings, service)
-        seen = said.metrics[0].exposures.canary if said else 0.0
+        seen = canary_exposures(kafka_settings, service)
         return expected - OF_CANARY <= seen <= expected
 
     try:
