@@ -10,6 +10,8 @@ STAMP := .venv/.installed
 BENCH_STAMP := .venv-bench/.installed
 # Passed on: make demo ARGS="--release good", make test ARGS="-k judge"
 ARGS ?=
+# Processes that share the tests, each with servers of its own: about 3 GiB and most of a core each
+WORKERS ?= 2
 
 .PHONY: help setup check format test test-faults demo screenshots bench bench-core bench-profile bench-evidence evidence-plots bench-kayenta bench-ingest bench-ingest-parts bench-replay bench-real-data bench-understanding bench-latency bench-scale lock pins browser haproxy clean
 
@@ -45,7 +47,7 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format
 
 test: $(STAMP) browser haproxy check  ## Check, then run every test: real servers, a real browser, a real HAProxy
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-faults: $(STAMP)  ## Run the full form of the fault tests: kills, power cuts, full disks, outages
 	@$(BIN)/pytest tests/faults --faults -m faults $(ARGS)

@@ -28,6 +28,9 @@ from tests.support.secure_stack import SecureKafka
 settings.register_profile("coalmine", deadline=None)  # a busy machine is no fault of an example
 settings.load_profile("coalmine")
 
+FAULT = "fault"
+"""The property of a test's report that is a row of the faults' table."""
+_LONG = ("e2e", "integration", "statistical")
 _WARNINGS_OF_OTHERS = (
     # kafka-python reads its message schemas with a function that Python 3.11 frowns upon.
     "ignore:(read_text|open_text) is deprecated:DeprecationWarning",
@@ -46,6 +49,24 @@ def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors, except those that a library we do not own causes by itself."""
     for line in _WARNINGS_OF_OTHERS:
         config.addinivalue_line("filterwarnings", line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, so that two processes end at about the same time."""
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, _LONG)))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """What the faults did, as docs/reliability.md has it."""
+    reports = [one for of_kind in terminalreporter.stats.values() for one in of_kind]
+    ended = [one for one in reports if getattr(one, "when", "") == "call"]
+    rows = [row for one in ended for name, row in one.user_properties if name == FAULT]
+    if rows:
+        terminalreporter.section(f"faults (first seed {config.getoption('--fault-seed')})")
+        for row in [("fault", "rounds", "result"), ("---", "---", "---"), *rows]:
+            terminalreporter.write_line(f"| {' | '.join(row)} |")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Fault tests: a short form of each in every run, the full form behind ``--faults``.
 
 A test marked ``faults`` is the full form; it runs with ``--faults`` or ``-m faults``. What a fault
-did is told to ``fault_table``, which prints one table of all faults at the end of the run.
+did is told to ``fault_table``; ``tests/conftest.py`` prints one table of all at the end of the run.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import pytest
 
 from coalmine.stack.topics import ensure_topics
 from contracts.settings import KafkaSettings
+from tests.conftest import FAULT
 from tests.support.log_writer import Rotation
-
-_ROWS = pytest.StashKey[list[tuple[str, str, str]]]()
 
 if TYPE_CHECKING:
     from tests.support.agent_service import Service
@@ -51,10 +50,9 @@ def fault_rounds(request: pytest.FixtureRequest) -> Callable[[int], int]:
 
 
 @pytest.fixture
-def fault_table(request: pytest.FixtureRequest) -> FaultTable:
+def fault_table(record_property: Callable[[str, object], None]) -> FaultTable:
     """Notes one row for the table that is printed at the end."""
-    rows = request.config.stash.setdefault(_ROWS, [])
-    return lambda fault, rounds, result: rows.append((fault, str(rounds), result))
+    return lambda fault, rounds, result: record_property(FAULT, (fault, str(rounds), result))
 
 
 @pytest.fixture
@@ -88,14 +86,3 @@ def broker() -> Iterator[ProxiedKafka]:
             ensure_topics(broker.settings)
             yield broker
             broker.stop()
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """The table, as docs/reliability.md has it."""
-    rows = config.stash.get(_ROWS, [])
-    if rows:
-        terminalreporter.section(f"faults (first seed {config.getoption('--fault-seed')})")
-        for row in [("fault", "rounds", "result"), ("---", "---", "---"), *rows]:
-            terminalreporter.write_line(f"| {' | '.join(row)} |")
