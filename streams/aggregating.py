@@ -9,7 +9,8 @@ they are acknowledged: what the judge has of a partition never has a gap.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -38,10 +39,21 @@ STRETCH_CELLS = 10_000
 """What a stretch should give at most, about: a cell takes some kilobytes while it is here."""
 _FIRST_BYTES = 500_000
 """Of the first stretch, of which nobody knows how many cells it will give."""
-_WRITTEN_WITHIN_S = 0.001
-"""So long what is sent is waited for before the next stretch is counted."""
+_TURNS = 8
+"""Of the event loop, in which what was sent is written: counting would keep it from that."""
 _MOST_BYTES = topics.PARTIALS.max_message_bytes - 10_000
 """Of a partial: a message has a key and a head as well."""
+
+
+Ending = Callable[[], Coroutine[Any, Any, list[str]]]
+"""Does what is left to be done with messages; gives the reasons of those that were set aside."""
+
+
+class _Passed(NamedTuple):
+    """The number of an agent's last batch that was counted, and where it came from."""
+
+    seq: int
+    partition: int
 
 
 class _Found(NamedTuple):
@@ -69,40 +81,70 @@ class Aggregation:
         self._outlet = outlet
         self._policies = policies
         self._stretch_bytes = _FIRST_BYTES
+        self._sent: dict[int, Sequence[asyncio.Future[Any]]] = {}
+        """What each partition's last stretch gave, done when Kafka has it."""
+        self._passed: dict[bytes, _Passed] = {}
+        """Fences that are not set yet, of messages that were counted."""
 
-    async def handle(self, messages: Sequence[Message]) -> list[str]:
-        """Count messages of any partitions, in their order.
+    async def handle(self, messages: Sequence[Message]) -> Ending:
+        """Count messages of any partitions, in their order, and send what they give.
 
         Returns:
-            The reasons of the messages that were set aside.
+            What is left to be done with these: it waits for Kafka, sets the fences, and gives the
+            reasons of the messages that were set aside. Those of several calls are called in turn.
         """
-        letters: list[DeadLetter] = []
-        passed: list[tuple[bytes, int, int]] = []
+        found: list[_Found] = []
         sent: list[asyncio.Future[Any]] = []
+        passed: dict[bytes, _Passed] = {}
+        left: deque[tuple[Sequence[Message], tuple[int, ...]]] = deque()
         for stretch in by_partition(messages):
-            new = unfenced(stretch, partial(self._last_seq, stretch[0]))
-            _tell_duplicates(stretch[0], new.fenced)
-            waiting = new.messages
-            while waiting:
-                part = next(in_parts(waiting, self._stretch_bytes))
-                waiting = waiting[len(part) :]
-                async for found in self._fitting(part, new.fenced):
-                    await asyncio.gather(*sent)
-                    sent = await self._outlet.send(found.results)
-                    await _under_way(sent)
-                    letters += found.dead_letters
-                    metrics.RECORDS.labels(self._kind).inc(found.records)
-            partition = stretch[0].partition
-            passed += [
-                (_fence(stretch[0], agent), seq, partition) for agent, seq in new.last_seq.items()
-            ]
+            first = stretch[0]
+            new = unfenced(stretch, partial(self._last_seq, first))
+            _tell_duplicates(first, new.fenced)
+            left.append((new.messages, new.fenced))
+            for agent, seq in new.last_seq.items():
+                passed[_fence(first, agent)] = _Passed(seq, first.partition)
+        while left:  # partitions in turn: none waits for Kafka to have what it gave before
+            waiting, fenced = left.popleft()
+            if not waiting:
+                continue
+            part = next(in_parts(waiting, self._stretch_bytes))
+            left.append((waiting[len(part) :], fenced))
+            async for one in self._fitting(part, fenced):
+                sent += await self._send(part[0].partition, one.results)
+                found.append(one._replace(results=[]))
+        self._passed |= passed
+        return partial(self._end, messages, found, sent, passed)
+
+    async def _send(
+        self, partition: int, results: Sequence[Result]
+    ) -> Sequence[asyncio.Future[Any]]:
+        """Send what a stretch of a partition gives, once Kafka has what the one before it gave."""
+        await asyncio.gather(*self._sent.get(partition, ()))
+        self._sent[partition] = sent = await self._outlet.send(results)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return sent
+
+    async def _end(
+        self,
+        messages: Sequence[Message],
+        found: Sequence[_Found],
+        sent: Sequence[asyncio.Future[Any]],
+        passed: Mapping[bytes, _Passed],
+    ) -> list[str]:
         await asyncio.gather(*sent)
         await asyncio.gather(
             *(
                 self._fences.put(fence, b"", version=seq, partition=partition)
-                for fence, seq, partition in passed
+                for fence, (seq, partition) in passed.items()
             )
         )
+        for fence, one in passed.items():
+            if self._passed[fence] == one:  # no later one is on its way
+                del self._passed[fence]
+        metrics.RECORDS.labels(self._kind).inc(sum(one.records for one in found))
+        letters = [letter for one in found for letter in one.dead_letters]
         count_dead_letters(letters)
         origins = {message.origin for message in messages} if letters else set()
         return [letter.reason for letter in letters if letter.origin in origins]
@@ -138,18 +180,19 @@ class Aggregation:
                 for one in counted
                 for seen in one.sightings
             ),
-            *((topics.PARTIALS, service, msgspec.Raw(text)) for service, text in partials),
+            *((topics.PARTIALS, service, text) for service, text in partials),
         ]
         yield _Found(results, letters, sum(one.records for one in counted))
 
     async def _bounded(self, found: Aggregated, message: Message) -> Aggregated:
         """With the services beyond the limit folded into one."""
-        partials = found.partials
-        known = {p.service for p in partials if await self._known.knows(p.service, message)}
-        return found._replace(partials=fold_services(partials, known))
+        known = await self._known.known([one.service for one in found.partials], message)
+        return found._replace(partials=fold_services(found.partials, known))
 
     def _last_seq(self, message: Message, agent: str) -> int:
-        return self._fences.version_of(_fence(message, agent))
+        fence = _fence(message, agent)
+        passed = self._passed.get(fence)
+        return max(passed.seq if passed else -1, self._fences.version_of(fence))
 
     def _counted(
         self, messages: Sequence[Message], without: tuple[int, ...]
@@ -184,12 +227,6 @@ def _encoded(counted: Partial) -> bytes:
     """A partial as it is sent, with the time of now in it."""
     counted.counted_at = SystemClock().now_ms()
     return msgspec.json.encode(counted)
-
-
-async def _under_way(sent: Sequence[asyncio.Future[Any]]) -> None:
-    """Let the event loop write what was sent: counting would keep it from that."""
-    if sent:
-        await asyncio.wait(sent, timeout=_WRITTEN_WITHIN_S)
 
 
 def _fence(message: Message, agent: str) -> bytes:

@@ -1,14 +1,16 @@
 """The stream worker: thin Faust agents that move messages between topics and the stages.
 
-One stream agent per kind of message, one batch of messages in flight, and always in this order:
-results acknowledged by Kafka, then the table (fence or state), then the offset. A crash anywhere
-in between repeats messages; the fence of the next stage makes the repetition count once.
+One stream agent per kind of message, and always in this order: results acknowledged by Kafka, then
+the table (fence or state), then the offset. A crash anywhere in between repeats messages; the fence
+of the next stage makes the repetition count once. While Kafka takes what one batch gave, the next
+one is counted (ADR 0134).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ from contracts.policy import Policies, load_policies
 from contracts.settings import KafkaSettings, dead_letter_limit
 from contracts.topics import Topic
 from health.address import Address
+from health.vitals import Pulse
 from streams import metrics
-from streams.aggregating import Aggregation
-from streams.consuming import batches
+from streams.aggregating import Aggregation, Ending
+from streams.consuming import Batch, batches
 from streams.durable import DurableApp, new_app, new_table
 from streams.judging import Judging
 from streams.liveness import HANDLING_LIMIT_S
@@ -43,8 +46,8 @@ BATCH_WITHIN_S = 0.01
 """How long the first of some messages waits for more: nobody notices, and much is saved."""
 
 
-Handler = Callable[[Sequence[Message]], Awaitable[list[str]]]
-"""Does all that messages ask for; returns the reasons of those that were set aside."""
+Handler = Callable[[Sequence[Message]], Awaitable[Ending]]
+"""Does what messages ask for, but for its ending, beside which it may be given the next ones."""
 
 
 class Worker:
@@ -69,7 +72,9 @@ class Worker:
             stage = Aggregation(kind, fences, known, outlet, policies)
             self._add_agent(f"aggregate_{kind.value}", [topic], stage.handle)
         judging = Judging(states, outlet, policies, Rereader(kafka))
-        self._add_agent("judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], judging.handle)
+        self._add_agent(
+            "judge_rollouts", [topics.PARTIALS, topics.ROLLOUTS], at_once(judging.handle)
+        )
         app.timer(HEARTBEAT_S)(judging.beat)
         if files is not None:
             app.timer(POLL_S)(files.poll)
@@ -77,22 +82,55 @@ class Worker:
 
     def _add_agent(self, name: str, sources: list[Topic], handle: Handler) -> None:
         pulse = self.app.vitals.pulse(name, HANDLING_LIMIT_S)
+        end_pulse = self.app.vitals.pulse(f"{name}_end", HANDLING_LIMIT_S)
         count = DeadLetterCount(f"streams.{name}", self._limit)
 
         async def run(stream: Any) -> None:  # noqa: ANN401 - Faust has no types
-            async for messages in batches(stream, BATCH_STRETCHES, BATCH_WITHIN_S):
-                with pulse:
-                    try:
-                        reasons = await handle(messages)
-                        _count(count, messages, reasons)
-                    except asyncio.CancelledError:
-                        raise
-                    except Exception as error:  # acknowledging them would lose them
-                        log.exception("stream_agent_failed", agent=name, first=messages[0].origin)
-                        await self.app.stop_for_good(error)
+            before: asyncio.Task[None] | None = None
+            try:
+                async for batch in batches(stream, BATCH_STRETCHES, BATCH_WITHIN_S):
+                    async with self._stopping(name, batch, pulse):
+                        ending = await handle(batch)
+                        if before is not None:
+                            await before
+                        before = asyncio.create_task(end(batch, ending))
+            finally:
+                if before is not None:
+                    before.cancel()
+
+        async def end(batch: Batch, ending: Ending) -> None:
+            async with self._stopping(name, batch, end_pulse):
+                _count(count, batch, await ending())
+                await batch.acknowledge()
 
         channel = raw_topic(self.app, *(topic.name for topic in sources))
         self.app.agent(channel, name=name)(run)
+
+    @asynccontextmanager
+    async def _stopping(self, name: str, batch: Batch, pulse: Pulse) -> AsyncIterator[None]:
+        """The work on a batch, which ends the process where it fails."""
+        try:
+            with pulse:
+                yield
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # acknowledging the messages would lose them
+            log.exception("stream_agent_failed", agent=name, first=batch[0].origin)
+            await self.app.stop_for_good(error)
+
+
+def at_once(handle: Callable[[Sequence[Message]], Awaitable[list[str]]]) -> Handler:
+    """The handler of a stage that does all at once, so that nothing is left to be done."""
+
+    async def handled(messages: Sequence[Message]) -> Ending:
+        reasons = await handle(messages)
+
+        async def ending() -> list[str]:
+            return reasons
+
+        return ending
+
+    return handled
 
 
 def _count(count: DeadLetterCount, messages: Sequence[Message], reasons: Sequence[str]) -> None:

@@ -258,8 +258,28 @@ def _as_one(run: Run, start: int | None) -> ConsumerRecord[bytes, bytes]:
     )
 
 
-async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[Runs]:  # noqa: ANN401 - Faust has no types
-    """Messages as they come, acknowledged when the next ones are asked for.
+class Batch(Runs):
+    """Messages of any partitions, as they came, to be acknowledged when all they ask for is done.
+
+    Args:
+        stream: they came from.
+        events: Faust's, each with a ``Stretch``.
+    """
+
+    def __init__(self, stream: Any, events: Sequence[Any]) -> None:  # noqa: ANN401 - Faust has no types
+        super().__init__([event.message.value.messages for event in events])
+        self._stream = stream
+        self._events = events
+
+    async def acknowledge(self) -> None:
+        """Have their offsets committed; those of a partition in the order in which they came."""
+        for event in self._events:
+            event.message.value.is_done = True
+            await self._stream.ack(event)
+
+
+async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[Batch]:  # noqa: ANN401 - Faust has no types
+    """Messages as they come, which whoever takes them acknowledges.
 
     Faust's own ``take`` acknowledges also what was cut short by the end of the process.
 
@@ -269,7 +289,4 @@ async def batches(stream: Any, most: int, within_s: float) -> AsyncIterator[Runs
         within_s: how long to wait for them.
     """
     async for events in stream.noack_take(most, within=within_s):
-        yield Runs([event.message.value.messages for event in events])
-        for event in events:
-            event.message.value.is_done = True
-            await stream.ack(event)
+        yield Batch(stream, events)

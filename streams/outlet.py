@@ -20,8 +20,8 @@ from streams.messages import Message
 
 log = structlog.get_logger()
 
-Result = tuple[Topic, str, msgspec.Struct | msgspec.Raw]
-"""Topic, key and value; ``Raw`` was encoded before."""
+Result = tuple[Topic, str, msgspec.Struct | bytes]
+"""Topic, key and value; ``bytes`` were encoded before."""
 
 
 def raw_topic(app: DurableApp, *names: str) -> Any:  # noqa: ANN401 - Faust has no types
@@ -51,8 +51,11 @@ class Outlet:
         """
         self._app.check_lease()
         return [
-            await self._channel(topic).send(key=key.encode(), value=msgspec.json.encode(result))
-            for topic, key, result in results
+            await self._channel(topic).send(
+                key=key.encode(),
+                value=value if isinstance(value, bytes) else msgspec.json.encode(value),
+            )
+            for topic, key, value in results
         ]
 
     def _channel(self, topic: Topic) -> Any:  # noqa: ANN401 - Faust has no types

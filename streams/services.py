@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
+
 import structlog
 
 from contracts.policy import Policies
@@ -24,26 +27,34 @@ class KnownServices:
         self._full_in: dict[int, int] = {}
         """Partition to the hour in which it was found to have all the services it may have."""
 
-    async def knows(self, service: str, message: Message) -> bool:
-        """Whether a service is counted by name; decided before its first partial, and durably."""
+    async def known(self, services: Iterable[str], message: Message) -> set[str]:
+        """Those that are counted by name; decided before their first partial, and durably."""
         partition, hour = message.partition, message.timestamp // _HOUR_MS
-        key = f"{partition}/{service}".encode()
-        seen = self._table.version_of(key)
-        if seen >= hour:
-            return True
-        is_new = seen < hour - _REMEMBERED_H
-        if is_new and service not in self._policies and self._is_full(partition, hour):
-            return False
-        await self._table.put(key, b"", version=hour, partition=partition)
-        return True
+        found, told = set[str](), list[bytes]()
+        new = 0
+        for service in services:
+            key = f"{partition}/{service}".encode()
+            seen = self._table.version_of(key)
+            if seen < hour - _REMEMBERED_H:
+                if service not in self._policies and self._is_full(partition, hour, new):
+                    continue
+                new += 1
+            if seen < hour:
+                told.append(key)
+            found.add(service)
+        await asyncio.gather(
+            *(self._table.put(key, b"", version=hour, partition=partition) for key in told)
+        )
+        return found
 
-    def _is_full(self, partition: int, hour: int) -> bool:
+    def _is_full(self, partition: int, hour: int, new: int) -> bool:
+        """Whether a partition has as many services as it may have, with so many new ones."""
         if self._full_in.get(partition) == hour:
             return True
         own = f"{partition}/".encode()
         since = hour - _REMEMBERED_H
         keys = [key for key in self._table.own_keys() if key.startswith(own)]
-        if sum(self._table.version_of(key) >= since for key in keys) < MAX_SERVICES:
+        if new + sum(self._table.version_of(key) >= since for key in keys) < MAX_SERVICES:
             return False
         log.warning("too_many_services", partition=partition, limit=MAX_SERVICES)
         self._full_in[partition] = hour

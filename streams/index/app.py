@@ -102,6 +102,7 @@ class Indexer:
             try:
                 with self.pulse:
                     await self._write(messages)
+                    await messages.acknowledge()
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # acknowledging the events would lose them

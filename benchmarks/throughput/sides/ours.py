@@ -33,6 +33,7 @@ from contracts.records import RecordKind
 from contracts.settings import KafkaSettings
 from contracts.topics import Topic
 from streams import app, metrics
+from streams.aggregating import Ending
 from streams.durable import DurableApp, new_app
 from streams.messages import Message, aggregate
 from streams.outlet import Outlet, Result
@@ -87,25 +88,30 @@ class MeasuredWorker(app.Worker):
         watch = self.watch = Stopwatch(self.task.messages)
         self.app.sensors.add(FirstMessage(self.task.topic, watch))
 
-        async def aggregating(messages: Sequence[Message]) -> list[str]:
-            reasons = await handle(messages)
-            watch.did(len(messages))
-            if not watch.left and self.task.variant != "worker":
-                watch.done()
-            return reasons
+        async def aggregating(messages: Sequence[Message]) -> Ending:
+            ending = await handle(messages)
+
+            async def counted() -> list[str]:
+                reasons = await ending()
+                watch.did(len(messages))
+                if not watch.left and self.task.variant != "worker":
+                    watch.done()
+                return reasons
+
+            return counted
 
         return aggregating
 
     def _judging(self, handle: app.Handler) -> app.Handler:
         judged = 0
 
-        async def judging(messages: Sequence[Message]) -> list[str]:
+        async def judging(messages: Sequence[Message]) -> Ending:
             nonlocal judged
-            reasons = await handle(messages)
+            ending = await handle(messages)
             judged += sum(message.topic == self.task.results for message in messages)
             if not self.watch.left and judged == CountingOutlet.partials:
                 self.watch.done()
-            return reasons
+            return ending
 
         return judging
 

@@ -41,20 +41,21 @@ async def test_the_first_thousand_services_of_a_partition_keep_their_names(
 ) -> None:
     """Whoever was known stays known; one with a policy of its own always is."""
     names = [f"service-{number}" for number in range(10_000)]
-    assert sum([await known.knows(name, message()) for name in names]) == MAX_SERVICES
-    assert await known.knows(names[0], message(hours=1))
-    assert not await known.knows(names[MAX_SERVICES], message(hours=1))
-    assert await known.knows(names[MAX_SERVICES], message(partition=2))
-    assert await known.knows("checkout", message())
+    few, others = names[:10], names[10:]
+    assert await known.known(few, message()) == set(few)
+    assert len(await known.known(others, message())) == MAX_SERVICES - len(few)
+    assert await known.known([names[0], names[MAX_SERVICES]], message(hours=1)) == {names[0]}
+    assert await known.known([names[MAX_SERVICES]], message(partition=2))
+    assert await known.known(["checkout"], message())
 
 
 async def test_a_service_that_was_silent_for_a_week_gives_its_place_to_a_new_one(
     known: KnownServices,
 ) -> None:
     """One that is heard again within the week keeps it."""
-    for number in range(MAX_SERVICES):
-        assert await known.knows(f"service-{number}", message())
-    assert await known.knows("service-0", message(hours=100))
+    names = [f"service-{number}" for number in range(MAX_SERVICES)]
+    assert await known.known(names, message()) == set(names)
+    assert await known.known(["service-0"], message(hours=100))
     later = message(hours=services._REMEMBERED_H + 1)
-    assert await known.knows("new", later)
-    assert await known.knows("service-0", later)
+    assert await known.known(["new"], later)
+    assert await known.known(["service-0"], later)
