@@ -2,8 +2,8 @@
 
 Results are acknowledged by Kafka, then the fences of the shipping agents, then the offsets. A crash
 in between repeats messages, perhaps cut into other stretches; the judge takes what is new of them.
-While Kafka takes the results of a stretch the next one is counted, but nothing of it is sent before
-they are acknowledged: what the judge has of a partition never has a gap.
+While Kafka takes the results of a stretch the next one is counted, but of a partition nothing is
+sent before they are acknowledged: what the judge has of it never has a gap.
 """
 
 from __future__ import annotations
