@@ -112,6 +112,17 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
         if still_s > LEASE_S:
             raise Fatal(f"stood still for {still_s:.0f} s: another worker may have taken over")
 
+    async def produce(
+        self, topic: str, key: bytes, value: bytes, partition: int | None = None
+    ) -> asyncio.Future[Any]:
+        """Hand a message to the producer; what is returned is done when Kafka has it.
+
+        Faust wraps each message in a future of its own, and queues those of its changelogs.
+        """
+        producer = await self.maybe_start_producer()
+        sent: asyncio.Future[Any] = await producer.send(topic, key, value, partition, None, None)
+        return sent
+
     async def stop_for_good(self, error: BaseException) -> None:
         """End the process without acknowledging the current event; never returns."""
         await self.crash(error)
@@ -167,6 +178,10 @@ class DurableTable(Table):  # type: ignore[misc]  # Faust has no types
         await self.send_changelog(partition, key, record)
         if version >= self.version_of(key):  # or another worker had the key meanwhile
             self._set(key, record, partition)
+
+    async def send_changelog(self, partition: int, key: bytes, record: bytes) -> None:
+        """Write a record; returns when Kafka has it."""
+        await (await self.app.produce(self.changelog_topic_name, key, record, partition))
 
     def value_of(self, key: bytes) -> bytes | None:
         """The value of a key, if it has one."""

@@ -36,7 +36,6 @@ class Outlet:
 
     def __init__(self, app: DurableApp) -> None:
         self._app = app
-        self._channels: dict[str, Any] = {}
 
     async def publish(self, results: Iterable[Result]) -> None:
         """Send each result to its topic under its key; returns when Kafka has all of them."""
@@ -51,17 +50,13 @@ class Outlet:
         """
         self._app.check_lease()
         return [
-            await self._channel(topic).send(
-                key=key.encode(),
-                value=value if isinstance(value, bytes) else msgspec.json.encode(value),
+            await self._app.produce(
+                topic.name,
+                key.encode(),
+                value if isinstance(value, bytes) else msgspec.json.encode(value),
             )
             for topic, key, value in results
         ]
-
-    def _channel(self, topic: Topic) -> Any:  # noqa: ANN401 - Faust has no types
-        if topic.name not in self._channels:
-            self._channels[topic.name] = raw_topic(self._app, topic.name)
-        return self._channels[topic.name]
 
     async def set_aside(self, error: InvalidRecord, stage: str, message: Message) -> None:
         """Make a whole message a dead letter."""

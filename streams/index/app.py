@@ -135,10 +135,8 @@ class Indexer:
         )
         # a dead letter of a dead letter would go round for ever
         if not letter.origin.startswith(f"{topics.DEADLETTERS.name}/"):
-            sent = await raw_topic(self.app, topics.DEADLETTERS.name).send(
-                key=letter.origin.encode(), value=msgspec.json.encode(letter)
-            )
-            await sent
+            key, value = letter.origin.encode(), msgspec.json.encode(letter)
+            await (await self.app.produce(topics.DEADLETTERS.name, key, value))
         self.count.bad(letter.reason)
 
 
