@@ -76,7 +76,8 @@ def test_every_page_can_be_read_by_everybody(
 ) -> None:
     """Axe-core finds nothing serious, light or dark, and nothing is wider than a phone."""
     address, drawn = (group, ".calls") if path == "group" else (path, PAGES[path])
-    context = chromium.new_context(color_scheme="light")
+    # a colour on its way to another has any contrast
+    context = chromium.new_context(color_scheme="light", reduced_motion="reduce")
     context.set_default_timeout(60_000)
     page = context.new_page()
     page.goto(dashboard_url + address)
