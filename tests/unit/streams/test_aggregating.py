@@ -13,12 +13,12 @@ from contracts import topics
 from contracts.policy import Policies
 from contracts.records import RecordKind
 from contracts.results import Partial
-from contracts.settings import KafkaSettings
 from streams.aggregating import Aggregation
-from streams.durable import DurableTable, new_app, new_table
+from streams.durable import DurableTable
 from streams.messages import Message
 from streams.outlet import Result
 from streams.services import KnownServices
+from tests.support.tables import table_alone
 from tests.support.telemetry import batch_message, events
 
 pytestmark = pytest.mark.timeout(20)  # who waits for what never comes waits for ever
@@ -57,18 +57,6 @@ class _Outlet:
         return [(source.partition, source.offset) for source in sources if source]
 
 
-def _table(name: str, monkeypatch: pytest.MonkeyPatch) -> DurableTable:
-    """Of an app that is never started; its changelog is in Kafka at once."""
-    table = new_table(new_app("test", KafkaSettings()), name, partitions=4)
-
-    async def written(*_: Any) -> None:
-        pass
-
-    monkeypatch.setattr(table, "send_changelog", written)
-    monkeypatch.setattr(table, "own_keys", lambda: list(table.data))
-    return table
-
-
 @pytest.fixture
 def outlet() -> _Outlet:
     """Where the stage sends."""
@@ -78,13 +66,13 @@ def outlet() -> _Outlet:
 @pytest.fixture
 def fences(monkeypatch: pytest.MonkeyPatch) -> DurableTable:
     """The fences of the stage."""
-    return _table("fences", monkeypatch)
+    return table_alone("fences", monkeypatch)
 
 
 @pytest.fixture
 def stage(outlet: Any, fences: DurableTable, monkeypatch: pytest.MonkeyPatch) -> Aggregation:
     """Of events."""
-    known = KnownServices(_table("services", monkeypatch), Policies())
+    known = KnownServices(table_alone("services", monkeypatch), Policies())
     return Aggregation(RecordKind.EVENTS, fences, known, outlet, Policies())
 
 

@@ -104,12 +104,15 @@ def test_a_connection_that_was_reset_is_broken_when_it_is_written_to() -> None:
         opened = await asyncio.open_connection("127.0.0.1", port)
         connection._reader, connection._writer = opened
         connection._read_task = asyncio.create_task(asyncio.sleep(60))  # has not noticed anything
-        assert connection.connected()
-        connection._writer.transport.abort()
-        await asyncio.sleep(0.05)
-        with pytest.raises(KafkaConnectionError, match="closed"):
-            connection.send(_Request())
-        assert not connection.connected()
-        server.close()
+        try:
+            assert connection.connected()
+            connection._writer.transport.abort()
+            await asyncio.sleep(0.05)
+            with pytest.raises(KafkaConnectionError, match="closed"):
+                connection.send(_Request())
+            assert not connection.connected()
+        finally:
+            connection.close()
+            server.close()
 
     uvloop.run(live())

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from contracts.policy import Policies, Policy
-from contracts.settings import KafkaSettings
 from streams import services
-from streams.durable import new_app, new_table
 from streams.messages import Message
 from streams.services import KnownServices
 from streams.windows.labels import MAX_SERVICES
+from tests.support.tables import table_alone
 
 START = 1_700_000_000_000
 HOUR_MS = 3_600_000
@@ -25,14 +22,8 @@ def message(hours: int = 0, partition: int = 1) -> Message:
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> KnownServices:
-    """On a table of an app that is never started: every partition is its own, Kafka has all."""
-    table = new_table(new_app("test", KafkaSettings()), "services", partitions=4)
-
-    async def sent(*_: Any) -> None:
-        pass
-
-    monkeypatch.setattr(table, "send_changelog", sent)
-    monkeypatch.setattr(table, "own_keys", lambda: list(table.data))
+    """On a table of its own."""
+    table = table_alone("services", monkeypatch)
     return KnownServices(table, Policies({"checkout": Policy(service="checkout")}))
 
 
