@@ -8,6 +8,7 @@ from contracts.records import RecordKind
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+_MOST_REPLICAS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,12 @@ ALL: tuple[Topic, ...] = (
     CRASH_MARKS,
     DEADLETTERS,
 )
+
+
+def replication_factor(brokers: int) -> int:
+    """As many replicas as the cluster has room for, three at most.
+
+    >>> [replication_factor(n) for n in (1, 2, 3, 9)]
+    [1, 2, 3, 3]
+    """
+    return max(1, min(_MOST_REPLICAS, brokers))

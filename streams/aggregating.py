@@ -24,11 +24,11 @@ from contracts.policy import Policies
 from contracts.records import RecordKind
 from contracts.results import DeadLetter, Partial
 from streams import metrics
-from streams.durable import DurableTable
 from streams.messages import Aggregated, Message, aggregate, refused, unfenced
 from streams.outlet import Outlet, Result, count_dead_letters
 from streams.runs import Run, by_partition, in_parts
 from streams.services import KnownServices
+from streams.tables import DurableTable
 from streams.windows.labels import fold_services
 
 log = structlog.get_logger()

@@ -26,7 +26,7 @@ from health.vitals import Pulse
 from streams import metrics
 from streams.aggregating import Aggregation, Ending
 from streams.consuming import Batch, batches
-from streams.durable import DurableApp, new_app, new_table
+from streams.durable import DurableApp, new_app
 from streams.judging import Judging
 from streams.liveness import HANDLING_LIMIT_S
 from streams.messages import Message
@@ -36,6 +36,7 @@ from streams.reread import Rereader
 from streams.running import run_app
 from streams.runs import by_partition
 from streams.services import KnownServices
+from streams.tables import Tables
 
 log = structlog.get_logger()
 
@@ -63,9 +64,8 @@ class Worker:
     ) -> None:
         self.app = app
         self._limit = limit
-        fences = new_table(app, "fences-v2", partitions=kafka.partitions)
-        states = new_table(app, "states-v4", partitions=kafka.partitions)
-        services = new_table(app, "services", partitions=kafka.partitions)
+        tables = Tables(app, kafka)
+        fences, states, services = map(tables.add, ("fences-v2", "states-v4", "services"))
         known = KnownServices(services, policies)
         outlet = Outlet(app)
         for kind, topic in topics.TELEMETRY.items():

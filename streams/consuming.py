@@ -6,7 +6,7 @@ Faust's price is per message, so what was fetched of a partition goes through it
 - it long-polls for 1.5 s, which stalls busy partitions that share a broker with an idle one: 50 ms
   here; and where a stream agent's queue is full it polls the idle partitions for a second before it
   looks again: ``PromptConsumer`` goes on when there is room;
-- after recovery it resumes partitions before it has found their committed offsets, and can lose
+- after a rebalance it resumes partitions before it has found their committed offsets, and can lose
   the message that is in a queue meanwhile; where nothing was committed yet it does not go back at
   all: ``PromptConsumer.perform_seek`` stops the flow, and goes back everywhere. Whatever comes
   out of turn all the same is fetched again;
@@ -46,9 +46,8 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return consumer
 
     async def _fetch_records(self, consumer: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - Faust has no types
-        is_for_agents = self.consumer.app.topics.acks_enabled_for  # others are changelogs
         waiting = consumer._fetcher._records  # noqa: SLF001 - no public way
-        leave_as_parsed(some for place, some in waiting.items() if is_for_agents(place.topic))
+        leave_as_parsed(waiting.values())
         found = await super()._fetch_records(consumer, *args, **options)
         for place in [place for place in waiting if place in found]:
             waiting.move_to_end(place)  # it is the others' turn: aiokafka would read it to its end
@@ -98,8 +97,7 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         """
         self.stop_flow()
         await super().perform_seek()
-        is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
-        places = [place for place in self.assignment() if is_for_agents(place.topic)]
+        places = self.assignment()
         starts = {p: self._committed_offset[p] for p in places if self._committed_offset[p]}
         if uncommitted := [place for place in places if place not in starts]:
             earliest = await self.earliest_offsets(*uncommitted)
@@ -113,12 +111,9 @@ class PromptConsumer(driver.Consumer):  # type: ignore[misc]  # Faust has no typ
         records, active = await self._next_records(timeout)
         found = {place: run_of(place, some) for place, some in (records or {}).items() if some}
         self._bound_next_poll(found.values())
-        is_for_agents = self.app.topics.acks_enabled_for  # others are changelogs
         fetched = {}
         for place, run in found.items():
-            if not is_for_agents(place.topic):
-                fetched[place] = records[place]
-            elif await self._is_in_turn(place, run.offsets[0]):
+            if await self._is_in_turn(place, run.offsets[0]):
                 fetched[place] = [_as_one(run, self._next.get(place))]
                 self._next[place] = run.offsets[-1] + 1
         return fetched, active

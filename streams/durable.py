@@ -1,8 +1,8 @@
 """Faust, made to keep its word: the few places where its defaults can lose or delay a message.
 
 - its producer acknowledges with ``acks=1`` and without idempotence: both are set here;
-- a table's changelog is sent in the background and may be lost with the process after the source
-  offset was committed: ``DurableTable.put`` returns when the changelog has it;
+- a table's changelog is sent in the background, and read through what stops and clears when
+  partitions change hands: ``streams.tables`` has tables of its own;
 - its consumer can lose, repeat and delay messages: ``streams.consuming``;
 - an exception in a stream agent acknowledges the event it was about: ``stop_for_good`` ends the
   process instead, so that the event comes again. Where Faust's own stop hangs after a crash, which
@@ -21,18 +21,16 @@ import asyncio
 import math
 import os
 import ssl
-import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import faust
 import structlog
 from aiokafka import conn
 from aiokafka.errors import KafkaConnectionError, KafkaError
-from faust.tables.table import Table
 from faust.transport.drivers import aiokafka as driver
 
 from contracts.errors import CoalmineError, Fatal
@@ -51,7 +49,6 @@ SESSION_S = 10.0
 """After so long without a heartbeat, Kafka gives a worker's partitions to another."""
 LEASE_S = 8.0
 PULSE_S = 0.5
-_VERSION = struct.Struct(">q")
 
 
 class PromptConnection(conn.AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no types
@@ -146,7 +143,7 @@ class DurableApp(faust.App):  # type: ignore[misc]  # Faust has no types
     ) -> asyncio.Future[Any]:
         """Hand a message to the producer; what is returned is done when Kafka has it.
 
-        Faust wraps each message in a future of its own, and queues those of its changelogs.
+        Faust wraps each message in a future of its own.
         """
         producer = await self.maybe_start_producer()
         sent: asyncio.Future[Any] = await producer.send(topic, key, value, partition, None, None)
@@ -192,62 +189,6 @@ def _end_process(reason: BaseException) -> None:
     os._exit(reason.exit_code if isinstance(reason, CoalmineError) else CoalmineError.exit_code)
 
 
-class DurableTable(Table):  # type: ignore[misc]  # Faust has no types
-    """A table of bytes whose writes are acknowledged before they count.
-
-    Every value has a version that grows with each write. Of a worker that was wedged, and writes
-    when it wakes, and the worker that took over, the one further on wins, whatever the order in
-    which their records stand in the changelog.
-    """
-
-    async def put(self, key: bytes, value: bytes, *, version: int, partition: int) -> None:
-        """Write to the changelog of ``partition``, wait until Kafka has it, then set the key."""
-        self.app.check_lease()
-        record = _VERSION.pack(version) + value
-        await self.send_changelog(partition, key, record)
-        if version >= self.version_of(key):  # or another worker had the key meanwhile
-            self._set(key, record, partition)
-
-    async def send_changelog(self, partition: int, key: bytes, record: bytes) -> None:
-        """Write a record; returns when Kafka has it."""
-        await (await self.app.produce(self.changelog_topic_name, key, record, partition))
-
-    def value_of(self, key: bytes) -> bytes | None:
-        """The value of a key, if it has one."""
-        record: bytes | None = self.data.get(key)
-        return None if record is None else record[_VERSION.size :]
-
-    def version_of(self, key: bytes) -> int:
-        """The version of a key's value; -1 where there is none."""
-        return _version(self.data.get(key))
-
-    def own_keys(self) -> list[bytes]:
-        """The keys whose partitions this worker has; others may linger from before a rebalance."""
-        partitions = {tp.partition for tp in self.app.assignor.assigned_actives()}
-        places = self.data._key_partition.items()  # noqa: SLF001 - no public way
-        return [key for key, partition in places if partition in partitions]
-
-    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Take in records of the changelog; an older version never replaces a newer one.
-
-        Faust may offer a record of another table after a rebalance: it is left out.
-        """
-        for event in batch:
-            message = event.message
-            key, record = message.key, message.value
-            is_ours = message.topic == self.changelog_topic_name
-            if is_ours and record and _version(record) >= self.version_of(key):
-                self._set(key, record, message.partition)
-
-    def _set(self, key: bytes, record: bytes, partition: int) -> None:
-        self.data[key] = record
-        self.data._key_partition[key] = partition  # noqa: SLF001 - it drops what is given away
-
-
-def _version(record: bytes | None) -> int:
-    return -1 if record is None else int(_VERSION.unpack_from(record)[0])
-
-
 def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
     """A Faust app that is fit for exactly-once counting: see the module's docstring."""
     app = DurableApp(
@@ -255,8 +196,6 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
         broker_credentials=_credentials(kafka),
         store="memory://",
-        # tables in memory are read anew from the changelog whoever takes over
-        table_standby_replicas=0,
         topic_partitions=kafka.partitions,
         topic_allow_declare=True,
         topic_disable_leader=True,
@@ -277,20 +216,6 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
     app.vitals = Vitals()
     app.task(app.keep_lease)
     return app
-
-
-def new_table(app: DurableApp, name: str, *, partitions: int) -> DurableTable:
-    """A table of raw bytes, kept in memory and rebuilt from its changelog."""
-    table = DurableTable(
-        app,
-        name=name,
-        partitions=partitions,
-        key_type=bytes,
-        value_type=bytes,
-        extra_topic_configs={"max.message.bytes": MAX_MESSAGE_BYTES},
-    )
-    added: DurableTable = app.tables.add(table)
-    return added
 
 
 def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from contracts.policy import Policies
 from contracts.results import Answer, Decision, Partial, RolloutCommand, Source, Verdict, Window
 from contracts.topics import Topic
 from streams import metrics
-from streams.durable import DurableTable
 from streams.judge.commands import apply_command
 from streams.judge.counting import late_records
 from streams.judge.service import apply_partial, is_due
@@ -29,6 +28,7 @@ from streams.outlet import Outlet, Result
 from streams.reread import Rereader
 from streams.runs import in_parts
 from streams.state import DecodedStates, decode_state, encode_state
+from streams.tables import DurableTable
 from streams.windows.labels import fold_services
 
 log = structlog.get_logger()

@@ -49,7 +49,6 @@ class Liveness:
         app.vitals.need(
             "partitions are assigned", lambda: recovery.completed.is_set() and not app.rebalancing
         )
-        app.vitals.need("tables are recovered", lambda: not app.in_recovery)
 
     def start(self) -> None:
         """Begin, on the event loop."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import structlog
 
 from contracts.policy import Policies
-from streams.durable import DurableTable
 from streams.messages import Message
+from streams.tables import DurableTable
 from streams.windows.labels import MAX_SERVICES
 
 log = structlog.get_logger()

@@ -8,10 +8,9 @@ from typing import Any
 from coalmine.stack.preflight import check_kafka
 from contracts.errors import Recoverable
 from contracts.settings import KafkaSettings
-from contracts.topics import ALL, Topic
+from contracts.topics import ALL, Topic, replication_factor
 
 _TIMEOUT_MS = 15_000
-_MOST_REPLICAS = 3
 
 
 def ensure_topics(settings: KafkaSettings, topics: Sequence[Topic] = ALL) -> list[str]:
@@ -50,15 +49,6 @@ def topic_config(topic: Topic) -> dict[str, str]:
         "max.message.bytes": str(topic.max_message_bytes),
         "message.timestamp.type": "LogAppendTime" if topic.is_stamped else "CreateTime",
     }
-
-
-def replication_factor(brokers: int) -> int:
-    """As many replicas as the cluster has room for, three at most.
-
-    >>> [replication_factor(n) for n in (1, 2, 3, 9)]
-    [1, 2, 3, 3]
-    """
-    return max(1, min(_MOST_REPLICAS, brokers))
 
 
 def _create_missing(client: Any, topics: Sequence[Topic], partitions: int) -> list[str]:  # noqa: ANN401 - untyped library

@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from contracts.settings import KafkaSettings
-from streams.durable import DurableTable, new_app, new_table
+from streams.durable import new_app
+from streams.tables import DurableTable
 
 
 def table_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> DurableTable:
     """A table of an app that is never started: every partition is its own, Kafka has all."""
-    table = new_table(new_app("test", KafkaSettings()), name, partitions=4)
+    table = DurableTable(new_app("test", KafkaSettings()), name)
+    table.own(range(4))
 
-    async def sent(*_: Any) -> None:
-        pass
+    async def sent(*_: Any) -> int:
+        return 0
 
     monkeypatch.setattr(table, "send_changelog", sent)
-    monkeypatch.setattr(table, "own_keys", lambda: list(table.data))
     return table

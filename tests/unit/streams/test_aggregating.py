@@ -14,10 +14,10 @@ from contracts.policy import Policies
 from contracts.records import RecordKind
 from contracts.results import Partial
 from streams.aggregating import Aggregation
-from streams.durable import DurableTable
 from streams.messages import Message
 from streams.outlet import Result
 from streams.services import KnownServices
+from streams.tables import DurableTable
 from tests.support.tables import table_alone
 from tests.support.telemetry import batch_message, events
 

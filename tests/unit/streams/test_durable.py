@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import uvloop
@@ -15,7 +13,8 @@ from aiokafka.errors import KafkaConnectionError
 from contracts.errors import Fatal
 from contracts.settings import KafkaSettings
 from streams import durable
-from streams.durable import DurableApp, DurableTable, new_app, new_table
+from streams.durable import DurableApp, new_app
+from streams.tables import DurableTable
 
 
 @pytest.fixture
@@ -24,40 +23,8 @@ def app() -> DurableApp:
     return new_app("test", KafkaSettings())
 
 
-@pytest.fixture
-def table(app: DurableApp) -> DurableTable:
-    """Its table; nothing is sent anywhere."""
-    return new_table(app, "states", partitions=2)
-
-
-def record(table: DurableTable, key: bytes, version: int, value: bytes, topic: str = "") -> Any:
-    """One record of the changelog."""
-    raw = durable._VERSION.pack(version) + value
-    topic = topic or table.changelog_topic_name
-    return SimpleNamespace(message=SimpleNamespace(topic=topic, partition=1, key=key, value=raw))
-
-
-def test_what_a_wedged_worker_wrote_behind_its_successor_does_not_count(
-    table: DurableTable,
-) -> None:
-    """The changelog ends with an older value; recovery keeps the newer one."""
-    table.apply_changelog_batch(
-        [record(table, b"s", 7, b"new"), record(table, b"s", 5, b"of the zombie")]
-    )
-    assert (table.version_of(b"s"), table.value_of(b"s")) == (7, b"new")
-    table.apply_changelog_batch([record(table, b"s", 7, b"the same again")])
-    assert table.value_of(b"s") == b"the same again"
-    assert (table.version_of(b"t"), table.value_of(b"t")) == (-1, None)
-
-
-def test_a_record_of_another_table_is_left_out(table: DurableTable) -> None:
-    """Faust applies what it cannot place to the table it applied something to before."""
-    table.apply_changelog_batch([record(table, b"s", 7, b"x", topic="elsewhere")])
-    assert table.value_of(b"s") is None
-
-
 async def test_a_process_that_stood_still_ends_and_writes_nothing(
-    app: DurableApp, table: DurableTable, monkeypatch: pytest.MonkeyPatch
+    app: DurableApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever comes first after it wakes, the write or the pulse."""
     ended: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -76,7 +43,7 @@ async def test_a_process_that_stood_still_ends_and_writes_nothing(
     assert not ended.done()
     monkeypatch.setattr(durable, "LEASE_S", -1.0)  # it stood still for longer than that
     with pytest.raises(Fatal, match="stood still"):
-        await table.put(b"s", b"x", version=1, partition=0)
+        await DurableTable(app, "states").put(b"s", b"x", version=1, partition=0)
     assert "another worker" in str(await asyncio.wait_for(ended, 5))
     keeping.cancel()
 
