@@ -16,6 +16,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from coalmine.stack.topics import ensure_topics
 from contracts import topics
+from contracts.errors import Fatal
 from contracts.settings import KafkaSettings
 from streams import tables
 from streams.durable import MAX_MESSAGE_BYTES, DurableApp, new_app
@@ -149,3 +150,19 @@ async def test_a_changelog_keeps_the_last_record_of_every_key(
     assert config["cleanup.policy"]["value"] == "compact"
     assert config["max.message.bytes"]["value"] == str(MAX_MESSAGE_BYTES)
     assert len(partitions) == kafka_settings.partitions
+
+
+async def test_a_changelog_that_somebody_made_anew_ends_the_worker(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    """What it knows is no longer what stands there; started again it knows what does."""
+    async with running(kafka_settings, tmp_path, keys=40) as (app, table):
+        await until(lambda: _is_restored(app))
+        with closing(KafkaAdminClient(**kafka_settings.client_options())) as admin:
+            admin.delete_topics([table.changelog])
+            await until(lambda: table.changelog not in admin.list_topics())
+        await ensure_changelogs(kafka_settings, [table.changelog])
+        await rebalance(app)
+        await until(lambda: app.crash_reason is not None)
+        assert isinstance(app.crash_reason, Fatal)
+        assert "was made anew" in str(app.crash_reason)
