@@ -68,6 +68,8 @@ class Judging:
         self._listening_since = _now_ms()
         self._beaten: dict[bytes, int] = {}
         """Services whose heartbeat still waits among the messages, and since when."""
+        self._assignments = 0
+        """Of partitions, when heartbeats were last sent."""
         self._heard_at: dict[bytes, int] = {}
         """When a service was last heard of here."""
         self._settled: dict[bytes, int] = {}
@@ -109,9 +111,13 @@ class Judging:
 
         All services of the table are looked at, not only those heard since the start: a worker that
         was killed may have left something pending. A service has one heartbeat under way: where the
-        judge is behind, all seem quiet, and more of them would only put it further behind.
+        judge is behind, all seem quiet, and more of them would only put it further behind. What was
+        under way when partitions changed hands may have been heard by another worker.
         """
         now = _now_ms()
+        if self._states.assignments != self._assignments:
+            self._assignments = self._states.assignments
+            self._beaten.clear()
         quiet = [service for service in self._states.own_keys() if self._is_due(service, now)]
         self._beaten.update(dict.fromkeys(quiet, now))
         await self._outlet.publish(

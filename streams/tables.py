@@ -54,6 +54,8 @@ class DurableTable:
         self._next: dict[int, int] = {}
         """Offset of the changelog up to which all of a partition is known."""
         self._own: frozenset[int] = frozenset()
+        self.assignments = 0
+        """How often partitions were assigned: what is under way may have gone to another worker."""
 
     @property
     def changelog(self) -> str:
@@ -91,6 +93,7 @@ class DurableTable:
     def own(self, partitions: Iterable[int]) -> None:
         """These partitions are this worker's from now on, and no others."""
         self._own = frozenset(partitions)
+        self.assignments += 1
 
     def begin(self, partition: int, earliest: int, end: int) -> int:
         """Where the changelog of a partition is to be read from.

@@ -25,6 +25,8 @@ from tests.support.partials import Traffic
 class _Table:
     """The table's interface over a dict."""
 
+    assignments = 1
+
     def __init__(self, state: ServiceState) -> None:
         self._values = {state.service.encode(): (encode_state(state), state.version)}
 
@@ -88,6 +90,29 @@ def test_a_service_has_one_heartbeat_under_way(monkeypatch: pytest.MonkeyPatch) 
         assert await stage.handle(outlet.heartbeats) == []
         await stage.beat()
         assert len(outlet.heartbeats) == 2, "nothing is pending any more"
+
+    asyncio.run(live())
+
+
+def test_a_heartbeat_that_another_worker_may_have_heard_is_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A partition was another's for a moment: what this worker sent meanwhile never comes back."""
+    state = _quiet()
+    monkeypatch.setattr(judging, "_now_ms", lambda: state.heard_at + 60_000)
+    outlet: Any = _Outlet()
+    table: Any = _Table(state)
+    rereader: Any = None
+    stage = Judging(table, outlet, Policies(), rereader)
+
+    async def live() -> None:
+        await stage.beat()
+        await stage.beat()
+        assert len(outlet.heartbeats) == 1
+        table.assignments += 2
+        await stage.beat()
+        await stage.beat()
+        assert len(outlet.heartbeats) == 2
 
     asyncio.run(live())
 
