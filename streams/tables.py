@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 LINGER_S = 60.0
 """So long what a worker gave away stays known to it: a batch in hand still asks for it, and what
-comes back is read on from where it was. No batch takes longer (``HANDLING_LIMIT_S``)."""
+comes back is read on from where it was. Once Kafka answers, no batch takes so long."""
 _POLL_MS = 500
 _TELL_EVERY_S = 5.0
 _AGAIN_AFTER_S = 1.0
