@@ -47,7 +47,7 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format
 
 test: $(STAMP) browser haproxy check  ## Check, then run every test: real servers, a real browser, a real HAProxy
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 test-faults: $(STAMP)  ## Run the full form of the fault tests: kills, power cuts, full disks, outages
 	@$(BIN)/pytest tests/faults --faults -m faults $(ARGS)

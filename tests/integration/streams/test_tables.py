@@ -18,7 +18,7 @@ from coalmine.stack.topics import ensure_topics
 from contracts import topics
 from contracts.errors import Fatal
 from contracts.settings import KafkaSettings
-from streams import tables
+from streams import durable, tables
 from streams.durable import MAX_MESSAGE_BYTES, DurableApp, new_app
 from streams.outlet import raw_topic
 from streams.tables import DurableTable, Tables, ensure_changelogs
@@ -153,9 +153,10 @@ async def test_a_changelog_keeps_the_last_record_of_every_key(
 
 
 async def test_a_changelog_that_somebody_made_anew_ends_the_worker(
-    kafka_settings: KafkaSettings, tmp_path: Path
+    kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it knows is no longer what stands there; started again it knows what does."""
+    monkeypatch.setattr(durable, "CRASH_WITHIN_S", 3600.0)  # the process is the tests'
     async with running(kafka_settings, tmp_path, keys=40) as (app, table):
         await until(lambda: _is_restored(app))
         with closing(KafkaAdminClient(**kafka_settings.client_options())) as admin:
