@@ -30,7 +30,6 @@ __all__ = ["listen", "receiver"]
 pytestmark = [pytest.mark.integration, pytest.mark.faults, pytest.mark.timeout(0)]
 
 MakeReceiver = Callable[[Callable[[Receiver], tuple[int, dict[str, str]]]], Receiver]
-SOAK_PER_S = 30_000
 WARM_UP = 0.3
 """Share of the soak after which memory is looked at."""
 
@@ -144,12 +143,13 @@ def test_memory_and_lag_stay_bounded_for_half_an_hour(
     fault_seed: int,
     fault_rounds: Callable[[int], int],
     fault_table: FaultTable,
+    request: pytest.FixtureRequest,
 ) -> None:
     """As many minutes as there are rounds, at a steady load; the counts are exact at the end."""
-    minutes = fault_rounds(30)
+    minutes, rate = fault_rounds(30), request.config.getoption("--soak-rate")
     lags_s: list[float] = []
     everything = Everything(state, arguments(state, receiver(lambda _: (200, {})).url))
-    shop = Shop(state / "shop", fault_seed, SOAK_PER_S)
+    shop = Shop(state / "shop", fault_seed, rate)
     running = everything.start()
     shop.start()
     try:
@@ -171,7 +171,7 @@ def test_memory_and_lag_stay_bounded_for_half_an_hour(
     print(result)
     for name, of_one in sizes.items():
         print(f"{name}, MiB every three minutes: {[round(mib, 1) for mib in of_one[::36]]}")
-    fault_table(f"soak, {SOAK_PER_S} lines/s", f"{minutes} min", result)
+    fault_table(f"soak, {rate} lines/s", f"{minutes} min", result)
     assert late_s <= 2 * early_s + 1
 
 
