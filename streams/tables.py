@@ -189,12 +189,12 @@ class Tables:
     async def _read(self, partitions: list[int], generation: int) -> None:
         """Read every changelog of these partitions to its present end."""
         by_topic = {table.changelog: table for table in self._tables}
-        await ensure_changelogs(self._kafka, by_topic)
         places = [
             TopicPartition(topic, partition) for topic in by_topic for partition in partitions
         ]
         if not places:
             return
+        await ensure_changelogs(self._kafka, by_topic)
         consumer = AIOKafkaConsumer(
             **aiokafka_options(self._kafka),
             enable_auto_commit=False,
@@ -218,7 +218,7 @@ class Tables:
                 for place, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
                     by_topic[place.topic].take_in(place.partition, records)
                 behind.reached({place: await consumer.position(place) for place in behind.left})
-            behind.tell("tables_restored")
+            behind.tell()
         finally:
             await consumer.stop()
 
@@ -236,9 +236,10 @@ class _Behind:
         self.left = {place: at for place, at in positions.items() if at < self._ends[place]}
         if time.monotonic() - self._told_s > _TELL_EVERY_S:
             self._told_s = time.monotonic()
-            self.tell("tables_are_restored")
+            self.tell()
 
-    def tell(self, event: str) -> None:
+    def tell(self) -> None:
+        event = "restoring_tables" if self.left else "tables_restored"
         took_s = round(time.monotonic() - self._since_s, 3)
         log.info(event, offsets=self._records, left=self._waiting(), took_s=took_s)
 
