@@ -31,8 +31,8 @@ class Rereader:
         consumer = AIOKafkaConsumer(
             **aiokafka_options(self._kafka), enable_auto_commit=False, auto_offset_reset="none"
         )
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([partition])
             beginning = (await consumer.beginning_offsets([partition]))[partition]
             if beginning > start:

@@ -201,8 +201,8 @@ class Tables:
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=FETCH_BYTES,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             ends = await consumer.end_offsets(places)
             earliest = await consumer.beginning_offsets(places)
             starts = {
@@ -254,8 +254,8 @@ async def ensure_changelogs(kafka: KafkaSettings, names: Iterable[str]) -> None:
         KafkaError: the broker is away, or refuses.
     """
     admin = AIOKafkaAdminClient(**aiokafka_options(kafka))
-    await admin.start()
     try:
+        await admin.start()
         missing = sorted(set(names) - set(await admin.list_topics()))
         if not missing:
             return
