@@ -43,7 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--faults", action="store_true", help="run the full-length fault tests too")
     group.addoption("--fault-seed", type=int, default=1, help="first seed of the fault tests")
     group.addoption("--fault-rounds", type=int, help="rounds instead of each test's own number")
-    group.addoption("--soak-rate", type=int, default=30_000, help="lines a second of the soak")
+    group.addoption(
+        "--soak-rate",
+        type=int,
+        default=30_000,
+        help="lines a second of the soak: 80 %% of what is kept up with",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

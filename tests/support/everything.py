@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -12,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from io import TextIOWrapper
 from pathlib import Path
 
 import psutil
@@ -27,10 +25,20 @@ from tests.support.waiting import wait_until
 
 BASELINE, CANARY = "1.4.2", "1.5.0"
 _TURN_S = 0.05
+_LARGEST_LOG = 2**30
+"""Bytes."""
 
 
 class Shop(threading.Thread):
-    """Writes requests of two releases into a log each; the canary's fail four times as often."""
+    """Writes requests of two releases into a log each; the canary's fail four times as often.
+
+    It takes 1 µs a line, so that it is not what is measured where the load is high.
+
+    Args:
+        directory: of its logs; one that is too large becomes ``.1``, in place of the former one.
+        seed: of status and duration.
+        per_s: lines a second of each release.
+    """
 
     def __init__(self, directory: Path, seed: int, per_s: int = 400) -> None:
         super().__init__(daemon=True)
@@ -38,40 +46,43 @@ class Shop(threading.Thread):
         self._directory = directory
         self._chosen = random.Random(seed)
         self._stopping = threading.Event()
+        self._ends = {BASELINE: self._drawn(0.05), CANARY: self._drawn(0.2)}
         self.has_canary = False
         self.written: Counter[str] = Counter()
 
     def run(self) -> None:
         """Write until ``stop``."""
-        with (
-            (self._directory / "a.log").open("a", encoding="utf-8") as baseline,
-            (self._directory / "b.log").open("a", encoding="utf-8") as canary,
-        ):
-            due_s = time.monotonic()
-            while not self._stopping.wait(max(0.0, due_s - time.monotonic())):
-                due_s += _TURN_S
-                self._write(baseline, BASELINE, 0.05)
-                if self.has_canary:
-                    self._write(canary, CANARY, 0.2)
+        due_s = time.monotonic()
+        while not self._stopping.wait(max(0.0, due_s - time.monotonic())):
+            due_s += _TURN_S
+            self._write(self._directory / "a.log", BASELINE)
+            if self.has_canary:
+                self._write(self._directory / "b.log", CANARY)
 
     def stop(self) -> None:
         """Finish the last line."""
         self._stopping.set()
         self.join()
 
-    def _write(self, log: TextIOWrapper, release: str, error_rate: float) -> None:
-        for _ in range(self._per_turn):
-            is_bad = self._chosen.random() < error_rate
-            fields = {
-                "time": time.time_ns() // 1_000_000,
-                "service.name": "shop",
-                "service.version": release,
-                "http.response.status_code": 500 if is_bad else 200,
-                "duration_ms": self._chosen.lognormvariate(3, 0.5),
-            }
-            log.write(json.dumps(fields) + "\n")
-            self.written[release] += 1
-        log.flush()
+    def _drawn(self, error_rate: float) -> list[str]:
+        """Ends of lines, drawn once: as many as two turns need, and at least some thousands."""
+        return [
+            f'"http.response.status_code": {500 if self._chosen.random() < error_rate else 200}, '
+            f'"duration_ms": {self._chosen.lognormvariate(3, 0.5)}}}\n'
+            for _ in range(max(5_000, 2 * self._per_turn))
+        ]
+
+    def _write(self, log: Path, release: str) -> None:
+        ends = self._ends[release]
+        first = self._chosen.randrange(len(ends) - self._per_turn)
+        now_ms = time.time_ns() // 1_000_000
+        start = f'{{"time": {now_ms}, "service.name": "shop", "service.version": "{release}", '
+        with log.open("a", encoding="utf-8") as file:
+            file.write(start + start.join(ends[first : first + self._per_turn]))
+            size = file.tell()
+        self.written[release] += self._per_turn
+        if size > _LARGEST_LOG:
+            log.rename(f"{log}.1")
 
 
 class Everything:
