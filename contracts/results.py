@@ -87,8 +87,15 @@ class SparseHistogram(msgspec.Struct, array_like=True):
     counts: list[int]
 
 
+Sums = tuple[int, int, int]
+"""Of a histogram: number of values, sum of their bins, sum of the squares of their bins."""
+
+
 class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     """Counts of one release, host, arm and stratum within one tick.
+
+    Histograms and the distinct units of events are not told host by host: those of all hosts and
+    agents together stand in a cell of their own, which has no ``counts``.
 
     ``counts`` are additive counters named as in ``docs/glossary.md``: ``request`` (exposures),
     ``request.bad``, ``request.bytes``, ``request.status.500``, ``crash``, ``log``, ``log.error``.
@@ -107,6 +114,8 @@ class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     """Earliest event time of a bad outcome or crash in this cell."""
     counts: dict[str, int] = {}
     histograms: dict[str, SparseHistogram] = {}
+    sums: dict[str, Sums] = {}
+    """What the comparison of hosts asks of this host's histograms."""
     stratum: str = ""
     """What the load balancer routes on, where the policy says ``stratify_by``: the route."""
     units: dict[str, bytes] = {}
@@ -118,7 +127,7 @@ class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     """Counts of crash groups and log templates: ``crash/<id>``, ``log.error/<id>``.
 
     As in ``counts``, ``crash/<id>@session`` says how many of them had an id; its sketch is in
-    ``units``.
+    ``units`` beside it.
     """
     titles: dict[str, str] = {}
     """What people call these groups: of each one at least once in a partial."""

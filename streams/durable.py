@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import ssl
 import sys
 import threading
 import time
@@ -36,6 +35,7 @@ from faust.transport.drivers import aiokafka as driver
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
+from streams.clients import ssl_context
 from streams.consuming import FETCH_BYTES, FIRST_POLL_MESSAGES, PromptConsumer
 
 log = structlog.get_logger()
@@ -195,7 +195,6 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
         name,
         broker=[f"kafka://{address}" for address in kafka.bootstrap.split(",")],
         broker_credentials=_credentials(kafka),
-        store="memory://",
         topic_partitions=kafka.partitions,
         topic_allow_declare=True,
         topic_disable_leader=True,
@@ -218,35 +217,13 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
     return app
 
 
-def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Keyword arguments of every aiokafka client."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": kafka.bootstrap.split(","),
-        "security_protocol": kafka.security_protocol,
-        "ssl_context": _ssl_context(kafka),
-    }
-    if kafka.security_protocol.startswith("SASL"):
-        options |= {
-            "sasl_mechanism": kafka.sasl_mechanism,
-            "sasl_plain_username": kafka.user,
-            "sasl_plain_password": kafka.password.reveal(),
-        }
-    return options
-
-
-def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
-    if not kafka.security_protocol.endswith("SSL"):
-        return None
-    return ssl.create_default_context(cafile=kafka.ca_file)
-
-
 def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - Faust has no types
     if kafka.security_protocol.startswith("SASL"):
         return faust.SASLCredentials(
             username=kafka.user,
             password=kafka.password.reveal(),
             mechanism=kafka.sasl_mechanism,
-            ssl_context=_ssl_context(kafka),
+            ssl_context=ssl_context(kafka),
         )
-    context = _ssl_context(kafka)
+    context = ssl_context(kafka)
     return faust.SSLCredentials(context) if context else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from contracts.errors import Fatal
 from contracts.results import Source
 from contracts.settings import KafkaSettings
-from streams.durable import aiokafka_options
+from streams.clients import reader
 from streams.messages import Message
 
 _FETCH_MS = 500
@@ -28,11 +28,7 @@ class Rereader:
             Fatal: Kafka no longer has them.
         """
         partition = TopicPartition(source.topic, source.partition)
-        consumer = AIOKafkaConsumer(
-            **aiokafka_options(self._kafka), enable_auto_commit=False, auto_offset_reset="none"
-        )
-        try:
-            await consumer.start()
+        async with reader(self._kafka) as consumer:
             consumer.assign([partition])
             beginning = (await consumer.beginning_offsets([partition]))[partition]
             if beginning > start:
@@ -43,8 +39,6 @@ class Rereader:
                 fetched = await consumer.getmany(partition, timeout_ms=_FETCH_MS)
                 found += [_message(record) for record in fetched.get(partition, [])]
             return [message for message in found if message.offset <= source.offset]
-        finally:
-            await consumer.stop()
 
 
 def _message(record: Any) -> Message:  # noqa: ANN401 - aiokafka has no types

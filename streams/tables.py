@@ -13,15 +13,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from contracts.errors import Fatal
 from contracts.settings import KafkaSettings
 from contracts.topics import replication_factor
-from streams.consuming import FETCH_BYTES
-from streams.durable import MAX_MESSAGE_BYTES, DurableApp, aiokafka_options
+from streams.clients import aiokafka_options, reader
+from streams.durable import MAX_MESSAGE_BYTES, DurableApp
 
 log = structlog.get_logger()
 
@@ -195,14 +195,7 @@ class Tables:
         if not places:
             return
         await ensure_changelogs(self._kafka, by_topic)
-        consumer = AIOKafkaConsumer(
-            **aiokafka_options(self._kafka),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=FETCH_BYTES,
-        )
-        try:
-            await consumer.start()
+        async with reader(self._kafka) as consumer:
             ends = await consumer.end_offsets(places)
             earliest = await consumer.beginning_offsets(places)
             starts = {
@@ -219,8 +212,6 @@ class Tables:
                     by_topic[place.topic].take_in(place.partition, records)
                 behind.reached({place: await consumer.position(place) for place in behind.left})
             behind.tell()
-        finally:
-            await consumer.stop()
 
 
 class _Behind:

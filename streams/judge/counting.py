@@ -84,11 +84,12 @@ def are_wide(state: ServiceState, partial: Partial) -> bool:
 def add_cell(state: ServiceState, cell: Cell, policy: Policy, *, is_wide: bool = False) -> None:
     """Count a cell for its release and, where a flag separates the arms, for its variant."""
     keys = [cell.release]
-    _note(state.releases, cell.release, cell, policy)
     if cell.arm and cell.arm != OTHER:
         keys.append(arm_key(cell.arm))
-        _note(state.arms, keys[1], cell, policy)
-    state.watermarks[cell.agent] = max(state.watermarks.get(cell.agent, 0), cell.last)
+    if cell.counts:  # else it is of all agents together
+        for known, key in zip((state.releases, state.arms), keys, strict=False):
+            _note(known, key, cell, policy)
+        state.watermarks[cell.agent] = max(state.watermarks.get(cell.agent, 0), cell.last)
     if cell.tick + TICK_MS > state.judged_to:
         into = state.ticks.setdefault(_tick_of(state, cell.tick, is_wide=is_wide), {})
     elif _counts_although_late(state, cell.tick):

@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,18 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
+class _Families:
+    """Series of the groups of one family and one name together.
+
+    ``of_row`` (n,) is the one of each row; ``family_of`` and ``code_of`` have an entry for each.
+    """
+
+    of_row: Ints
+    family_of: list[int]
+    code_of: list[int]
+
+
+@dataclass(frozen=True)
 class _Series:
     """Rows that are counted together: those of one group and one name, such as an event's.
 
@@ -92,6 +105,14 @@ class _Series:
         """The series of rows that all have this name: one for each group."""
         size, rows = len(groups), np.bincount(groups.of_row)
         return cls(groups, groups.of_row, np.arange(size), np.zeros(size, np.int64), rows, [name])
+
+    @cached_property
+    def families(self) -> _Families:
+        """What the series are part of."""
+        family = self.groups.family[self.group_of]
+        some, of_series = number(family * len(self.names) + self.code_of)
+        of_row = of_series.take(self.of_row)
+        return _Families(of_row, family[some].tolist(), self.code_of[some].tolist())
 
     def add_rows(self, suffix: str, rows: Rows) -> None:
         """Count the chosen rows under the names with this suffix."""
@@ -133,26 +154,41 @@ class _Series:
         self._put(series, codes, words, counts)
 
     def add_histogram(self, suffix: str, values: npt.NDArray[np.floating]) -> None:
-        """Add the histogram of the values (n,) to each of the series; not finite ones are none."""
-        of_row, is_finite = self.of_row, np.isfinite(values)
-        if not is_finite.all():
-            values, of_row = values[is_finite], of_row[is_finite]
-        pairs = count_pairs(of_row, histogram.bins_of(values))
+        """Add the histogram of the values (n,) to each family; not finite ones are none."""
+        is_finite = np.isfinite(values)
+        rows: Rows = EVERY if is_finite.all() else np.flatnonzero(is_finite)
+        bins = histogram.bins_of(values[rows])
         words = [f"{name}{suffix}" for name in self.names]
-        groups, codes = self.group_of.tolist(), self.code_of.tolist()
+        families = self.families
+        pairs = count_pairs(families.of_row[rows], bins)
         for one, part in pairs.parts():
-            into = self.groups.histograms[groups[one]]
-            bins, counts = pairs.values[part].tolist(), pairs.counts[part].tolist()
-            into[words[codes[one]]] = SparseHistogram(bins, counts)
+            into = self.groups.histograms[families.family_of[one]]
+            found, counts = pairs.values[part].tolist(), pairs.counts[part].tolist()
+            into[words[families.code_of[one]]] = SparseHistogram(found, counts)
+        self._add_sums_of(words, rows, bins)
+
+    def _add_sums_of(self, words: list[str], rows: Rows, bins: npt.NDArray[np.int32]) -> None:
+        """Add the sums over a histogram, given by the bins (m,) of its rows, to each host."""
+        has_host = np.array([bool(host) for host in self.groups.labels["host"]])[self.group_of]
+        of_row, size = self.of_row[rows], len(self.rows)
+        values = np.bincount(of_row, minlength=size)
+        first, second = (np.bincount(of_row, of, size) for of in (bins, bins * bins))
+        some = np.flatnonzero(has_host & (values > 0))
+        groups, codes = self.group_of[some].tolist(), self.code_of[some].tolist()
+        found = (of[some].astype(np.int64).tolist() for of in (values, first, second))
+        sums = self.groups.sums
+        for group, code, one in zip(groups, codes, zip(*found, strict=True), strict=True):
+            sums[group][words[code]] = one
 
     def add_units(self, suffix: str, rows: Rows, ids: Ids) -> None:
-        """Count those of the rows that have an id, and sketch their distinct units."""
+        """Count those of the rows that have an id, and sketch the distinct units of families."""
         rows = ids.known(rows)
         self.add_rows(suffix, rows)
         words = [f"{name}{suffix}" for name in self.names]
-        groups, codes = self.group_of.tolist(), self.code_of.tolist()
-        for one, sketch in units.sketches(self.of_row[rows], ids.hashes[rows]):
-            into, word = self.groups.units[groups[one]], words[codes[one]]
+        families = self.families
+        for one, sketch in units.sketches(families.of_row[rows], ids.hashes[rows]):
+            into = self.groups.units[families.family_of[one]]
+            word = words[families.code_of[one]]
             into[word] = units.union(into.get(word, units.NOTHING), sketch)
 
 
@@ -271,7 +307,7 @@ def _add_outcome_units(groups: Groups, unit: Unit, ids: Ids, outcomes: Outcomes)
     of_both = of_row * len(names) + codes
     for both, sketch in units.sketches(of_both, ids.hashes[chosen]):
         group, code = divmod(both, len(names))
-        groups.units[group][names[code]] = sketch
+        groups.outcome_units[group][names[code]] = sketch
 
 
 def _each(numbers: Ints, values: Ints) -> zip[tuple[int, int, int]]:

@@ -2,13 +2,15 @@
 
 Labels come as codes into their values; a row's codes together are one whole number, and rows with
 the same one are a group. What is said of the groups is collected column by column, and becomes
-cells at the end.
+cells at the end. Groups that differ in host and agent alone are a family: histograms and sketches
+of units are said of families only, as most of them would say the same again and again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,7 @@ import pyarrow as pa
 
 from contracts import arrow
 from contracts.policy import Policies
-from contracts.results import Cell, SparseHistogram
+from contracts.results import Cell, SparseHistogram, Sums
 
 TICK_MS = 1000
 UNKNOWN = "unknown"
@@ -32,11 +34,13 @@ EVERY = slice(None)
 _LATEST = np.iinfo(np.int64).max
 LABELS = ("service", "release", "host", "arm", "agent", "route")
 """What tells cells apart, besides their ticks; in order of significance."""
+_OF_ONE = ("host", "agent")
+"""What does not tell families apart."""
 
 
 @dataclass(slots=True)
 class Groups:
-    """The groups of a batch and what is said of them so far; each list has an entry for a group."""
+    """Groups of a batch and what is said of them so far; each list has an entry for a group."""
 
     of_row: Ints
     """The group of each row, (n,)."""
@@ -44,18 +48,27 @@ class Groups:
     ticks: list[int]
     last: list[int]
     """Latest event time."""
+    family: Ints
+    """The family of each group, (k,)."""
+    firsts: list[int]
+    """A group of each family."""
     counts: list[dict[str, int]] = field(init=False)
+    sums: list[dict[str, Sums]] = field(init=False)
     histograms: list[dict[str, SparseHistogram]] = field(init=False)
+    """Of each family."""
     units: list[dict[str, bytes]] = field(init=False)
+    """Of each family."""
+    outcome_units: list[dict[str, bytes]] = field(init=False)
     outcomes: list[dict[str, int]] = field(init=False)
     titles: list[dict[str, str]] = field(init=False)
     first_bad: list[int | None] = field(init=False)
 
     def __post_init__(self) -> None:
         size = len(self.ticks)
-        self.counts, self.histograms = [{} for _ in range(size)], [{} for _ in range(size)]
-        self.units, self.outcomes = [{} for _ in range(size)], [{} for _ in range(size)]
-        self.titles, self.first_bad = [{} for _ in range(size)], [None] * size
+        self.counts, self.sums = _nothing(size), _nothing(size)
+        self.histograms, self.units = _nothing(len(self.firsts)), _nothing(len(self.firsts))
+        self.outcomes, self.outcome_units = _nothing(size), _nothing(size)
+        self.titles, self.first_bad = _nothing(size), [None] * size
 
     def __len__(self) -> int:
         return len(self.ticks)
@@ -68,29 +81,51 @@ class Groups:
             self.first_bad[group] = int(first[group])
 
     def cells(self) -> Iterator[tuple[str, Cell]]:
-        """The service of each group, and what was said of it."""
+        """The service of each group, and what was said of it; then the same of each family.
+
+        A group without host and agent is what its family's cell would be: it has both.
+        """
         nothing = [""] * len(self)
-        releases, hosts = self.labels["release"], self.labels["host"]
+        services, releases, hosts = (self.labels[k] for k in ("service", "release", "host"))
         agents, arms, routes = (self.labels.get(k, nothing) for k in ("agent", "arm", "route"))
-        for group, service in enumerate(self.labels["service"]):
-            yield (
-                service or UNKNOWN,
-                Cell(
+        said = [False] * len(self.firsts)
+        for group, family in enumerate(self.family.tolist()):
+            cell = Cell(
+                tick=self.ticks[group],
+                release=releases[group] or UNKNOWN,
+                host=hosts[group],
+                agent=agents[group],
+                arm=arms[group],
+                stratum=routes[group],
+                last=self.last[group],
+                first_bad=self.first_bad[group],
+                counts=self.counts[group],
+                sums=self.sums[group],
+                units=self.outcome_units[group],
+                groups=self.outcomes[group],
+                titles=self.titles[group],
+            )
+            if not (cell.host or cell.agent):
+                said[family] = True
+                cell.histograms = self.histograms[family]
+                cell.units |= self.units[family]
+            yield services[group] or UNKNOWN, cell
+        for family, group in enumerate(self.firsts):
+            if not said[family] and (self.histograms[family] or self.units[family]):
+                cell = Cell(
                     tick=self.ticks[group],
                     release=releases[group] or UNKNOWN,
-                    host=hosts[group],
-                    agent=agents[group],
                     arm=arms[group],
                     stratum=routes[group],
-                    last=self.last[group],
-                    first_bad=self.first_bad[group],
-                    counts=self.counts[group],
-                    histograms=self.histograms[group],
-                    units=self.units[group],
-                    groups=self.outcomes[group],
-                    titles=self.titles[group],
-                ),
-            )
+                    last=self.ticks[group],  # what was later, the groups have told
+                    histograms=self.histograms[family],
+                    units=self.units[family],
+                )
+                yield services[group] or UNKNOWN, cell
+
+
+def _nothing(size: int) -> list[dict[str, Any]]:
+    return [{} for _ in range(size)]
 
 
 def group_rows(coded: dict[str, Coded], times: Ints, policies: Policies) -> Groups:
@@ -108,17 +143,22 @@ def group_rows(coded: dict[str, Coded], times: Ints, policies: Policies) -> Grou
         routes, known = coded["route"]
         coded["route"] = np.where(chosen[services], routes, len(known)), [*known, ""]
     ticks = times // TICK_MS
-    first_tick = ticks.min()
-    sizes = [(codes, len(values)) for codes, values in coded.values()]
-    key = _combined([*sizes, (ticks - first_tick, int(ticks.max() - first_tick) + 1)], len(times))
-    rows, of_row = number(key)
+    rows, of_row = number(_keys(coded, ticks))
     last = np.full(len(rows), -_LATEST)
     np.maximum.at(last, of_row, times)
-    labels = {
-        name: [values[code] for code in codes[rows].tolist()]
-        for name, (codes, values) in coded.items()
-    }
-    return Groups(of_row, labels, (ticks[rows] * TICK_MS).tolist(), last.tolist())
+    coded, ticks = {n: (codes[rows], known) for n, (codes, known) in coded.items()}, ticks[rows]
+    shared = {name: column for name, column in coded.items() if name not in _OF_ONE}
+    firsts, family = number(_keys(shared, ticks))
+    labels = {n: [known[code] for code in codes.tolist()] for n, (codes, known) in coded.items()}
+    ticks_ms = (ticks * TICK_MS).tolist()
+    return Groups(of_row, labels, ticks_ms, last.tolist(), family, firsts.tolist())
+
+
+def _keys(coded: dict[str, Coded], ticks: Ints) -> Ints:
+    """A number for the labels and the tick of each row, (n,), in their order."""
+    first = ticks.min()
+    sizes = [(codes, len(values)) for codes, values in coded.values()]
+    return _combined([*sizes, (ticks - first, int(ticks.max() - first) + 1)], len(ticks))
 
 
 def codes_of(column: pa.Array, missing: str = "") -> Coded:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from contracts.results import Cell, Partial, SparseHistogram
+from contracts.results import Cell, Partial, SparseHistogram, Sums
 from streams.windows import units
 from streams.windows.tally import Tally
 
@@ -74,12 +74,13 @@ class Labels(msgspec.Struct, array_like=True):
 
     def note(self, cell: Cell, kind: str) -> None:
         """Count the events of a cell that lost a label."""
-        events = events_in(cell)
-        self.folded[kind] = self.folded.get(kind, 0) + events
-        cell.counts[f"folded.{kind}"] = events
+        if events := events_in(cell):
+            self.folded[kind] = self.folded.get(kind, 0) + events
+            cell.counts[f"folded.{kind}"] = events
 
     def _fold_events(self, cell: Cell, wanted: Container[str]) -> None:
-        names = {event_of(name) for name in cell.counts if not name.startswith("folded.")}
+        told = cell.counts or (*cell.histograms, *cell.units)  # families have no counts
+        names = {event_of(name) for name in told if not name.startswith("folded.")}
         beyond = {
             name
             for name in names - _OF_OURS
@@ -94,6 +95,7 @@ class Labels(msgspec.Struct, array_like=True):
 
             cell.counts = renamed(cell.counts, kept, int.__add__)
             cell.histograms = renamed(cell.histograms, kept, _sum)
+            cell.sums = renamed(cell.sums, kept, _sum_of_sums)
             cell.units = renamed(cell.units, kept, units.union)
 
     def _fold_groups(self, cell: Cell) -> None:
@@ -143,7 +145,8 @@ def fold_services(partials: Sequence[Partial], known: Container[str]) -> list[Pa
     if beyond:
         cells = [cell for partial in beyond for cell in partial.cells]
         for cell in cells:
-            cell.counts["folded.service"] = events_in(cell)
+            if events := events_in(cell):
+                cell.counts["folded.service"] = events
         folded = [partial.service for partial in beyond]
         kept.append(msgspec.structs.replace(beyond[0], service=OTHER, cells=cells, folded=folded))
     return kept
@@ -205,3 +208,7 @@ def _sum(one: SparseHistogram, other: SparseHistogram) -> SparseHistogram:
     for histogram in (one, other):
         tally.add_counts(Cell(tick=0, release="", last=0, histograms={"": histogram}))
     return tally.histogram("")
+
+
+def _sum_of_sums(one: Sums, other: Sums) -> Sums:
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from contracts.results import Cell, SparseHistogram
+from contracts.results import Cell, SparseHistogram, Sums
 from streams.windows import units
 
 _K = TypeVar("_K")
@@ -66,7 +66,9 @@ class HostTally(msgspec.Struct, array_like=True):
     def add_cell(self, cell: Cell) -> None:
         """Add one cell in place."""
         _add(self.counts, cell.counts.items())
-        for name, sparse in cell.histograms.items():
+        for name, sums in cell.sums.items():
+            self._add_sums(name, sums)
+        for name, sparse in cell.histograms.items():  # of an older worker, or of a policy's trial
             self._add_sums(name, _sums_of(sparse))
 
     def add(self, other: HostTally) -> None:
@@ -75,7 +77,7 @@ class HostTally(msgspec.Struct, array_like=True):
         for name, sums in other.sums.items():
             self._add_sums(name, sums)
 
-    def _add_sums(self, name: str, sums: tuple[float, float, float]) -> None:
+    def _add_sums(self, name: str, sums: Sums | tuple[float, float, float]) -> None:
         n, first, second = self.sums.get(name, (0.0, 0.0, 0.0))
         self.sums[name] = (n + sums[0], first + sums[1], second + sums[2])
 

@@ -26,10 +26,14 @@ LG_K = 12
 NOTHING = b""
 _FEW = 8
 """Units to a group, below which a call for each group costs more than an order of all."""
+_LARGE = 1_600
+"""Bytes of two sketches, beyond which merging their hashes costs less than the library's union."""
 
 _EMPTY = bytes(update_theta_sketch(LG_K).compact().serialize())
 _HEAD = b"\x03\x03\x00\x00\x1a" + _EMPTY[6:8]
 """Serial version 3, compact, exact and ordered, and the library's seed."""
+_EXACT = 2
+"""Longs before the hashes of a sketch that holds them all, at most: one longer has a theta."""
 
 
 def sketch(hashes: ids.Hashes) -> bytes:
@@ -65,6 +69,10 @@ def union(one: bytes, other: bytes) -> bytes:
     """Units of either."""
     if not one or not other:
         return one or other
+    if len(one) + len(other) > _LARGE and one[0] <= _EXACT and other[0] <= _EXACT:
+        entries = np.concatenate((_entries_of(one), _entries_of(other)))
+        if len(entries) <= 1 << LG_K:
+            return _of_entries(_distinct(entries))
     both = theta_union(LG_K)
     both.update(_read(one))
     both.update(_read(other))
@@ -107,6 +115,19 @@ def _entries(hashes: ids.Hashes) -> ids.Hashes:
     """What a theta sketch keeps: 63 bits, never 0."""
     entries: ids.Hashes = np.maximum(hashes >> np.uint64(1), np.uint64(1))
     return entries
+
+
+def _entries_of(units: bytes) -> ids.Hashes:
+    """The entries of a sketch that holds them all."""
+    return np.frombuffer(units, np.uint64, offset=8 * units[0])
+
+
+def _distinct(runs: ids.Hashes) -> memoryview:
+    """Entries of ascending runs, each once and ascending; sorted in place."""
+    runs.sort(kind="stable")  # merges what is in order
+    is_new = np.ones(len(runs), np.bool_)
+    np.not_equal(runs[1:], runs[:-1], out=is_new[1:])
+    return (runs if is_new.all() else runs[is_new]).data
 
 
 def _of_entries(entries: memoryview) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from contracts import histogram
 from contracts.results import Cell, Partial, Source, SparseHistogram
+from streams.windows.tally import HostTally, Tally
 
 SECOND_MS = 1000
 
@@ -58,11 +61,11 @@ class Traffic:
             service=self.service,
             source=Source(topic="coalmine.events", partition=0, offset=self.offset),
             sent_at=tick + 1200,
-            cells=[
+            cells=together(
                 self._cell(tick, release, route, share, f"host-{release}-{number}")
                 for route, share in shares.items()
                 for number in range(self.hosts)
-            ],
+            ),
         )
 
     def _cell(self, tick: int, release: str, route: str, share: float, host: str) -> Cell:
@@ -101,3 +104,29 @@ class Traffic:
         if host not in self._factors:
             self._factors[host] = float(np.exp(self.random.normal(0, self.host_sd)))
         return self._factors[host]
+
+
+def together(cells: Iterable[Cell]) -> list[Cell]:
+    """These cells of hosts, and what they say of histograms and units as one of all of them."""
+    told, families = list(cells), dict[tuple[int, str, str, str], Tally]()
+    for cell in told:
+        family = families.setdefault((cell.tick, cell.release, cell.arm, cell.stratum), Tally())
+        host = HostTally()
+        host.add_cell(msgspec.structs.replace(cell, counts={}))
+        family.add_cell(msgspec.structs.replace(cell, counts={}, groups={}))
+        cell.sums = {
+            name: (int(n), int(one), int(two)) for name, (n, one, two) in host.sums.items()
+        }
+        cell.histograms, cell.units = {}, {}
+    return told + [
+        Cell(
+            tick=tick,
+            release=release,
+            arm=arm,
+            stratum=stratum,
+            last=tick,
+            histograms={name: tally.histogram(name) for name in tally.histograms},
+            units=tally.units,
+        )
+        for (tick, release, arm, stratum), tally in families.items()
+    ]

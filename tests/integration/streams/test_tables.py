@@ -18,7 +18,7 @@ from coalmine.stack.topics import ensure_topics
 from contracts import topics
 from contracts.errors import Fatal
 from contracts.settings import KafkaSettings
-from streams import durable, tables
+from streams import clients, durable, tables
 from streams.durable import MAX_MESSAGE_BYTES, DurableApp, new_app
 from streams.outlet import raw_topic
 from streams.tables import DurableTable, Tables, ensure_changelogs
@@ -92,7 +92,7 @@ async def test_a_table_is_whole_although_partitions_change_hands_while_it_is_rea
     kafka_settings: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And no message is given out before: what it asks the table for would not be there."""
-    monkeypatch.setattr(tables, "FETCH_BYTES", 20_000)
+    monkeypatch.setattr(clients, "FETCH_BYTES", 20_000)
     read = DurableTable.take_in
 
     def read_slowly(table: DurableTable, partition: int, records: Iterable[Any]) -> None:

@@ -6,15 +6,17 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from contracts import histogram
 from contracts.arrow import batch_from_records
 from contracts.policy import Metric, Policies, Policy, StratifyBy, Unit
 from contracts.records import Crash, Event, HostSample, LogLine, Record, RecordKind
-from contracts.results import Cell
+from contracts.results import Cell, SparseHistogram
 from streams.windows import units
 from streams.windows.aggregate import cells_of_batch
+from streams.windows.tally import Arm
 
 NOW = 1_700_000_000_000
 
@@ -49,8 +51,21 @@ def _events(seed: int, count: int) -> list[Event]:
     ]
 
 
+def _said(cell: Cell, key: tuple[object, ...]) -> Counter[tuple[object, ...]]:
+    found: Counter[tuple[object, ...]] = Counter()
+    for name, count in cell.counts.items():
+        found[(*key, name)] += count
+    for name, sparse in cell.histograms.items():
+        for bin_, count in zip(sparse.bins, sparse.counts, strict=True):
+            found[(*key, name, bin_)] += count
+    for name, sums in cell.sums.items():
+        for power, count in enumerate(sums):
+            found[(*key, name, "sum of powers", power)] += count
+    return found
+
+
 def test_cells_equal_a_count_of_the_events_one_by_one() -> None:
-    """Every counter and histogram equals what a plain loop over the events counts."""
+    """Every counter, histogram and sum equals what a plain loop over the events counts."""
     events = _events(seed=1, count=2000)
     expected: Counter[tuple[object, ...]] = Counter()
     for e in events:
@@ -61,19 +76,34 @@ def test_cells_equal_a_count_of_the_events_one_by_one() -> None:
         if e.status:
             expected[(*key, f"{e.name}.status.{e.status}")] += 1
         if e.duration_ms is not None:
-            value = np.array([np.float32(e.duration_ms)])
-            expected[(*key, f"{e.name}.duration_ms", int(histogram.bins_of(value)[0]))] += 1
+            [bin_] = histogram.bins_of(np.array([np.float32(e.duration_ms)])).tolist()
+            name = f"{e.name}.duration_ms"
+            expected[(e.service, e.release, "", key[3], name, bin_)] += 1
+            for power in range(3):
+                expected[(*key, name, "sum of powers", power)] += bin_**power
     found: Counter[tuple[object, ...]] = Counter()
-    cells = cells_of(RecordKind.EVENTS, events)
-    for service, of_service in cells.items():
-        for cell in of_service:
-            key = (service, cell.release, cell.host, cell.tick)
-            for name, count in cell.counts.items():
-                found[(*key, name)] += count
-            for name, sparse in cell.histograms.items():
-                for bin_, count in zip(sparse.bins, sparse.counts, strict=True):
-                    found[(*key, name, bin_)] += count
+    for service, cells in cells_of(RecordKind.EVENTS, events).items():
+        for cell in cells:
+            found.update(_said(cell, (service, cell.release, cell.host, cell.tick)))
     assert +found == +expected
+
+
+def test_arms_are_the_same_told_host_by_host_or_together() -> None:
+    """Older workers told histograms and units of each host; what the judge adds up is the same."""
+    events = [
+        msgspec.structs.replace(event, session=f"session-{number % 700}")
+        for number, event in enumerate(_events(seed=2, count=2000))
+    ]
+    by_host: list[Cell] = []
+    for host in ("a", "b"):
+        ours = [msgspec.structs.replace(e, host="") for e in events if e.host == host]
+        for cell in cells_of(RecordKind.EVENTS, ours)["checkout"]:
+            cell.host = host
+            by_host.append(cell)
+    both = cells_of(RecordKind.EVENTS, events)["checkout"]
+    assert all(cell.histograms for cell in by_host)
+    assert not any(cell.histograms or cell.units for cell in both if cell.host)
+    assert Arm.of_cells(both) == Arm.of_cells(by_host)
 
 
 def test_a_cell_knows_its_latest_event_and_its_first_bad_one() -> None:
@@ -124,13 +154,20 @@ def test_logs_are_counted_by_severity() -> None:
 
 
 def test_crashes_and_host_samples_give_counts_and_loads() -> None:
-    """A crash counts as bad at its time; a host sample gives a histogram per value."""
+    """A crash counts as bad at its time; host samples give a histogram per value, all together."""
     crash = Crash(time=NOW + 5, service="s", release="1")
     [cell] = cells_of(RecordKind.CRASHES, [crash])["s"]
     assert (cell.counts, cell.first_bad) == ({"crash": 1}, NOW + 5)
-    sample = HostSample(time=NOW, host="h", service="s", release="1", cpu_percent=50.0)
-    [cell] = cells_of(RecordKind.HOSTS, [sample])["s"]
-    assert list(cell.histograms) == ["host.cpu_percent"]
+    samples = [
+        HostSample(time=NOW, host=host, service="s", release="1", cpu_percent=50.0)
+        for host in ("g", "h")
+    ]
+    [*hosts, together] = cells_of(RecordKind.HOSTS, samples)["s"]
+    bin_ = int(histogram.bins_of(np.array([50.0]))[0])
+    sums = {"host.cpu_percent": (1, bin_, bin_**2)}
+    assert [(cell.host, cell.sums) for cell in hosts] == [("g", sums), ("h", sums)]
+    assert together.histograms == {"host.cpu_percent": SparseHistogram([bin_], [2])}
+    assert (together.host, together.counts) == ("", {})
 
 
 def test_an_empty_batch_gives_nothing() -> None:

@@ -52,6 +52,16 @@ def test_a_bad_canary_is_rolled_back_verified_and_nothing_is_decided_twice() -> 
     assert last.first_bad_event_at >= traffic.start + 10_000
 
 
+def test_what_is_told_of_all_agents_together_is_no_agent() -> None:
+    """Nobody would ever move its watermark on: every tick would wait for it."""
+    judge, traffic = Judge(), Traffic(hosts=3)
+    judge.run(traffic, range(10))
+    assert any(not cell.agent for partial in traffic.second(10) for cell in partial.cells)
+    assert judge.state.watermarks.keys() == {f"agent-{BASELINE}", f"agent-{CANARY}"}
+    agents = {name for release in judge.state.releases.values() for name in release.agents}
+    assert agents == judge.state.watermarks.keys()
+
+
 def _rolled_back(traffic: Traffic) -> Judge:
     """A judge that has just rolled back, in second 30."""
     judge = Judge()

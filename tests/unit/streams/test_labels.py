@@ -13,13 +13,19 @@ from streams.judge.service_state import ServiceState
 from streams.state import decode_state, encode_state
 from streams.windows import labels
 from streams.windows.labels import LIMITS, MAX_RELEASES, OTHER, fold_services
-from tests.support.partials import Traffic
+from tests.support.partials import Traffic, together
 
 START = 1_700_000_000_000
 HOW_MANY = 10_000
 
 
-def run(state: ServiceState, cells: list[Cell], policy: Policy | None = None) -> list[Window]:
+def run(
+    state: ServiceState,
+    cells: list[Cell],
+    policy: Policy | None = None,
+    *,
+    are_together: bool = False,
+) -> list[Window]:
     """Every cell as a partial of its own, then silence; the windows that were written."""
     rules = policy or Policy()
     outputs = []
@@ -29,7 +35,7 @@ def run(state: ServiceState, cells: list[Cell], policy: Policy | None = None) ->
             service="s",
             source=Source(topic="t", partition=0, offset=offset),
             sent_at=cell.last,
-            cells=[cell],
+            cells=together([cell]) if are_together else [cell],
         )
         outputs += apply_partial(state, partial, rules, processed_time=cell.last)
     end = cells[-1].last + 60_000
@@ -70,11 +76,16 @@ def exploding(kind: str) -> list[Cell]:
     return cells
 
 
+@pytest.mark.parametrize("are_together", [False, True])
 @pytest.mark.parametrize("kind", ["release", "route", "host", "arm", "event"])
-def test_ten_thousand_labels_are_bounded_counted_and_told(kind: str) -> None:
-    """The state stays small, nothing is dropped, and the verdicts can tell how much was folded."""
+def test_ten_thousand_labels_are_bounded_counted_and_told(kind: str, are_together: bool) -> None:  # noqa: FBT001
+    """The state stays small, nothing is dropped, and the verdicts can tell how much was folded.
+
+    Whether histograms are told host by host, as older workers did, or of all hosts together.
+    """
     state = ServiceState(service="s")
-    windows = run(state, exploding(kind), Policy(stratify_by=StratifyBy.ROUTE))
+    policy = Policy(stratify_by=StratifyBy.ROUTE)
+    windows = run(state, exploding(kind), policy, are_together=are_together)
     limit = MAX_RELEASES if kind == "release" else LIMITS[kind]
     sums = totals(windows)
     plain = [n for n in sums if labels.event_of(n) == n and not n.startswith("folded.")]

@@ -39,7 +39,7 @@ def _cells(kind: RecordKind, records: list[Crash] | list[LogLine], policy: Polic
 def test_crashes_are_counted_by_group_with_their_sessions() -> None:
     """A burst of one session is five crashes, one unit, one group; another error is another."""
     crashes = [_crash("KeyError", "a")] * 5 + [_crash("KeyError", "b"), _crash("OSError", None)]
-    [cell] = _cells(RecordKind.CRASHES, crashes, Policy())
+    [cell, together] = _cells(RecordKind.CRASHES, crashes, Policy())
     by_title = {cell.titles[name]: name for name in cell.titles}
     assert sorted(title.partition(":")[0] for title in by_title) == ["KeyError", "OSError"]
     key = next(name for title, name in by_title.items() if title.startswith("KeyError"))
@@ -47,6 +47,7 @@ def test_crashes_are_counted_by_group_with_their_sessions() -> None:
     assert cell.groups == {key: 6, other: 1, f"{key}@session": 6}
     assert units.count(cell.units[f"{key}@session"]) == 2
     assert f"{other}@session" not in cell.units
+    assert {name: units.count(one) for name, one in together.units.items()} == {"crash@session": 2}
 
 
 def test_lines_are_counted_by_template_where_a_policy_wants_their_severity() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from datasketches import compact_theta_sketch
+import pytest
+from datasketches import compact_theta_sketch, theta_union
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,17 @@ def test_differences_of_large_sketches_are_close() -> None:
     )
     assert abs(units.count(units.minus(one, other)) / 25_000 - 1) < 0.1
     assert abs(units.count(units.union(one, other)) / 75_000 - 1) < 0.05
+
+
+@pytest.mark.parametrize("size", [1, 10, 150, 1_000, 3_000, 4_096, 5_000])
+@pytest.mark.parametrize("other_size", [1, 90, 1_000, 5_000])
+def test_a_union_is_what_the_library_makes_of_both(size: int, other_size: int) -> None:
+    """To the byte: whichever way it is made, sketches of partials in any order are the same."""
+    one = units.sketch(ids.mixed(np.arange(size, dtype=np.uint64)))
+    start = max(0, size - 20)
+    other = units.sketch(ids.mixed(np.arange(start, start + other_size, dtype=np.uint64)))
+    both = theta_union(units.LG_K)
+    for sketch in (one, other):
+        both.update(compact_theta_sketch.deserialize(sketch))
+    expected = bytes(both.get_result().serialize())
+    assert units.union(one, other) == units.union(other, one) == expected
