@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from urllib.request import urlopen
 
 import numpy as np
 import psutil
@@ -21,6 +20,7 @@ from tests.faults.conftest import FaultTable
 from tests.support.agent_service import Service
 from tests.support.alerting import Receiver, listen, receiver
 from tests.support.everything import Everything, Shop, arguments, counted
+from tests.support.health import families, samples
 from tests.support.log_writer import Rotation
 from tests.support.stack import unique
 from tests.support.waiting import wait_until
@@ -154,12 +154,12 @@ def test_memory_and_lag_stay_bounded_for_half_an_hour(
 
     def look() -> None:
         written = sum(shop.written.values())
-        agent, worker = _metrics(running, "agent"), _metrics(running, "worker")
-        unread = written - sum(_values(agent, "coalmine_ingest_lines_total"))
+        agent, worker = samples(running.health["agent"]), families(running.health["worker"])
+        unread = written - agent["coalmine_ingest_lines_total"]
         lags_s["unread"].append(max(0.0, unread / rate))
-        lags_s["unsent"].append(max(_values(agent, "coalmine_ingest_sending_seconds")))
-        ages_s = _values(worker, "coalmine_streams_lag_seconds")
-        lags_s["worker"].append(max(ages_s, default=0.0))
+        lags_s["unsent"].append(agent["coalmine_ingest_sending_seconds"])
+        ages_s = worker["coalmine_streams_lag_seconds"].samples
+        lags_s["worker"].append(max((age_s.value for age_s in ages_s), default=0.0))
 
     shop.start()
     try:
@@ -188,18 +188,6 @@ def test_memory_and_lag_stay_bounded_for_half_an_hour(
         print(f"{name}, MiB every three minutes: {[round(mib, 1) for mib in of_one[::36]]}")
     fault_table(f"soak, {rate} lines/s", f"{minutes} min", result)
     assert all(late_s[name] <= 2 * early_s[name] + 1 for name in lags_s), lags
-
-
-def _metrics(running: Running, part: str) -> list[str]:
-    """The lines of a part's ``/metrics``."""
-    with urlopen(f"http://127.0.0.1:{running.health[part]}/metrics") as page:
-        lines: list[str] = page.read().decode().splitlines()
-    return lines
-
-
-def _values(metrics: list[str], name: str) -> list[float]:
-    """The values of a metric, one for each of its labels."""
-    return [float(line.split()[-1]) for line in metrics if line.split("{")[0].split()[0] == name]
 
 
 def _memory(
