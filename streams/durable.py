@@ -35,6 +35,7 @@ from faust.transport.drivers import aiokafka as driver
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
+from streams import decompression
 from streams.clients import ssl_context
 from streams.consuming import FETCH_BYTES, FIRST_POLL_MESSAGES, PromptConsumer
 
@@ -74,6 +75,7 @@ class PromptConnection(conn.AIOKafkaConnection):  # type: ignore[misc]  # aiokaf
 
 
 conn.AIOKafkaConnection = PromptConnection  # no public way
+decompression.install()
 
 
 class DurableProducer(driver.Producer):  # type: ignore[misc]  # Faust has no types

@@ -8,7 +8,7 @@ so that it says the same whatever it is read together with.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -88,11 +88,19 @@ def ids_of(batch: pa.RecordBatch, policies: Policies) -> dict[Unit, Ids]:
         is_known = arrow.numbers(column.is_valid()) if column.null_count else None
         return Ids(hashes_of(column), is_known)
 
-    return _units(ids("session"), ids("user"), policies)
+    return _units(ids, policies)
 
 
-def _units(sessions: Ids | None, users: Ids | None, policies: Policies) -> dict[Unit, Ids]:
-    """What stands for a session and for a user: a user stands for a session that is missing."""
+def _units(ids: Callable[[str], Ids | None], policies: Policies) -> dict[Unit, Ids]:
+    """What stands for a session and for a user: a user stands for a session that is missing.
+
+    Args:
+        ids: those of a column, where there are any.
+        policies: what none of them counts by is not read.
+    """
+    is_by_session = Unit.SESSION in policies.units
+    sessions = ids("session") if is_by_session else None
+    users = ids("user") if is_by_session or Unit.USER in policies.units else None
     if sessions and users and sessions.is_known is not None:
         has_any = None if users.is_known is None else sessions.is_known | users.is_known
         sessions = Ids(np.where(sessions.is_known, sessions.hashes, users.hashes), has_any)
@@ -200,7 +208,7 @@ def of_messages(sent: Sequence[Sent], policies: Policies) -> Events | None:
             labels["route"] = columns.coded("route", "")
         agents = [[one.agent] for one in sent]
         labels["agent"] = _joined_codes(_NO_CODES, agents, columns.sizes)
-        units = _units(columns.ids("session"), columns.ids("user"), policies)
+        units = _units(columns.ids, policies)
     except ValueError:
         return None
     return Events(numbers, labels, units)
