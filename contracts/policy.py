@@ -285,6 +285,14 @@ class Policies:
             metric.unit for policy in self._by_service.values() for metric in policy.metrics
         )
         """What any policy counts by; nothing else need be counted."""
+        self.counters = frozenset(
+            name
+            for policy in self._by_service.values()
+            for metric in policy.metrics
+            for name in (metric.of, metric.bad)
+            if name
+        )
+        """Those that any metric is about."""
         self.severities = frozenset(
             metric.bad.removeprefix("log.")
             for policy in self._by_service.values()

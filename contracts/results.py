@@ -94,8 +94,9 @@ Sums = tuple[int, int, int]
 class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     """Counts of one release, host, arm and stratum within one tick.
 
-    Histograms and the distinct units of events are not told host by host: those of all hosts and
-    agents together stand in a cell of their own, which has no ``counts``.
+    Of events a host's cell tells what the comparison of hosts asks for: how many there were, how
+    many were bad, and ``sums``. Everything else is told of all hosts and agents together, in a cell
+    that is ``is_of_all_hosts``, unless a metric is about it.
 
     ``counts`` are additive counters named as in ``docs/glossary.md``: ``request`` (exposures),
     ``request.bad``, ``request.bytes``, ``request.status.500``, ``crash``, ``log``, ``log.error``.
@@ -108,6 +109,8 @@ class Cell(msgspec.Struct, kw_only=True, rename=_ECS, omit_defaults=True):
     agent: str = ""
     """The shipping agent, or ``topic/partition`` for foreign messages: whose watermark moves."""
     arm: str = ""
+    is_of_all_hosts: bool = False
+    """Whether it adds to what cells of hosts say, of which each has an agent that was heard."""
     last: int
     """Latest event time in this cell."""
     first_bad: int | None = None

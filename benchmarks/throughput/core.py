@@ -28,6 +28,7 @@ from benchmarks.throughput.load import ROOT
 from contracts import arrow
 from contracts.records import Event, RecordKind
 from contracts.results import Partial
+from streams.windows.labels import event_of
 from streams.windows.tally import Arm
 
 _OURS = ("contracts", "health", "streams")
@@ -124,8 +125,15 @@ def _told(texts: list[bytes]) -> tuple[dict[_Key, Arm], dict[_Key, int]]:
         for cell in partial.cells:
             of = partial.service, cell.release, cell.arm
             arms[*of, str(cell.tick)].add_cell(cell)
-            if cell.counts:
+            if cell.counts and not cell.is_of_all_hosts:
                 latest[*of, cell.agent] = max(latest[*of, cell.agent], cell.last)
+    for arm in arms.values():
+        for host in arm.hosts.values():  # of these the comparison of hosts asks
+            host.counts = {
+                n: count
+                for n, count in host.counts.items()
+                if n.removesuffix(".bad") == event_of(n)
+            }
     return arms, latest
 
 

@@ -86,7 +86,7 @@ def add_cell(state: ServiceState, cell: Cell, policy: Policy, *, is_wide: bool =
     keys = [cell.release]
     if cell.arm and cell.arm != OTHER:
         keys.append(arm_key(cell.arm))
-    if cell.counts:  # else it is of all agents together
+    if cell.counts and not cell.is_of_all_hosts:  # of older workers those have none
         for known, key in zip((state.releases, state.arms), keys, strict=False):
             _note(known, key, cell, policy)
         state.watermarks[cell.agent] = max(state.watermarks.get(cell.agent, 0), cell.last)

@@ -11,7 +11,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +35,7 @@ from streams.windows.grouping import (
     group_rows,
     number,
 )
+from streams.windows.labels import event_of
 
 _OTHER_STATUS = 1
 """Stands for a status that is none of HTTP's."""
@@ -65,54 +65,49 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Families:
-    """Series of the groups of one family and one name together.
-
-    ``of_row`` (n,) is the one of each row; ``family_of`` and ``code_of`` have an entry for each.
-    """
-
-    of_row: Ints
-    family_of: list[int]
-    code_of: list[int]
-
-
-@dataclass(frozen=True)
 class _Series:
-    """Rows that are counted together: those of one group and one name, such as an event's.
+    """Rows that are counted together: those of one place and one name, such as an event's.
 
-    ``of_row`` (n,) is the series of each row; ``group_of`` (k,), ``code_of`` (k,) and ``rows`` (k,)
-    are the group of each series, its name's number in ``names``, and how many rows it has.
+    ``of_row`` (n,) is the series of each row; ``place_of`` (k,), ``code_of`` (k,) and ``rows`` (k,)
+    are the place of each series, its name's number in ``names``, and how many rows it has.
+    ``counts`` has an entry for each place: a group, or a family of groups.
     """
 
-    groups: Groups
     of_row: Ints
-    group_of: Ints
+    place_of: Ints
     code_of: Ints
     rows: Ints
     names: list[str]
+    counts: list[dict[str, int]]
 
     @classmethod
     def of(cls, groups: Groups, codes: Ints, names: list[str]) -> _Series:
-        """The series of rows with these names."""
+        """The series of each group's rows with these names."""
         if len(names) == 1:
             return cls.of_all(groups, names[0])
         key = groups.of_row * len(names) + codes
         rows, of_row = number(key)
-        return cls(groups, of_row, groups.of_row[rows], codes[rows], np.bincount(of_row), names)
+        counted, place_of = np.bincount(of_row), groups.of_row[rows]
+        return cls(of_row, place_of, codes[rows], counted, names, groups.counts)
 
     @classmethod
     def of_all(cls, groups: Groups, name: str) -> _Series:
         """The series of rows that all have this name: one for each group."""
         size, rows = len(groups), np.bincount(groups.of_row)
-        return cls(groups, groups.of_row, np.arange(size), np.zeros(size, np.int64), rows, [name])
+        none = np.zeros(size, np.int64)
+        return cls(groups.of_row, np.arange(size), none, rows, [name], groups.counts)
 
-    @cached_property
-    def families(self) -> _Families:
-        """What the series are part of."""
-        family = self.groups.family[self.group_of]
+    def of_families(self, groups: Groups) -> _Series:
+        """The same of the families that the groups are part of."""
+        family = groups.family[self.place_of]
         some, of_series = number(family * len(self.names) + self.code_of)
-        of_row = of_series.take(self.of_row)
-        return _Families(of_row, family[some].tolist(), self.code_of[some].tolist())
+        rows = np.bincount(of_series, self.rows).astype(np.int64)
+        of_row, codes = of_series.take(self.of_row), self.code_of[some]
+        return _Series(of_row, family[some], codes, rows, self.names, groups.family_counts)
+
+    def words(self, suffix: str) -> list[str]:
+        """What is counted under each name."""
+        return [f"{name}{suffix}" for name in self.names]
 
     def add_rows(self, suffix: str, rows: Rows) -> None:
         """Count the chosen rows under the names with this suffix."""
@@ -126,16 +121,14 @@ class _Series:
 
     def _add(self, suffix: str, sums: Ints) -> None:
         some = np.flatnonzero(sums)
-        words = [f"{name}{suffix}" for name in self.names]
-        self._put(some, self.code_of[some], words, sums[some])
+        self._put(some, self.code_of[some], self.words(suffix), sums[some])
 
     def _put(self, series: Ints, codes: Ints, words: list[str], sums: Ints) -> None:
         """Add to each of the series (m,) under the word of its code (m,)."""
-        counts = self.groups.counts
-        found = self.group_of[series].tolist(), codes.tolist(), sums.tolist()
-        for group, code, count in zip(*found, strict=True):
-            of_group, word = counts[group], words[code]
-            of_group[word] = of_group.get(word, 0) + count
+        found = self.place_of[series].tolist(), codes.tolist(), sums.tolist()
+        for place, code, count in zip(*found, strict=True):
+            counts, word = self.counts[place], words[code]
+            counts[word] = counts.get(word, 0) + count
 
     def add_status(self, status: npt.NDArray[np.integer]) -> None:
         """Count each status (n,); 0 is none."""
@@ -153,43 +146,62 @@ class _Series:
         ]
         self._put(series, codes, words, counts)
 
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """What a batch is counted by: its groups, and its series there and in their families."""
+
+    groups: Groups
+    hosts: _Series
+    families: _Series
+
+    @classmethod
+    def of(cls, groups: Groups, series: _Series) -> _Counting:
+        """The series of groups, and those of their families."""
+        return cls(groups, series, series.of_families(groups))
+
     def add_histogram(self, suffix: str, values: npt.NDArray[np.floating]) -> None:
-        """Add the histogram of the values (n,) to each family; not finite ones are none."""
+        """Add the histogram of the values (n,) to each family, and its sums to each host.
+
+        Values that are not finite are none.
+        """
         is_finite = np.isfinite(values)
         rows: Rows = EVERY if is_finite.all() else np.flatnonzero(is_finite)
         bins = histogram.bins_of(values[rows])
-        words = [f"{name}{suffix}" for name in self.names]
-        families = self.families
-        pairs = count_pairs(families.of_row[rows], bins)
+        series = self.families
+        words = series.words(suffix)
+        places, codes = series.place_of.tolist(), series.code_of.tolist()
+        pairs = count_pairs(series.of_row[rows], bins)
         for one, part in pairs.parts():
-            into = self.groups.histograms[families.family_of[one]]
             found, counts = pairs.values[part].tolist(), pairs.counts[part].tolist()
-            into[words[families.code_of[one]]] = SparseHistogram(found, counts)
-        self._add_sums_of(words, rows, bins)
+            self.groups.histograms[places[one]][words[codes[one]]] = SparseHistogram(found, counts)
+        self._add_sums(words, rows, bins)
 
-    def _add_sums_of(self, words: list[str], rows: Rows, bins: npt.NDArray[np.int32]) -> None:
+    def _add_sums(self, words: list[str], rows: Rows, bins: npt.NDArray[np.int32]) -> None:
         """Add the sums over a histogram, given by the bins (m,) of its rows, to each host."""
-        has_host = np.array([bool(host) for host in self.groups.labels["host"]])[self.group_of]
-        of_row, size = self.of_row[rows], len(self.rows)
+        series = self.hosts
+        of_row, size = series.of_row[rows], len(series.rows)
+        numbers = bins.astype(np.float64)
         values = np.bincount(of_row, minlength=size)
-        first, second = (np.bincount(of_row, of, size) for of in (bins, bins * bins))
-        some = np.flatnonzero(has_host & (values > 0))
-        groups, codes = self.group_of[some].tolist(), self.code_of[some].tolist()
+        first, second = (np.bincount(of_row, of, size) for of in (numbers, numbers * numbers))
+        has_host = np.array([bool(host) for host in self.groups.labels["host"]])
+        some = np.flatnonzero(has_host[series.place_of] & (values > 0))
+        groups, codes = series.place_of[some].tolist(), series.code_of[some].tolist()
         found = (of[some].astype(np.int64).tolist() for of in (values, first, second))
         sums = self.groups.sums
         for group, code, one in zip(groups, codes, zip(*found, strict=True), strict=True):
             sums[group][words[code]] = one
 
-    def add_units(self, suffix: str, rows: Rows, ids: Ids) -> None:
+    def add_units(self, suffix: str, rows: Rows, ids: Ids, into: _Series) -> None:
         """Count those of the rows that have an id, and sketch the distinct units of families."""
         rows = ids.known(rows)
-        self.add_rows(suffix, rows)
-        words = [f"{name}{suffix}" for name in self.names]
-        families = self.families
-        for one, sketch in units.sketches(families.of_row[rows], ids.hashes[rows]):
-            into = self.groups.units[families.family_of[one]]
-            word = words[families.code_of[one]]
-            into[word] = units.union(into.get(word, units.NOTHING), sketch)
+        into.add_rows(suffix, rows)
+        series = self.families
+        words = series.words(suffix)
+        places, codes = series.place_of.tolist(), series.code_of.tolist()
+        for one, sketch in units.sketches(series.of_row[rows], ids.hashes[rows]):
+            found, word = self.groups.units[places[one]], words[codes[one]]
+            found[word] = units.union(found.get(word, units.NOTHING), sketch)
 
 
 def cells_of_batch(
@@ -229,18 +241,24 @@ def cells_of_events(events: Events, policies: Policies) -> dict[str, list[Cell]]
     """The cells of each service, as of ``cells_of_batch``, in at least one event."""
     times = events.numbers["time"]
     groups = group_rows(events.labels, times, policies)
-    series = _Series.of(groups, *events.labels["name"])
+    count = _Counting.of(groups, _Series.of(groups, *events.labels["name"]))
     bad = np.flatnonzero(~events.numbers["ok"])
-    series.add_rows("", EVERY)
-    series.add_rows(".bad", bad)
+    count.hosts.add_rows("", EVERY)
+    count.hosts.add_rows(".bad", bad)
+    groups.mark_first_bad(times, bad)
+    series = count.hosts if _are_hosts_asked_for_more(policies) else count.families
     for unit, ids in events.ids.items():
-        series.add_units(f"@{unit.value}", EVERY, ids)
-        series.add_units(f".bad@{unit.value}", bad, ids)
+        count.add_units(f"@{unit.value}", EVERY, ids, series)
+        count.add_units(f".bad@{unit.value}", bad, ids, series)
     series.add_sums(".bytes", events.numbers["size_bytes"])
     series.add_status(events.numbers["status"])
-    series.add_histogram(".duration_ms", events.numbers["duration_ms"])
-    groups.mark_first_bad(times, bad)
+    count.add_histogram(".duration_ms", events.numbers["duration_ms"])
     return _by_service(groups)
+
+
+def _are_hosts_asked_for_more(policies: Policies) -> bool:
+    """Whether a metric is about other counters than events and bad events."""
+    return any(name.removesuffix(".bad") != event_of(name) for name in policies.counters)
 
 
 def _by_service(groups: Groups) -> dict[str, list[Cell]]:
@@ -251,10 +269,10 @@ def _by_service(groups: Groups) -> dict[str, list[Cell]]:
 
 
 def _fill_crashes(groups: Groups, batch: pa.RecordBatch, policies: Policies) -> None:
-    series = _Series.of_all(groups, "crash")
-    series.add_rows("", EVERY)
+    count = _Counting.of(groups, _Series.of_all(groups, "crash"))
+    count.hosts.add_rows("", EVERY)
     for unit, ids in ids_of(batch, policies).items():
-        series.add_units(f"@{unit.value}", EVERY, ids)
+        count.add_units(f"@{unit.value}", EVERY, ids, count.hosts)
     groups.mark_first_bad(arrow.numbers(batch.column("time")), EVERY)
 
 
@@ -265,10 +283,10 @@ def _fill_logs(groups: Groups, batch: pa.RecordBatch, _policies: Policies) -> No
 
 
 def _fill_hosts(groups: Groups, batch: pa.RecordBatch, _policies: Policies) -> None:
-    series = _Series.of_all(groups, "host")
-    series.add_rows("", EVERY)
+    count = _Counting.of(groups, _Series.of_all(groups, "host"))
+    count.hosts.add_rows("", EVERY)
     for name in _HOST_VALUES:
-        series.add_histogram(f".{name}", arrow.numbers(batch.column(name), null=math.nan))
+        count.add_histogram(f".{name}", arrow.numbers(batch.column(name), null=math.nan))
 
 
 _FILL: dict[RecordKind, Callable[[Groups, pa.RecordBatch, Policies], None]] = {

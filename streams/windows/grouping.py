@@ -2,8 +2,8 @@
 
 Labels come as codes into their values; a row's codes together are one whole number, and rows with
 the same one are a group. What is said of the groups is collected column by column, and becomes
-cells at the end. Groups that differ in host and agent alone are a family: histograms and sketches
-of units are said of families only, as most of them would say the same again and again.
+cells at the end. Groups that differ in host and agent alone are a family: whatever the comparison
+of hosts does not ask for is said of families only.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Groups:
     firsts: list[int]
     """A group of each family."""
     counts: list[dict[str, int]] = field(init=False)
+    family_counts: list[dict[str, int]] = field(init=False)
+    """Of each family: what its groups do not count."""
     sums: list[dict[str, Sums]] = field(init=False)
     histograms: list[dict[str, SparseHistogram]] = field(init=False)
     """Of each family."""
@@ -66,7 +68,9 @@ class Groups:
     def __post_init__(self) -> None:
         size = len(self.ticks)
         self.counts, self.sums = _nothing(size), _nothing(size)
-        self.histograms, self.units = _nothing(len(self.firsts)), _nothing(len(self.firsts))
+        families = len(self.firsts)
+        self.family_counts = _nothing(families)
+        self.histograms, self.units = _nothing(families), _nothing(families)
         self.outcomes, self.outcome_units = _nothing(size), _nothing(size)
         self.titles, self.first_bad = _nothing(size), [None] * size
 
@@ -107,18 +111,22 @@ class Groups:
             )
             if not (cell.host or cell.agent):
                 said[family] = True
+                cell.counts |= self.family_counts[family]
                 cell.histograms = self.histograms[family]
                 cell.units |= self.units[family]
             yield services[group] or UNKNOWN, cell
         for family, group in enumerate(self.firsts):
-            if not said[family] and (self.histograms[family] or self.units[family]):
+            counts, histograms = self.family_counts[family], self.histograms[family]
+            if not said[family] and (counts or histograms or self.units[family]):
                 cell = Cell(
                     tick=self.ticks[group],
                     release=releases[group] or UNKNOWN,
                     arm=arms[group],
                     stratum=routes[group],
                     last=self.ticks[group],  # what was later, the groups have told
-                    histograms=self.histograms[family],
+                    is_of_all_hosts=True,
+                    counts=counts,
+                    histograms=histograms,
                     units=self.units[family],
                 )
                 yield services[group] or UNKNOWN, cell

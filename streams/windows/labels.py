@@ -79,7 +79,7 @@ class Labels(msgspec.Struct, array_like=True):
             cell.counts[f"folded.{kind}"] = events
 
     def _fold_events(self, cell: Cell, wanted: Container[str]) -> None:
-        told = cell.counts or (*cell.histograms, *cell.units)  # families have no counts
+        told = (*cell.counts, *cell.histograms) or cell.units  # else groups have some
         names = {event_of(name) for name in told if not name.startswith("folded.")}
         beyond = {
             name

@@ -85,7 +85,13 @@ class Traffic:
             stratum=route,
             last=tick + 999,
             first_bad=tick + 500 if bad or crashes else None,
-            counts={"request": count, "request.bad": bad, "crash": crashes},
+            counts={
+                "request": count,
+                "request.bad": bad,
+                "request.status.200": count - bad,
+                "request.status.500": bad,
+                "crash": crashes,
+            },
             groups=(found := self._groups(release, count)),
             titles={name: f"title of {name}" for name in found},
             histograms={"request.duration_ms": SparseHistogram(bins.tolist(), counts.tolist())},
@@ -107,13 +113,15 @@ class Traffic:
 
 
 def together(cells: Iterable[Cell]) -> list[Cell]:
-    """These cells of hosts, and what they say of histograms and units as one of all of them."""
+    """These cells of hosts, with what nobody asks of single ones told of all of them together."""
     told, families = list(cells), dict[tuple[int, str, str, str], Tally]()
     for cell in told:
         family = families.setdefault((cell.tick, cell.release, cell.arm, cell.stratum), Tally())
         host = HostTally()
         host.add_cell(msgspec.structs.replace(cell, counts={}))
-        family.add_cell(msgspec.structs.replace(cell, counts={}, groups={}))
+        others = {name: count for name, count in cell.counts.items() if ".status." in name}
+        family.add_cell(msgspec.structs.replace(cell, counts=others, groups={}))
+        cell.counts = {name: count for name, count in cell.counts.items() if name not in others}
         cell.sums = {
             name: (int(n), int(one), int(two)) for name, (n, one, two) in host.sums.items()
         }
@@ -125,6 +133,8 @@ def together(cells: Iterable[Cell]) -> list[Cell]:
             arm=arm,
             stratum=stratum,
             last=tick,
+            is_of_all_hosts=True,
+            counts=tally.counts,
             histograms={name: tally.histogram(name) for name in tally.histograms},
             units=tally.units,
         )

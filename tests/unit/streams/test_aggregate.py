@@ -70,15 +70,16 @@ def test_cells_equal_a_count_of_the_events_one_by_one() -> None:
     expected: Counter[tuple[object, ...]] = Counter()
     for e in events:
         key = (e.service, e.release, e.host, e.time // 1000 * 1000)
+        of_all_hosts = (e.service, e.release, "", key[3])
         expected[(*key, e.name)] += 1
         expected[(*key, f"{e.name}.bad")] += not e.ok
-        expected[(*key, f"{e.name}.bytes")] += e.size_bytes
+        expected[(*of_all_hosts, f"{e.name}.bytes")] += e.size_bytes
         if e.status:
-            expected[(*key, f"{e.name}.status.{e.status}")] += 1
+            expected[(*of_all_hosts, f"{e.name}.status.{e.status}")] += 1
         if e.duration_ms is not None:
             [bin_] = histogram.bins_of(np.array([np.float32(e.duration_ms)])).tolist()
             name = f"{e.name}.duration_ms"
-            expected[(e.service, e.release, "", key[3], name, bin_)] += 1
+            expected[(*of_all_hosts, name, bin_)] += 1
             for power in range(3):
                 expected[(*key, name, "sum of powers", power)] += bin_**power
     found: Counter[tuple[object, ...]] = Counter()
@@ -89,7 +90,7 @@ def test_cells_equal_a_count_of_the_events_one_by_one() -> None:
 
 
 def test_arms_are_the_same_told_host_by_host_or_together() -> None:
-    """Older workers told histograms and units of each host; what the judge adds up is the same."""
+    """What the judge adds up is the same; of a host it has what the comparison asks for."""
     events = [
         msgspec.structs.replace(event, session=f"session-{number % 700}")
         for number, event in enumerate(_events(seed=2, count=2000))
@@ -102,8 +103,30 @@ def test_arms_are_the_same_told_host_by_host_or_together() -> None:
             by_host.append(cell)
     both = cells_of(RecordKind.EVENTS, events)["checkout"]
     assert all(cell.histograms for cell in by_host)
+    assert all(cell.is_of_all_hosts is not bool(cell.host) for cell in both)
     assert not any(cell.histograms or cell.units for cell in both if cell.host)
-    assert Arm.of_cells(both) == Arm.of_cells(by_host)
+    told, expected = Arm.of_cells(both), Arm.of_cells(by_host)
+    asked = {"request", "request.bad", "click", "click.bad"}
+    for tally in expected.hosts.values():
+        tally.counts = {name: count for name, count in tally.counts.items() if name in asked}
+    assert told == expected
+
+
+def test_hosts_tell_every_counter_where_a_metric_is_about_more_than_bad_events() -> None:
+    """The comparison of hosts then asks for it; the sums over all hosts are the same."""
+    events = _events(seed=3, count=2000)
+    metric = Metric(name="unavailable", bad="request.status.500")
+    policies = Policies({"search": Policy(metrics=[metric])})
+    found = cells_of(RecordKind.EVENTS, events, policies)["search"]
+    usual = cells_of(RecordKind.EVENTS, events)["search"]
+    told, expected = Arm.of_cells(found), Arm.of_cells(usual)
+    assert told.strata == expected.strata
+    expected_of_a = sum(
+        e.host == "a" and e.service == "search" and e.status == 500 and e.name == "request"
+        for e in events
+    )
+    assert told.hosts["a"].counts["request.status.500"] == expected_of_a > 0
+    assert "request.status.500" not in expected.hosts["a"].counts
 
 
 def test_a_cell_knows_its_latest_event_and_its_first_bad_one() -> None:
