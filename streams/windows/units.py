@@ -31,15 +31,17 @@ _LARGE = 1_600
 
 _EMPTY = bytes(update_theta_sketch(LG_K).compact().serialize())
 _HEAD = b"\x03\x03\x00\x00\x1a" + _EMPTY[6:8]
-"""Serial version 3, compact, exact and ordered, and the library's seed."""
-_EXACT = 2
-"""Longs before the hashes of a sketch that holds them all, at most: one longer has a theta."""
+"""Serial version 3, compact and ordered, and the library's seed."""
+_WITH_THETA = 3
+"""Longs before the hashes of a sketch that does not hold them all; the last one is its theta."""
+_EVERY = (1 << 63) - 1
+"""Theta of a sketch that holds them all: no hash is larger."""
 
 
 def sketch(hashes: ids.Hashes) -> bytes:
     """Sketch of units, each given by a uniform 64-bit hash; repeated ones count once."""
     entries = np.unique(_entries(hashes))
-    return _of_entries(entries.data) if len(entries) else NOTHING
+    return _of_entries(entries) if len(entries) else NOTHING
 
 
 def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tuple[int, bytes]]:
@@ -60,19 +62,18 @@ def sketches(groups: npt.NDArray[np.int64], hashes: ids.Hashes) -> Iterator[tupl
     if not is_new.all():
         groups, entries = groups[is_new], entries[is_new]
         starts, ends = stretches(groups)
-    every = entries.data
     for group, start, end in zip(groups[starts].tolist(), starts, ends, strict=True):
-        yield group, _of_entries(every[start:end])
+        yield group, _of_entries(entries[start:end])
 
 
 def union(one: bytes, other: bytes) -> bytes:
     """Units of either."""
     if not one or not other:
         return one or other
-    if len(one) + len(other) > _LARGE and one[0] <= _EXACT and other[0] <= _EXACT:
-        entries = np.concatenate((_entries_of(one), _entries_of(other)))
-        if len(entries) <= 1 << LG_K:
-            return _of_entries(_distinct(entries))
+    if len(one) + len(other) > _LARGE:
+        entries = _distinct(np.concatenate((_entries_of(one), _entries_of(other))))
+        theta = min(_theta_of(one), _theta_of(other))
+        return _of_entries(entries[: np.searchsorted(entries, np.uint64(theta))], theta)
     both = theta_union(LG_K)
     both.update(_read(one))
     both.update(_read(other))
@@ -118,30 +119,36 @@ def _entries(hashes: ids.Hashes) -> ids.Hashes:
 
 
 def _entries_of(units: bytes) -> ids.Hashes:
-    """The entries of a sketch that holds them all."""
+    """The entries of a sketch, ascending."""
     return np.frombuffer(units, np.uint64, offset=8 * units[0])
 
 
-def _distinct(runs: ids.Hashes) -> memoryview:
+def _theta_of(units: bytes) -> int:
+    """What all entries of a sketch are below; it holds all that are."""
+    return int.from_bytes(units[16:24], "little") if units[0] == _WITH_THETA else _EVERY
+
+
+def _distinct(runs: ids.Hashes) -> ids.Hashes:
     """Entries of ascending runs, each once and ascending; sorted in place."""
     runs.sort(kind="stable")  # merges what is in order
     is_new = np.ones(len(runs), np.bool_)
     np.not_equal(runs[1:], runs[:-1], out=is_new[1:])
-    return (runs if is_new.all() else runs[is_new]).data
+    return runs if is_new.all() else runs[is_new]
 
 
-def _of_entries(entries: memoryview) -> bytes:
-    """The serialised sketch of distinct entries, ascending, at least one.
+def _of_entries(entries: ids.Hashes, theta: int = _EVERY) -> bytes:
+    """The serialised sketch of all entries below ``theta``, distinct and ascending, at least one.
 
-    The library adds units one by one; thousands of small sketches a second are written here as it
-    writes them, and only those that are too large to be exact go through its union.
+    The library adds units one by one, and to a hash table; this gives the same to the byte. Where
+    there are more than it is to hold, it holds the smallest, and the next one is its theta.
     """
     most = 1 << LG_K
     if len(entries) > most:
-        whole = theta_union(LG_K)
-        for start in range(0, len(entries), most):
-            whole.update(_read(_of_entries(entries[start : start + most])))
-        return bytes(whole.get_result().serialize())
-    if len(entries) == 1:
-        return b"\x01" + _HEAD + entries
-    return b"".join((b"\x02", _HEAD, len(entries).to_bytes(8, "little"), entries))
+        entries, theta = entries[:most], int(entries[most])
+    count = len(entries)
+    if theta < _EVERY:
+        told = count.to_bytes(8, "little") + theta.to_bytes(8, "little")
+        return b"".join((b"\x03", _HEAD, told, entries.data))
+    if count == 1:
+        return b"\x01" + _HEAD + entries.tobytes()
+    return b"".join((b"\x02", _HEAD, count.to_bytes(8, "little"), entries.data))

@@ -68,8 +68,18 @@ def test_differences_of_large_sketches_are_close() -> None:
     assert abs(units.count(units.union(one, other)) / 75_000 - 1) < 0.05
 
 
-@pytest.mark.parametrize("size", [1, 10, 150, 1_000, 3_000, 4_096, 5_000])
-@pytest.mark.parametrize("other_size", [1, 90, 1_000, 5_000])
+def test_a_sketch_of_many_is_the_librarys_union_of_sketches_of_few() -> None:
+    """Which knows nothing of how a sketch is made here but for those that hold every unit."""
+    hashes = ids.mixed(np.arange(30_000, dtype=np.uint64))
+    both = theta_union(units.LG_K)
+    for start in range(0, len(hashes), 1_000):
+        few = units.sketch(hashes[start : start + 1_000])
+        both.update(compact_theta_sketch.deserialize(few))
+    assert units.sketch(hashes) == bytes(both.get_result().serialize())
+
+
+@pytest.mark.parametrize("size", [1, 10, 150, 1_000, 3_000, 4_096, 5_000, 40_000])
+@pytest.mark.parametrize("other_size", [1, 90, 1_000, 5_000, 300_000])
 def test_a_union_is_what_the_library_makes_of_both(size: int, other_size: int) -> None:
     """To the byte: whichever way it is made, sketches of partials in any order are the same."""
     one = units.sketch(ids.mixed(np.arange(size, dtype=np.uint64)))
