@@ -216,6 +216,7 @@ def new_app(name: str, kafka: KafkaSettings) -> DurableApp:
     )
     app.vitals = Vitals()
     app.task(app.keep_lease)
+    app.task(app.maybe_start_producer)  # or the first result would wait for it
     return app
 
 
