@@ -4,17 +4,21 @@
 
 py-spy samples the process from the other core, native frames included; samples of a thread that
 waits are left out, and so are those of imports. A sample belongs to the innermost frame that is not
-of the C library: time in ``memcpy`` under numpy is numpy's.
+of the C library: time in ``memcpy`` under numpy is numpy's. It stops the process for each sample,
+and finds the thread at work that goes on first: so each thread's samples together stand for the
+CPU time that the kernel says it had.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -34,7 +38,7 @@ _LAYERS = {
     "Arrow kernels": r"libarrow|pyarrow/.*\.so",
     "sketches and hashes": r"datasketches|pandas/.*\.so|xxhash",
     "msgspec": r"msgspec/.*\.so",
-    "decompression": r"zstd|cramjam|lz4",
+    "decompression": r"zstandard|cramjam|zstd\.c|decompressor\.c",
     "Coalmine": r"(streams|ingest|contracts|benchmarks)/",
     "Python around the kernels": r"(numpy|pyarrow|pandas)/.*\.py",
     "Faust": r"(faust|mode)/",
@@ -44,23 +48,21 @@ _LAYERS = {
 }
 _KERNELS = ("numpy kernels", "Arrow kernels")
 _NOT_WORK = re.compile(
-    r"_find_and_load|warm_up|_note_alive|epoll_wait|pthread_cond|futex|\bpoll \(|select \(selectors"
+    r"_find_and_load|warm_up|_note_alive|epoll_p?wait|pthread_cond|futex"
+    r"|\bpoll \(|select \(selectors"
 )
 """Imports, the warm-up, and waiting that py-spy took for work."""
 _TOP = 25
+_THREAD = re.compile(r"thread \((\d+)\)")
 
 
 class Profile(NamedTuple):
-    """Samples by layer, by innermost Python function, and by every function on the stack."""
+    """CPU microseconds by layer, by innermost Python function, and by every one on the stack."""
 
     layers: Counter[str]
     own: Counter[str]
     with_callees: Counter[str]
-
-    @property
-    def samples(self) -> int:
-        """All samples."""
-        return self.layers.total()
+    samples: int
 
 
 def main(
@@ -81,6 +83,16 @@ def main(
         raw = ROOT / "build" / "bench" / f"{side}.raw"
         raw.parent.mkdir(parents=True, exist_ok=True)
         recorders: list[subprocess.Popen[bytes]] = []
+        cpu_us: Counter[int] = Counter()
+
+        def on_mark(mark: str, pid: int) -> None:
+            if mark == "ready":
+                recorders.append(attach(pid, raw))
+            elif mark == "first":
+                cpu_us.subtract(cpu_of_threads(pid))
+            elif mark == "done":
+                cpu_us.update(cpu_of_threads(pid))
+
         done = run(
             chosen,
             broker,
@@ -88,34 +100,63 @@ def main(
             number=0,
             events=events,
             expected=made.expected(columns),
-            on_ready=lambda pid: recorders.append(attach(pid, raw)),
+            on_mark=on_mark,
         )
         recorders[0].wait()
-        print(as_text(read_profile(raw)))
+        print(as_text(read_profile(raw, cpu_us)))
     print(f"\n{done.per_cpu_second:,.0f} events per second of CPU while sampled {done.difference}")
 
 
 def attach(pid: int, raw: Path) -> subprocess.Popen[bytes]:
     """Start py-spy, and wait for it: it stops the process while it reads the symbols."""
     recorder = str(PEERS.with_name("py-spy"))
-    options = ["--native", "--rate", str(_RATE_HZ), "--format", "raw", "--output", str(raw)]
+    options = [
+        "--native",
+        "--threads",
+        "--rate",
+        str(_RATE_HZ),
+        "--format",
+        "raw",
+        "--output",
+        str(raw),
+    ]
     started = subprocess.Popen([recorder, "record", *options, "--pid", str(pid)])
     time.sleep(_SYMBOLS_S)
     return started
 
 
-def read_profile(raw: Path) -> Profile:
-    """What py-spy wrote: one stack to a line, outermost frame first, and its number of samples."""
-    profile = Profile(Counter(), Counter(), Counter())
+def cpu_of_threads(pid: int) -> dict[int, int]:
+    """CPU microseconds of each thread of a process so far."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # it has ended
+            found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) // 1000
+    return found
+
+
+def read_profile(raw: Path, cpu_us: Mapping[int, int]) -> Profile:
+    """What py-spy wrote: one stack to a line, outermost frame first, and its number of samples.
+
+    Args:
+        raw: its file.
+        cpu_us: what each thread's samples stand for together.
+    """
+    stacks = []
     for line in raw.read_text(encoding="utf-8").splitlines():
-        stack, _, count = line.rpartition(" ")
-        frames = stack.split(";")
-        if _NOT_WORK.search(stack):
-            continue
+        stack, _, number = line.rpartition(" ")
+        thread, *frames = stack.split(";")
+        if (named := _THREAD.match(thread)) and not _NOT_WORK.search(stack):
+            stacks.append((int(named[1]), frames, int(number)))
+    samples: Counter[int] = Counter()
+    for thread_id, _, count in stacks:
+        samples[thread_id] += count
+    profile = Profile(Counter(), Counter(), Counter(), samples.total())
+    for thread_id, frames, count in stacks:
+        us = round(count * cpu_us.get(thread_id, 0) / samples[thread_id])
         functions = [_function(frame) for frame in frames if ".py:" in frame]
-        profile.layers[layer_of(frames)] += int(count)
-        profile.own[functions[-1] if functions else "no Python"] += int(count)
-        profile.with_callees.update(dict.fromkeys(functions, int(count)))
+        profile.layers[layer_of(frames)] += us
+        profile.own[functions[-1] if functions else "no Python"] += us
+        profile.with_callees.update(dict.fromkeys(functions, us))
     return profile
 
 
@@ -139,18 +180,24 @@ def _function(frame: str) -> str:
 
 def as_text(profile: Profile) -> str:
     """Markdown: layers, then functions by own time and by time with what they call."""
-    outside = 1 - sum(profile.layers[name] for name in _KERNELS) / profile.samples
+    whole = profile.layers.total()
+    outside = 1 - sum(profile.layers[name] for name in _KERNELS) / whole
+    unpacked = profile.layers["decompression"] / whole
+    summary = (
+        f"{profile.samples:,} samples; outside Arrow and numpy kernels: {outside:.0%}; "
+        f"outside of these and of decompression: {outside - unpacked:.0%}"
+    )
     parts = [
-        f"{profile.samples:,} samples; outside Arrow and numpy kernels: {outside:.0%}",
-        _table("layer", profile.layers, profile.samples),
-        _table("function, own time and native calls", profile.own, profile.samples),
-        _table("function with its callees", profile.with_callees, profile.samples),
+        summary,
+        _table("layer", profile.layers, whole),
+        _table("function, own time and native calls", profile.own, whole),
+        _table("function with its callees", profile.with_callees, whole),
     ]
     return "\n\n".join(parts)
 
 
-def _table(title: str, counts: Counter[str], samples: int) -> str:
-    rows = [f"| {name} | {n / samples:.1%} |" for name, n in counts.most_common(_TOP)]
+def _table(title: str, times: Counter[str], whole: int) -> str:
+    rows = [f"| {name} | {us / whole:.1%} |" for name, us in times.most_common(_TOP)]
     return "\n".join([f"| {title} | share |", "|---|---:|", *rows])
 
 

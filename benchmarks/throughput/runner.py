@@ -23,7 +23,7 @@ from benchmarks.throughput.sides.common import READY, WARM_UP, Counts, Key, Task
 from coalmine.stack.server import GUARD
 
 _TIMEOUT_S = 900
-OnReady = Callable[[int], None]
+OnMark = Callable[[str, int], None]
 _MARK = re.compile(r"(first|half|done) (\d+) (\d+) (\d+)$")
 """Searched, not matched: Faust writes control codes of a terminal before it."""
 
@@ -67,7 +67,7 @@ def run(
     number: int,
     events: int,
     expected: dict[Key, Counts],
-    on_ready: OnReady | None = None,
+    on_mark: OnMark | None = None,
 ) -> Run:
     """Run ``side`` on ``core`` and check its results.
 
@@ -78,7 +78,8 @@ def run(
         number: of this run; its topics and groups are its own.
         events: in its topic.
         expected: results of these events.
-        on_ready: called with the process's id while it warms up, before it joins its group.
+        on_mark: called with each mark and the process's id; one more is ``ready``, while it warms
+            up, before it joins its group.
     """
     prefix = f"run{number}-{side.name}"
     results = f"{prefix}-results"
@@ -94,7 +95,7 @@ def run(
     )
     try:
         pinned = ["taskset", "-c", str(core), *_command(side, broker.state_dir)]
-        marks = _marks([*pinned, *map(str, task)], broker, on_ready)
+        marks = _marks([*pinned, *map(str, task)], broker, on_mark)
         found = read_back(broker, results, side.results)
     finally:
         broker.remove_topics(prefix)
@@ -120,7 +121,7 @@ def _command(side: Side, build: Path) -> list[str]:
     return [python, "-m", f"benchmarks.throughput.sides.{side.program.value}"]
 
 
-def _marks(command: list[str], broker: Broker, on_ready: OnReady | None) -> dict[str, Mark]:
+def _marks(command: list[str], broker: Broker, on_mark: OnMark | None) -> dict[str, Mark]:
     """Run until the side says that it is done, then end it with its children."""
     log = broker.state_dir / "side.log"
     with log.open("wb") as errors:
@@ -135,7 +136,7 @@ def _marks(command: list[str], broker: Broker, on_ready: OnReady | None) -> dict
                 **os.environ,
                 "COALMINE_KAFKA": broker.address,
                 "PYTHONPATH": str(ROOT),
-                WARM_UP: "1" if on_ready else "",
+                WARM_UP: "1" if on_mark else "",
             },
             start_new_session=True,
         )
@@ -143,7 +144,7 @@ def _marks(command: list[str], broker: Broker, on_ready: OnReady | None) -> dict
         limit = threading.Timer(_TIMEOUT_S, _end, [process])
         limit.start()
         try:
-            marks = _read_marks(process, on_ready)
+            marks = _read_marks(process, on_mark)
         finally:
             limit.cancel()
             _end(process)
@@ -154,17 +155,19 @@ def _marks(command: list[str], broker: Broker, on_ready: OnReady | None) -> dict
     return marks
 
 
-def _read_marks(process: subprocess.Popen[str], on_ready: OnReady | None) -> dict[str, Mark]:
+def _read_marks(process: subprocess.Popen[str], on_mark: OnMark | None) -> dict[str, Mark]:
     marks: dict[str, Mark] = {}
     assert process.stdin is not None
     assert process.stdout is not None
     for line in process.stdout:
-        if on_ready is not None and line == READY:
-            on_ready(process.pid)
+        if on_mark is not None and line == READY:
+            on_mark("ready", process.pid)
             process.stdin.write("go\n")
             process.stdin.flush()
         if said := _MARK.search(line):
             marks[said[1]] = Mark(int(said[2]), int(said[3]), int(said[4]))
+            if on_mark is not None:
+                on_mark(said[1], process.pid)
         if "done" in marks:
             break
     return marks

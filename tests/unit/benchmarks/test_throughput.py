@@ -82,15 +82,29 @@ def test_a_missing_window_is_found_and_a_closing_one_is_not() -> None:
 
 
 def test_a_profile_tells_kernels_from_the_rest(tmp_path: Path) -> None:
-    """Native frames count for their library, waiting and imports do not count."""
+    """Native frames count for their library, waiting and imports do not count; samples of a thread
+    count for the time that it had, however few they are.
+    """
     raw = tmp_path / "raw"
-    raw.write_text(
-        "run (streams/app.py:1);bincount (numpy/_core/x.so);memcpy (libc.so.6) 6\n"
-        "run (streams/app.py:2) 3\n"
-        "run (faust/agents/agent.py:2) 1\n"
-        "_find_and_load (<frozen importlib._bootstrap>:1);f (numpy/__init__.py:1) 50\n"
-        "run (mode/worker.py:3);uv__io_poll (uvloop/loop.so);epoll_wait (libc.so.6) 70\n"
+    lines = [
+        "7): Main;run (streams/app.py:1);bincount (numpy/_core/x.so);memcpy (libc.so.6) 6",
+        "7): Main;run (streams/app.py:2) 3",
+        "7): Main;run (faust/agents/agent.py:2) 1",
+        "7): Main;_find_and_load (<frozen importlib._bootstrap>:1);f (numpy/__init__.py:1) 50",
+        "7): Main;run (mode/worker.py:3);uv__io_poll (uvloop/loop.so);epoll_pwait (libc.so.6) 70",
+        "8): consumer;zstd_decode (streams/decompression.py:2);x (zstandard/backend_c.so) 1",
+        "9): other;sleep (x.py:1);time_sleep (futex) 30",
+    ]
+    raw.write_text("".join(f"thread ({line}\n" for line in lines))
+    profile = read_profile(raw, {7: 600, 8: 400, 9: 5})
+    assert profile.layers == {
+        "numpy kernels": 360,
+        "Coalmine": 180,
+        "Faust": 60,
+        "decompression": 400,
+    }
+    assert profile.samples == 11
+    text = as_text(profile)
+    assert (
+        "outside Arrow and numpy kernels: 64%; outside of these and of decompression: 24%" in text
     )
-    profile = read_profile(raw)
-    assert profile.layers == {"numpy kernels": 6, "Coalmine": 3, "Faust": 1}
-    assert "outside Arrow and numpy kernels: 40%" in as_text(profile)
