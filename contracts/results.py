@@ -1,4 +1,4 @@
-"""What Coalmine says: the JSON documents on the results topics.
+"""What Coalmine says: the documents on the results topics, in JSON but for partials.
 
 Field names in JSON are ECS names where ECS has one (``@timestamp``, ``service.name``,
 ``service.version``, ``host.name``); times are epoch milliseconds, UTC.
@@ -178,6 +178,31 @@ class Partial(msgspec.Struct, kw_only=True, rename=_ECS):
     listening_since: int = 0
     """Of a heartbeat: since when its sender would have heard anything, epoch milliseconds."""
     cells: list[Cell] = []
+
+
+_PARTIALS = msgspec.msgpack.Decoder(Partial)
+_WRITTEN_PARTIALS = msgspec.json.Decoder(Partial)
+
+
+def encode_partial(partial: Partial) -> bytes:
+    """A partial as it travels: MessagePack, as half of it are the hashes of units."""
+    return msgspec.msgpack.encode(partial)
+
+
+def decode_partial(data: bytes) -> Partial:
+    """A partial that travelled, also in JSON: heartbeats do, and what older workers have left.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+
+    >>> partial = Partial(service="checkout", sent_at=7)
+    >>> decode_partial(encode_partial(partial)) == partial
+    True
+    >>> decode_partial(b'{"service.name": "checkout", "sent_at": 7}') == partial
+    True
+    """
+    decoder = _WRITTEN_PARTIALS if data[:1] == b"{" else _PARTIALS
+    return decoder.decode(data)
 
 
 # --- windows, verdicts, decisions ------------------------------------------------------------

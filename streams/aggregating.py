@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from functools import partial
 from typing import Any, NamedTuple
 
-import msgspec
 import structlog
 
 from contracts import topics
@@ -22,7 +21,7 @@ from contracts.clock import SystemClock
 from contracts.errors import InvalidRecord
 from contracts.policy import Policies
 from contracts.records import RecordKind
-from contracts.results import DeadLetter, Partial
+from contracts.results import DeadLetter, Partial, encode_partial
 from streams import metrics
 from streams.messages import Aggregated, Message, aggregate, refused, unfenced
 from streams.outlet import Outlet, Result, count_dead_letters
@@ -226,7 +225,7 @@ def stretch_bytes(size: int, cells: int) -> int:
 def _encoded(counted: Partial) -> bytes:
     """A partial as it is sent, with the time of now in it."""
     counted.counted_at = SystemClock().now_ms()
-    return msgspec.json.encode(counted)
+    return encode_partial(counted)
 
 
 def _fence(message: Message, agent: str) -> bytes:

@@ -16,7 +16,16 @@ from contracts import topics
 from contracts.errors import UNREADABLE, InvalidRecord
 from contracts.flags import flag_state
 from contracts.policy import Policies
-from contracts.results import Answer, Decision, Partial, RolloutCommand, Source, Verdict, Window
+from contracts.results import (
+    Answer,
+    Decision,
+    Partial,
+    RolloutCommand,
+    Source,
+    Verdict,
+    Window,
+    decode_partial,
+)
 from contracts.topics import Topic
 from streams import metrics
 from streams.judge.commands import apply_command
@@ -250,7 +259,7 @@ def _decode(message: Message) -> Partial | RolloutCommand:
     try:
         if message.topic != topics.PARTIALS.name:
             return msgspec.json.decode(message.value, type=RolloutCommand)
-        partial = msgspec.json.decode(message.value, type=Partial)
+        partial = decode_partial(message.value)
     except UNREADABLE as error:
         raise InvalidRecord("not a known document", str(error)) from error
     sender = sender_of(message)

@@ -13,7 +13,7 @@ from benchmarks.system.shop import CANARY, MARK
 from benchmarks.throughput.broker import messages_of
 from contracts import arrow, topics
 from contracts.records import RecordKind
-from contracts.results import Partial, RolloutStatus, Verdict
+from contracts.results import RolloutStatus, Verdict, decode_partial
 from contracts.settings import KafkaSettings
 from streams.judge.service import WATERMARK_SLACK_MS
 
@@ -99,7 +99,7 @@ def _partials(kafka: KafkaSettings) -> dict[tuple[str, str, int], list[tuple[int
     """Service and source partition to last offset and time of each partial."""
     found: dict[tuple[str, str, int], list[tuple[int, int]]] = defaultdict(list)
     for record in messages_of(kafka.client_options(), topics.PARTIALS.name):
-        partial = msgspec.json.decode(record.value, type=Partial)
+        partial = decode_partial(record.value)
         if source := partial.source:
             key = (partial.service, source.topic, source.partition)
             found[key].append((source.offset, record.timestamp))

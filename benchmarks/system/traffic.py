@@ -54,6 +54,7 @@ def batch(
         "release": _coded(rng.integers(0, shape.releases, n), "1.{}.0", shape.releases),
         "host": _of(hosts, names),
         "name": _of(np.zeros(n, np.int64), ["request"]),
+        "arm": _of(np.zeros(n, np.int64), [""]),
         "route": _coded(rng.integers(0, shape.routes, n), "/api/v1/{}", shape.routes),
         "status": pa.array(np.where(ok, 200, 500).astype(np.int16)),
         "ok": pa.array(ok),

@@ -27,7 +27,7 @@ from benchmarks.throughput.command import say
 from benchmarks.throughput.load import ROOT
 from contracts import arrow
 from contracts.records import Event, RecordKind
-from contracts.results import Partial
+from contracts.results import decode_partial
 from streams.windows.labels import event_of
 from streams.windows.tally import Arm
 
@@ -36,7 +36,6 @@ _PARTITIONS = 4
 _HOSTLESS = 0.02
 
 _Key = tuple[str, ...]
-_PARTIALS = msgspec.json.Decoder(Partial)  # made while this tree alone is loaded
 
 
 class Tree(NamedTuple):
@@ -78,7 +77,7 @@ def _measured(
     _, said = _passed(trees, stretches)  # warms up
     seconds = zip(*[_passed(trees, stretches)[0] for _ in range(passes)], strict=True)
     for tree, passed, texts in zip(trees, seconds, said, strict=True):
-        cells = sum(len(partial["cells"]) for partial in map(msgspec.json.decode, texts))
+        cells = sum(len(partial.cells) for partial in map(decode_partial, texts))
         size = sum(map(len, texts)) / events
         best = events / sum(map(min, zip(*passed, strict=True)))
         median = events / statistics.median(map(sum, passed))
@@ -121,7 +120,7 @@ def _told(texts: list[bytes]) -> tuple[dict[_Key, Arm], dict[_Key, int]]:
     """Arms, and the latest event that each agent told of."""
     arms: dict[_Key, Arm] = defaultdict(Arm)
     latest: dict[_Key, int] = defaultdict(int)
-    for partial in map(_PARTIALS.decode, texts):
+    for partial in map(decode_partial, texts):
         for cell in partial.cells:
             of = partial.service, cell.release, cell.arm
             arms[*of, str(cell.tick)].add_cell(cell)
@@ -146,12 +145,14 @@ def _loaded(root: Path) -> Tree:
     policies = importlib.import_module("contracts.policy").Policies()
     aggregating = importlib.import_module("streams.aggregating")
     records = importlib.import_module("contracts.records")
+    results = importlib.import_module("contracts.results")
+    encode = getattr(results, "encode_partial", msgspec.json.encode)  # before there was one
     sys.path.pop(0)
     kind = records.RecordKind.EVENTS
 
     def count(stretch: Sequence[Any]) -> list[bytes]:
         found = messages.aggregate(kind, stretch, policies)
-        return [msgspec.json.encode(partial) for partial in found.partials]
+        return [encode(partial) for partial in found.partials]
 
     def stretches(batches: Sequence[made.Batch]) -> list[Any]:
         return [

@@ -9,7 +9,7 @@ import msgspec
 from benchmarks.throughput.broker import Broker
 from benchmarks.throughput.catalogue import Results
 from benchmarks.throughput.sides.common import WINDOW_MS, Counts, Key, Result
-from contracts.results import Cell, Partial
+from contracts.results import Cell, Partial, decode_partial
 
 
 class Found(NamedTuple):
@@ -32,7 +32,7 @@ def read_back(broker: Broker, topic: str, form: Results) -> Found:
             result = msgspec.json.decode(message.value, type=Result)
             counts[result.key] = result
         else:
-            add_partial(counts, msgspec.json.decode(message.value, type=Partial))
+            add_partial(counts, decode_partial(message.value))
     return Found(counts, last_ms, messages)
 
 

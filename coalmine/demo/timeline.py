@@ -18,10 +18,11 @@ from contracts.results import (
     Outcome,
     RelativeRisk,
     Verdict,
+    decode_partial,
 )
 
 
-class Counted(msgspec.Struct, kw_only=True, rename={"service": "service.name"}):
+class Counted(msgspec.Struct, kw_only=True):
     """The head of a partial: proof that a line of the shop reached the judge's door."""
 
     service: str
@@ -41,6 +42,18 @@ TOPICS: dict[str, type[Message]] = {
     topics.DECISIONS.name: Decision,
     topics.DELIVERIES.name: Delivery,
 }
+
+
+def read(topic: str, value: bytes) -> Message:
+    """A message of one of the topics.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    if topic == topics.PARTIALS.name:
+        partial = decode_partial(value)
+        return Counted(service=partial.service, sent_at=partial.sent_at)
+    return msgspec.json.decode(value, type=TOPICS[topic])
 
 
 class Timeline(msgspec.Struct, kw_only=True, frozen=True):

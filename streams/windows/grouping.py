@@ -111,7 +111,8 @@ class Groups:
             )
             if not (cell.host or cell.agent):
                 said[family] = True
-                cell.counts |= self.family_counts[family]
+                for name, count in self.family_counts[family].items():
+                    cell.counts[name] = cell.counts.get(name, 0) + count
                 cell.histograms = self.histograms[family]
                 cell.units |= self.units[family]
             yield services[group] or UNKNOWN, cell

@@ -26,6 +26,8 @@ from contracts.results import (
     RolloutCommandAction,
     RolloutStatus,
     Verdict,
+    decode_partial,
+    encode_partial,
 )
 from streams.judge.commands import apply_command
 from streams.judge.service import apply_partial
@@ -217,7 +219,7 @@ class JudgeMachine(RuleBasedStateMachine):
         """Unless it is fenced."""
         assert partial.source is not None
         if unknown_from(self.state.fences, partial.source) is not None:
-            self.heard.append(msgspec.json.decode(msgspec.json.encode(partial), type=Partial))
+            self.heard.append(decode_partial(encode_partial(partial)))
             self.apply(partial)
 
     @rule(seconds=st.integers(1, 40))

@@ -30,6 +30,7 @@ from contracts.results import (
     RolloutCommandAction,
     Verdict,
     Window,
+    encode_partial,
 )
 from dashboard.access.users import UsersFile
 from ingest.batch import Batch, build_entry, kind_of
@@ -153,7 +154,9 @@ def _results() -> dict[str, list[bytes]]:
         topics.DEADLETTERS.name: [letter],
         topics.ROLLOUTS.name: [command],
     }
-    return {name: [*map(msgspec.json.encode, results)] for name, results in found.items()}
+    written = {name: [*map(msgspec.json.encode, results)] for name, results in found.items()}
+    written[topics.PARTIALS.name] += map(encode_partial, partials[:2])
+    return written
 
 
 def _sightings(crash: Crash) -> list[CrashGroupSighting]:

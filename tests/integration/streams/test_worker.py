@@ -112,7 +112,7 @@ def test_a_stretch_that_was_counted_in_part_before_a_crash_is_counted_to_its_end
 
 
 def of_many_hosts(service: str, seq: int, count: int) -> Keyed:
-    """A batch of events from one host each; its counts take some 250 bytes an event."""
+    """A batch of events from one host each; its counts take some 180 bytes an event."""
     made = events(seq, service, BASELINE, second_ms=_now(), count=count)
     for number, event in enumerate(made):
         event.host = f"{seq}-{number}-".ljust(40, "x")
@@ -126,13 +126,13 @@ def test_counts_that_fit_into_no_message_are_sent_in_parts_or_set_aside(
     """A host for each event: a stretch is halved; one batch alone with too many is set aside."""
     service = unique("many-hosts")
     worker.kill()
-    whole = [of_many_hosts(service, seq, 1_000) for seq in range(36)]
-    too_large = of_many_hosts(service, len(whole), 36_000)
+    whole = [of_many_hosts(service, seq, 1_000) for seq in range(50)]
+    too_large = of_many_hosts(service, len(whole), 50_000)
     produce(kafka_settings, EVENTS_TOPIC, [*whole, too_large])
     worker.start()
-    wait_for_requests(client, service, 36_000, timeout_s=90)
+    wait_for_requests(client, service, 50_000, timeout_s=90)
     wait_until(lambda: "too many labels" in reasons(kafka_settings), timeout_s=60)
-    assert window_counts(client, service)[f"{BASELINE} request"] == 36_000
+    assert window_counts(client, service)[f"{BASELINE} request"] == 50_000
 
 
 def reasons(kafka: KafkaSettings) -> set[str]:

@@ -165,6 +165,13 @@ def test_an_event_that_is_named_like_a_counter_adds_to_it() -> None:
     [cell] = cells_of(RecordKind.EVENTS, events)["s"]
     assert (cell.counts["request.bad"], cell.counts["request.bad@user"]) == (3, 3)
     assert units.count(cell.units["request.bad@user"]) == 3
+    events = [
+        Event(time=NOW, service="s", release="1", host=host, name=name, size_bytes=7)
+        for name in ("request", "request.bytes")
+        for host in ("", "h")
+    ]
+    cells = cells_of(RecordKind.EVENTS, events)["s"]
+    assert Arm.of_cells(cells).count("request.bytes") == 16
 
 
 def test_logs_are_counted_by_severity() -> None:

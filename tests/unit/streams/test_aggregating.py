@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import pytest
 
 from contracts import topics
 from contracts.policy import Policies
 from contracts.records import RecordKind
-from contracts.results import Partial
+from contracts.results import Partial, decode_partial
 from streams.aggregating import Aggregation
 from streams.messages import Message
 from streams.outlet import Result
@@ -39,7 +38,7 @@ class _Outlet:
         for topic, service, value in results:
             assert topic is topics.PARTIALS
             assert isinstance(value, bytes)
-            self.sent.append(msgspec.json.decode(value, type=Partial))
+            self.sent.append(decode_partial(value))
             assert self.sent[-1].service == service
             futures.append(asyncio.get_running_loop().create_future())
         self.under_way += futures
