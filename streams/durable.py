@@ -10,6 +10,7 @@
 - its stop waits for Kafka for ever: ``PromptWorker`` does not;
 - aiokafka does not know how uvloop says that a connection was closed, and stops its producer for
   good where a message meets one: ``PromptConnection`` does;
+- aiokafka decompresses block by block: ``streams.decompression``;
 - nothing keeps a worker that was wedged from writing when it wakes, while another one has its
   partitions: ``check_lease`` ends it, and the versions of ``DurableTable`` and of the documents
   make what it had already sent harmless.
