@@ -79,7 +79,8 @@ class Labels(msgspec.Struct, array_like=True):
             cell.counts[f"folded.{kind}"] = events
 
     def _fold_events(self, cell: Cell, wanted: Container[str]) -> None:
-        told = (*cell.counts, *cell.histograms) or cell.units  # else groups have some
+        of_events = cell.units.keys() - cell.groups.keys()
+        told = (*cell.counts, *cell.histograms, *of_events)
         names = {event_of(name) for name in told if not name.startswith("folded.")}
         beyond = {
             name

@@ -131,6 +131,24 @@ def test_a_label_that_was_silent_for_an_hour_gives_its_place_to_a_new_one() -> N
     assert len({w.release for w in windows}) == 2 * MAX_RELEASES
 
 
+def test_an_event_that_only_units_tell_of_is_folded_and_a_group_is_no_event() -> None:
+    """Its events may have no duration, and their hosts have told their counters."""
+    known = labels.Labels()
+    known.seen["event"] = {f"event-{number}": START for number in range(LIMITS["event"])}
+    cell = Cell(
+        tick=START,
+        release="1.4.2",
+        last=START,
+        is_of_all_hosts=True,
+        histograms={"request.duration_ms": SparseHistogram([5], [1])},
+        units={"one more@user": b"a sketch", "crash/ab12@user": b"another"},
+        groups={"crash/ab12": 1, "crash/ab12@user": 1},
+    )
+    known.fold(cell, wanted={"request"})
+    assert cell.units.keys() == {"other@user", "crash/ab12@user"}
+    assert "crash/ab12" not in known.seen["event"]
+
+
 def test_what_is_folded_is_never_a_canary_or_a_baseline() -> None:
     """``other`` is no release, whatever its counts; and the verdicts of a real one tell of it."""
     policy = Policy(autodetect=True)
