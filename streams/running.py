@@ -46,15 +46,20 @@ def run_app(
     liveness = Liveness(app, loop, lag)
     loop.call_soon(liveness.start)
     loop.call_later(_TRIM_EVERY_S, _keep_trimmed, loop)
-    gc.collect()
-    gc.freeze()  # or the garbage collector goes through all that was loaded, again and again
-    gc.set_threshold(GARBAGE_OBJECTS)
+    spare_what_is_loaded()
     with serve(health, app.vitals, registry), contextlib.suppress(SystemExit):
         worker.execute_from_commandline()
     if error := worker.crash_reason or app.crash_reason:
         if isinstance(error, CoalmineError):
             raise error
         raise Fatal(f"stopped by an unexpected error: {error!r}") from error
+
+
+def spare_what_is_loaded() -> None:
+    """Keep the garbage collector from going through all that was loaded, again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
 
 
 def _keep_trimmed(loop: asyncio.AbstractEventLoop) -> None:

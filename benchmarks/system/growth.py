@@ -9,7 +9,6 @@ grow, so that there is less of each. Linear means: a cell costs the same however
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections.abc import Iterator
@@ -20,14 +19,13 @@ import typer
 from benchmarks.system.figures import Row, publish
 from benchmarks.system.traffic import Shape, messages
 from benchmarks.throughput.command import say
-from contracts import results
 from contracts.policy import Policies, Policy, StratifyBy
 from contracts.records import RecordKind
-from contracts.results import Partial
+from contracts.results import Partial, decode_partial, encode_partial
 from streams.judge.service import apply_partial
 from streams.judge.service_state import ServiceState
 from streams.messages import Message, aggregate
-from streams.running import GARBAGE_OBJECTS
+from streams.running import spare_what_is_loaded
 from streams.state import encode_state
 
 _PER_S = 20_000
@@ -65,8 +63,7 @@ def main(
     """Cost per event and per cell as the names grow tenfold and a hundredfold."""
     rows: list[Row] = []
     measure(Shape(), events, by_host=by_host)  # what is loaded late is no event's cost
-    gc.freeze()  # as the worker does
-    gc.set_threshold(GARBAGE_OBJECTS)
+    spare_what_is_loaded()
     for name, shapes in shapes_of(Shape()).items():
         costs = [_measured(f"{name} ×{n}", s, events, by_host=by_host) for n, s in shapes]
         for (grown, shape), cost in zip(shapes, costs, strict=True):
@@ -103,12 +100,12 @@ def measure(shape: Shape, events: int, *, by_host: bool) -> Cost:
     began_s = time.process_time()
     partials = [p for part in _stretches(made) for p in _aggregated(part, policies)]
     aggregated_s = time.process_time() - began_s
-    encoded = [results.encode_partial(partial) for partial in partials]
+    encoded = [encode_partial(partial) for partial in partials]
     began_s = time.process_time()
     states: dict[str, ServiceState] = {}
     size = 0
     for value in encoded:
-        partial = results.decode_partial(value)
+        partial = decode_partial(value)
         state = states.setdefault(partial.service, ServiceState(service=partial.service))
         apply_partial(state, partial, policies[state.service], processed_time=partial.sent_at)
         size = max(size, len(encode_state(state)))

@@ -28,7 +28,7 @@ from benchmarks.throughput.load import ROOT
 from contracts import arrow
 from contracts.records import Event, RecordKind
 from contracts.results import decode_partial
-from streams.windows.labels import event_of
+from streams.windows.labels import is_of_events
 from streams.windows.tally import Arm
 
 _OURS = ("contracts", "health", "streams")
@@ -128,11 +128,7 @@ def _told(texts: list[bytes]) -> tuple[dict[_Key, Arm], dict[_Key, int]]:
                 latest[*of, cell.agent] = max(latest[*of, cell.agent], cell.last)
     for arm in arms.values():
         for host in arm.hosts.values():  # of these the comparison of hosts asks
-            host.counts = {
-                n: count
-                for n, count in host.counts.items()
-                if n.removesuffix(".bad") == event_of(n)
-            }
+            host.counts = {n: count for n, count in host.counts.items() if is_of_events(n)}
     return arms, latest
 
 

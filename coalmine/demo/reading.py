@@ -12,7 +12,7 @@ import msgspec
 from elasticsearch import Elasticsearch
 from kafka import KafkaConsumer, KafkaProducer
 
-from coalmine.demo.timeline import TOPICS, Results, read
+from coalmine.demo.timeline import TOPICS, Results
 from contracts import indices, topics
 from contracts.results import RolloutCommand, RolloutCommandAction
 from contracts.settings import ElasticsearchSettings, KafkaSettings
@@ -45,9 +45,10 @@ class ResultsReader:
     def poll(self, seconds: float) -> None:
         """Wait up to ``seconds`` for messages and take in those that can be read."""
         for partition, messages in self._consumer.poll(timeout_ms=round(seconds * 1000)).items():
+            read = TOPICS[partition.topic]
             for message in messages:
                 with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, TypeError):
-                    self.results.apply(read(partition.topic, message.value))
+                    self.results.apply(read(message.value))
 
 
 def start_rollout(kafka: KafkaSettings, service: str, *, canary: str, baseline: str) -> None:

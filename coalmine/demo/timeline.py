@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,24 +37,19 @@ class Counted(msgspec.Struct, kw_only=True):
 
 Message = Verdict | Decision | Delivery | Counted
 
-TOPICS: dict[str, type[Message]] = {
-    topics.PARTIALS.name: Counted,
-    topics.VERDICTS.name: Verdict,
-    topics.DECISIONS.name: Decision,
-    topics.DELIVERIES.name: Delivery,
+
+def _counted(value: bytes) -> Counted:
+    partial = decode_partial(value)
+    return Counted(service=partial.service, sent_at=partial.sent_at)
+
+
+TOPICS: dict[str, Callable[[bytes], Message]] = {
+    topics.PARTIALS.name: _counted,
+    topics.VERDICTS.name: msgspec.json.Decoder(Verdict).decode,
+    topics.DECISIONS.name: msgspec.json.Decoder(Decision).decode,
+    topics.DELIVERIES.name: msgspec.json.Decoder(Delivery).decode,
 }
-
-
-def read(topic: str, value: bytes) -> Message:
-    """A message of one of the topics.
-
-    Raises:
-        msgspec.DecodeError: it is none.
-    """
-    if topic == topics.PARTIALS.name:
-        partial = decode_partial(value)
-        return Counted(service=partial.service, sent_at=partial.sent_at)
-    return msgspec.json.decode(value, type=TOPICS[topic])
+"""What is followed, and how it is read; a ``msgspec.DecodeError`` where it is nothing known."""
 
 
 class Timeline(msgspec.Struct, kw_only=True, frozen=True):

@@ -35,7 +35,7 @@ from streams.windows.grouping import (
     group_rows,
     number,
 )
-from streams.windows.labels import event_of
+from streams.windows.labels import is_of_events
 
 _OTHER_STATUS = 1
 """Stands for a status that is none of HTTP's."""
@@ -109,6 +109,12 @@ class _Series:
         """What is counted under each name."""
         return [f"{name}{suffix}" for name in self.names]
 
+    def slots(self, suffix: str) -> list[tuple[int, str]]:
+        """The place of each series, and the word under which it is told there."""
+        words = self.words(suffix)
+        codes = self.code_of.tolist()
+        return list(zip(self.place_of.tolist(), (words[code] for code in codes), strict=True))
+
     def add_rows(self, suffix: str, rows: Rows) -> None:
         """Count the chosen rows under the names with this suffix."""
         is_all = isinstance(rows, slice)
@@ -168,18 +174,17 @@ class _Counting:
         is_finite = np.isfinite(values)
         rows: Rows = EVERY if is_finite.all() else np.flatnonzero(is_finite)
         bins = histogram.bins_of(values[rows])
-        series = self.families
-        words = series.words(suffix)
-        places, codes = series.place_of.tolist(), series.code_of.tolist()
-        pairs = count_pairs(series.of_row[rows], bins)
+        slots = self.families.slots(suffix)
+        pairs = count_pairs(self.families.of_row[rows], bins)
         for one, part in pairs.parts():
+            family, word = slots[one]
             found, counts = pairs.values[part].tolist(), pairs.counts[part].tolist()
-            self.groups.histograms[places[one]][words[codes[one]]] = SparseHistogram(found, counts)
-        self._add_sums(words, rows, bins)
+            self.groups.histograms[family][word] = SparseHistogram(found, counts)
+        self._add_sums(suffix, rows, bins)
 
-    def _add_sums(self, words: list[str], rows: Rows, bins: npt.NDArray[np.int32]) -> None:
+    def _add_sums(self, suffix: str, rows: Rows, bins: npt.NDArray[np.int32]) -> None:
         """Add the sums over a histogram, given by the bins (m,) of its rows, to each host."""
-        series = self.hosts
+        series, words = self.hosts, self.hosts.words(suffix)
         of_row, size = series.of_row[rows], len(series.rows)
         numbers = bins.astype(np.float64)
         values = np.bincount(of_row, minlength=size)
@@ -196,12 +201,11 @@ class _Counting:
         """Count those of the rows that have an id, and sketch the distinct units of families."""
         rows = ids.known(rows)
         into.add_rows(suffix, rows)
-        series = self.families
-        words = series.words(suffix)
-        places, codes = series.place_of.tolist(), series.code_of.tolist()
-        for one, sketch in units.sketches(series.of_row[rows], ids.hashes[rows]):
-            found, word = self.groups.units[places[one]], words[codes[one]]
-            found[word] = units.union(found.get(word, units.NOTHING), sketch)
+        slots = self.families.slots(suffix)
+        for one, sketch in units.sketches(self.families.of_row[rows], ids.hashes[rows]):
+            family, word = slots[one]
+            told = self.groups.units[family]
+            told[word] = units.union(told.get(word, units.NOTHING), sketch)
 
 
 def cells_of_batch(
@@ -258,7 +262,7 @@ def cells_of_events(events: Events, policies: Policies) -> dict[str, list[Cell]]
 
 def _are_hosts_asked_for_more(policies: Policies) -> bool:
     """Whether a metric is about other counters than events and bad events."""
-    return any(name.removesuffix(".bad") != event_of(name) for name in policies.counters)
+    return not all(map(is_of_events, policies.counters))
 
 
 def _by_service(groups: Groups) -> dict[str, list[Cell]]:

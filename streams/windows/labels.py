@@ -188,6 +188,15 @@ def event_of(counter: str) -> str:
     return _SUFFIX.sub("", counter, count=1)
 
 
+def is_of_events(counter: str) -> bool:
+    """Whether a counter says how many events there were, or how many bad ones, and nothing else.
+
+    >>> [is_of_events(n) for n in ("request", "request.bad", "request.status.500", "request@user")]
+    [True, True, False, False]
+    """
+    return counter.removesuffix(".bad") == event_of(counter)
+
+
 def _is_part(name: str) -> bool:
     """Whether a counter counts again what another one has counted."""
     return name.startswith(("log.", "folded."))
