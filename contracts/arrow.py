@@ -1,8 +1,9 @@
 """Telemetry on the wire: Arrow IPC record batches, many records to one Kafka message.
 
 Strings that repeat are dictionary-encoded, so that a reader groups on small integers; buffers are
-plain, because Kafka's own zstd makes them smallest. Short ids travel as views, which hold them in
-place: zstd cannot shrink the offsets of plain ones (see ``docs/adr/0003-arrow-on-the-wire.md``).
+plain, because Kafka's own zstd makes them smallest. Few values have codes of one byte, and short
+ids travel as views, which hold them in place: zstd cannot shrink the offsets of plain ones (see
+``docs/adr/0003-arrow-on-the-wire.md``).
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ VERSION = "v1"
 
 _TIME = pa.timestamp("ms", tz="UTC")
 _CODE = pa.dictionary(pa.int32(), pa.utf8())
+_SMALL_CODE = pa.dictionary(pa.int8(), pa.utf8())
+_SMALL_CODES = 128
+"""Values of a column that small codes can tell apart."""
 _TEXT = pa.utf8()
 _FRAMES = pa.list_(
     pa.struct(
@@ -116,8 +120,9 @@ schemas: dict[RecordKind, pa.Schema] = {
 }
 
 
-_ADDED = {RecordKind.HOSTS: 1}
-"""How many columns at the end of a schema batches of older agents do not have."""
+_forms = {kind: [schema] for kind, schema in schemas.items()}
+_forms[RecordKind.HOSTS].append(pa.schema(list(schemas[RecordKind.HOSTS])[:-1]))
+"""The plain schemas that a batch may have: those of older agents lack columns at the end."""
 
 
 def schema_name(kind: RecordKind) -> str:
@@ -169,7 +174,7 @@ def _column_value(value: object) -> object:
 def encode(batch: pa.RecordBatch) -> bytes:
     """Arrow IPC stream of one batch, with its schema, ready to be a Kafka message's value."""
     short = {name: _VIEW for name in _IDS if _is_short(batch, name)}
-    batch = _with_types(batch, short)
+    batch = _with_types(batch, short | _small_codes_of(batch))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -185,12 +190,23 @@ def _is_short(batch: pa.RecordBatch, name: str) -> bool:
     return bool(longest <= IN_PLACE_BYTES)
 
 
+def _small_codes_of(batch: pa.RecordBatch) -> dict[str, pa.DataType]:
+    """The type of each column whose values are so few that their codes need one byte."""
+    return {
+        field.name: _SMALL_CODE
+        for field, column in zip(batch.schema, batch.columns, strict=True)
+        if field.type == _CODE and len(column.dictionary) <= _SMALL_CODES
+    }
+
+
 def _with_types(batch: pa.RecordBatch, types: dict[str, pa.DataType]) -> pa.RecordBatch:
     """The same values, some columns in other types."""
-    for name, type_ in types.items():
-        at = batch.schema.get_field_index(name)
-        batch = batch.set_column(at, pa.field(name, type_), batch.column(at).cast(type_))
-    return batch
+    if not types:
+        return batch
+    fields = [field.with_type(types.get(field.name, field.type)) for field in batch.schema]
+    columns = zip(batch.columns, fields, strict=True)
+    cast = [column.cast(field.type) if field.name in types else column for column, field in columns]
+    return pa.RecordBatch.from_arrays(cast, schema=pa.schema(fields))
 
 
 def _views_of(batch: pa.RecordBatch) -> dict[str, pa.DataType]:
@@ -198,24 +214,17 @@ def _views_of(batch: pa.RecordBatch) -> dict[str, pa.DataType]:
     return {field.name: _TEXT for field in batch.schema if field.type == _VIEW}
 
 
-def _forms_of(schema: pa.Schema) -> list[pa.Schema]:
-    """The schemas that a batch may come in, the plain one first."""
-    forms = [schema]
-    for name in _IDS:
-        at = schema.get_field_index(name)
-        if at >= 0:
-            forms += [form.set(at, pa.field(name, _VIEW)) for form in forms]
-    return forms
-
-
-_forms = {kind: _forms_of(schema) for kind, schema in schemas.items()}
-for _kind, _count in _ADDED.items():
-    _forms[_kind].append(pa.schema(list(schemas[_kind])[:-_count]))
+def _plain(field: pa.Field) -> pa.Field:
+    """A column as the schemas here have it, whatever form it travels in."""
+    if field.type == _SMALL_CODE:
+        return field.with_type(_CODE)
+    return field.with_type(_TEXT) if field.type == _VIEW and field.name in _IDS else field
 
 
 def is_of(kind: RecordKind, schema: pa.Schema) -> bool:
     """Whether batches of this schema hold records of ``kind``."""
-    return any(schema.equals(form) for form in _forms[kind])
+    plain = pa.schema(map(_plain, schema))
+    return any(plain.equals(form) for form in _forms[kind])
 
 
 def decode(kind: RecordKind, payload: bytes) -> pa.RecordBatch:
@@ -238,7 +247,9 @@ def decode(kind: RecordKind, payload: bytes) -> pa.RecordBatch:
 
 
 def completed(kind: RecordKind, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with the columns that an older agent does not know, without values."""
+    """The batch with codes of four bytes, and columns that an older agent does not know: nulls."""
+    small = [field.name for field in batch.schema if field.type == _SMALL_CODE]
+    batch = _with_types(batch, dict.fromkeys(small, _CODE))
     for field in list(schemas[kind])[batch.num_columns :]:
         batch = batch.append_column(field, pa.nulls(batch.num_rows, field.type))
     return batch

@@ -29,6 +29,7 @@ _PREFIX = struct.Struct("<Ii")
 _VIEW_BITS, _END_BITS = 128, 32
 _KEPT_BYTES = 512
 """Larger dictionaries are read anew each time."""
+_KEPT_FRAMES = 1024
 
 
 class Buffer(NamedTuple):
@@ -61,16 +62,28 @@ class Body:
     dictionary: int | None
 
 
-class Stream(NamedTuple):
-    """A message: its schema as bytes, its dictionaries, and where the buffers of its batch lie."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """What a message holds besides values: where its heads and its bodies stand."""
 
-    payload: bytes
+    heads: tuple[bytes, ...]
+    starts: tuple[int, ...]
+    """Where each head is in the message."""
     schema: bytes
     dictionaries: dict[int, tuple[bytes, int, int]]
     """The head of each, and where its body starts and ends."""
     body: Body
-    data: memoryview
+    data: slice
     """The bytes of the body."""
+
+
+class Stream(NamedTuple):
+    """A message and its frame."""
+
+    payload: bytes
+    frame: Frame
+    data: memoryview
+    """The bytes of its batch's body."""
 
     def texts(self, dictionary: int) -> tuple[str, ...]:
         """The values of a dictionary.
@@ -78,31 +91,48 @@ class Stream(NamedTuple):
         Raises:
             ValueError: there is none, or what it holds is no text.
         """
-        head, start, end = self.dictionaries.get(dictionary, (b"", 0, 0))
+        head, start, end = self.frame.dictionaries.get(dictionary, (b"", 0, 0))
         if end - start > _KEPT_BYTES:
             return _texts_of(head, self.payload[start:end])
         return _kept_texts(head, self.payload[start:end])
 
 
+_frames: dict[int, Frame] = {}
+"""The last frame of each size of a message: an agent's batches of one size most often share it."""
+
+
 def read_stream(payload: bytes) -> Stream | None:
     """The first batch of an IPC stream, ``None`` where it is not understood."""
-    try:
-        return _read(payload)
-    except (struct.error, ValueError):  # beyond its end
-        return None
+    frame = _frames.get(len(payload))
+    if frame is None or not all(map(payload.startswith, frame.heads, frame.starts)):
+        try:
+            frame = _frame_of(payload)
+        except (struct.error, ValueError):  # beyond its end
+            return None
+        if frame is None:
+            return None
+        if len(_frames) >= _KEPT_FRAMES:
+            _frames.clear()
+        _frames[len(payload)] = frame
+    return Stream(payload, frame, memoryview(payload)[frame.data])
 
 
-def _read(payload: bytes) -> Stream | None:
+def _frame_of(payload: bytes) -> Frame | None:
+    """The frame of a message, which depends on its heads and its size alone."""
     schema, at = _head(payload, 0)
+    heads, starts = [payload[:at]], [0]
     dictionaries: dict[int, tuple[bytes, int, int]] = {}
     while True:
         head, start = _head(payload, at)
+        heads.append(payload[at:start])
+        starts.append(at)
         body = _body_of(head)
         if body is None or body.size < 0 or start + body.size > len(payload):
             return None
         at = start + body.size
         if body.dictionary is None:
-            return Stream(payload, schema, dictionaries, body, memoryview(payload)[start:at])
+            place = slice(start, at)
+            return Frame(tuple(heads), tuple(starts), schema, dictionaries, body, place)
         if body.dictionary in dictionaries:
             return None  # a replacement
         dictionaries[body.dictionary] = head, start, at

@@ -34,6 +34,8 @@ _NUMBERS: dict[str, tuple[type[np.generic], float]] = {
     "duration_ms": (np.float32, math.nan),
 }
 """Types, and what stands for a null."""
+_CODES: dict[int, type[np.generic]] = {8: np.uint8, 32: np.uint32}
+"""Bits of a code to its type; as in Arrow, the highest bit stands for none."""
 
 
 class Ids(NamedTuple):
@@ -177,10 +179,10 @@ class Sent(NamedTuple):
 def understood(payload: bytes, agent: str, arrived: int) -> Sent | None:
     """The message, if its bytes have the form that our agent writes."""
     stream = ipc.read_stream(payload)
-    layout = stream and ipc.layout_of(stream.schema)
+    layout = stream and ipc.layout_of(stream.frame.schema)
     if stream is None or layout is None or not _is_of_events(layout):
         return None
-    places = ipc.places_of(layout, stream.body)
+    places = ipc.places_of(layout, stream.frame.body)
     if places is None or places.rows < 1:
         return None
     return Sent(stream, layout, places, agent, arrived)
@@ -255,9 +257,10 @@ class _Columns:
             raise ValueError("a label that is null")
         number = self._layout.dictionaries[name]
         values = [one.stream.texts(number) for one in self._sent]
-        codes = self._values(name, np.uint32)
+        bits = self._layout.columns[name].bits
+        codes, most = self._values(name, _CODES[bits]), 1 << (bits - 1)
         largest = np.maximum.reduceat(codes, self._starts)
-        if (largest >= [len(some) for some in values]).any():
+        if (largest >= [min(len(some), most) for some in values]).any():
             raise ValueError("a code beyond its dictionary")
         return _joined_codes(codes, values, self.sizes, missing)
 

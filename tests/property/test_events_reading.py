@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -40,8 +41,17 @@ def _message(number: int, events: list[Event]) -> Message:
         arrow.AGENT_HEADER: b"agent-%d" % (number % 3),
         arrow.SEQ_HEADER: b"%d" % number,
     }
-    value = arrow.encode(arrow.batch_from_records(RecordKind.EVENTS, events))
+    batch = arrow.batch_from_records(RecordKind.EVENTS, events)
+    value = _of_an_older_agent(batch) if number % 4 == 1 else arrow.encode(batch)
     return Message("coalmine.events", 0, number, NOW, headers, value)
+
+
+def _of_an_older_agent(batch: pa.RecordBatch) -> bytes:
+    """Codes of four bytes, and no views."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
 
 
 def _events(chosen: random.Random) -> list[Event]:
@@ -102,10 +112,41 @@ def test_events_say_the_same_whoever_reads_them(monkeypatch: pytest.MonkeyPatch)
     assert read_here > 200
 
 
-def test_what_an_agent_writes_is_read_without_arrow() -> None:
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_an_agent_writes_is_read_without_arrow(number: int) -> None:
     """Or it would be counted half as fast, and nobody would notice."""
     events = [Event(time=NOW, service="s", release="1", user="user-1") for _ in range(9)]
-    assert understood(_message(1, events).value, "a", NOW) is not None
+    assert understood(_message(number, events).value, "a", NOW) is not None
+
+
+def test_a_code_below_nothing_is_none_of_many_values() -> None:
+    """Read without its sign it would be one of them."""
+    events = [Event(time=NOW, service="s", release="1") for _ in range(2)]
+    batch = arrow.decode(RecordKind.EVENTS, _message(2, events).value)
+    codes, routes = pa.array([0, -100], pa.int8()), [f"/{number}" for number in range(200)]
+    column = pa.DictionaryArray.from_arrays(codes, routes, safe=False)
+    broken = batch.set_column(batch.schema.get_field_index("route"), "route", column)
+    found = aggregate(
+        RecordKind.EVENTS,
+        [_message(2, events)._replace(value=_of_an_older_agent(broken))],
+        POLICIES,
+    )
+    assert [one.reason for one in found.dead_letters] == ["not an arrow batch"]
+    assert not found.records
+
+
+def test_a_message_is_read_as_itself_though_others_are_built_the_same() -> None:
+    """With the same sizes everywhere, so that where things lie is known from the one before."""
+    events = [Event(time=NOW, service=s, release="1", route=f"/{s}") for s in ("s", "t", "s")]
+    other = [msgspec.structs.replace(one, service="u", route="/v") for one in events[:1]]
+    stretch = [_message(2, events), _message(2, [*other, *events[1:]]), _message(2, events)]
+    assert len({len(one.value) for one in stretch}) == 1
+    found = [aggregate(RecordKind.EVENTS, [one], POLICIES) for one in stretch]
+    assert [[one.service for one in some.partials] for some in found] == [
+        ["s", "t"],
+        ["u", "t", "s"],
+        ["s", "t"],
+    ]
 
 
 @settings(max_examples=100)
@@ -120,6 +161,7 @@ def test_broken_bytes_never_harm_and_never_count_otherwise(
     for place, byte in changes:
         value[min(int(place * len(value)), len(value) - 1)] = byte
     broken = message._replace(value=bytes(value))
+    understood(message.value, "a", NOW)  # what a good one looks like is remembered
     with pytest.MonkeyPatch.context() as patch:
         mine, arrows = _both([broken], patch)
     if arrows.records and mine.records:

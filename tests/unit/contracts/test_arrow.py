@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pyarrow as pa
 import pytest
 
 from contracts.arrow import (
@@ -11,6 +12,7 @@ from contracts.arrow import (
     encode,
     joined,
     records_from_batch,
+    schemas,
 )
 from contracts.errors import InvalidRecord
 from contracts.records import Crash, Event, Frame, HostSample, LogLine, Record, RecordKind
@@ -61,6 +63,21 @@ def test_batches_with_ids_of_any_length_are_joined() -> None:
     for some in (decoded, [*decoded, batches[0]], [decoded[0], decoded[2]]):
         joined_records = [r for batch in some for r in records_from_batch(RecordKind.EVENTS, batch)]
         assert records_from_batch(RecordKind.EVENTS, joined(some)) == joined_records
+
+
+@pytest.mark.parametrize(("routes", "bits"), [(1, 8), (128, 8), (129, 32)])
+def test_few_values_have_codes_of_one_byte(routes: int, bits: int) -> None:
+    """Those of four are for many, and in what is read every code has four."""
+    kind = RecordKind.EVENTS
+    records = [Event(time=NOW, service="s", release="1", route=f"/{n}") for n in range(routes)]
+    payload = encode(batch_from_records(kind, records))
+    sent = pa.ipc.open_stream(payload).schema
+    assert sent.field("route").type.index_type.bit_width == bits
+    assert sent.field("service").type.index_type.bit_width == 8
+    found = decode(kind, payload)
+    assert found.schema == schemas[kind]
+    many = joined([found, decode(kind, encode(batch_from_records(kind, SAMPLES[kind])))])
+    assert records_from_batch(kind, many) == [*records, *SAMPLES[kind]]
 
 
 @pytest.mark.parametrize("payload", [b"", b"garbage", b"\x00" * 64])
