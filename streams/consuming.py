@@ -29,7 +29,7 @@ from streams.runs import NO_HEADERS, Run, Runs
 log = structlog.get_logger()
 
 FETCH_MAX_WAIT_MS = 50
-FETCH_BYTES = 2_000_000
+FETCH_BYTES = 4_000_000
 """Of one partition that are fetched ahead; a message that is larger comes by itself."""
 FIRST_POLL_MESSAGES = 100
 POLL_MESSAGES = 4_000

@@ -9,8 +9,8 @@
   it does now and then, the process ends all the same;
 - its stop waits for Kafka for ever: ``PromptWorker`` does not;
 - aiokafka does not know how uvloop says that a connection was closed, and stops its producer for
-  good where a message meets one: ``PromptConnection`` does;
-- aiokafka decompresses block by block: ``streams.decompression``;
+  good where a message meets one; and it copies what it receives: ``streams.connection``;
+- it decompresses block by block: ``streams.decompression``;
 - nothing keeps a worker that was wedged from writing when it wakes, while another one has its
   partitions: ``check_lease`` ends it, and the versions of ``DurableTable`` and of the documents
   make what it had already sent harmless.
@@ -29,14 +29,12 @@ from typing import Any
 
 import faust
 import structlog
-from aiokafka import conn
-from aiokafka.errors import KafkaConnectionError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 
 from contracts.errors import CoalmineError, Fatal
 from contracts.settings import KafkaSettings
 from health.vitals import Vitals
-from streams import decompression
+from streams import connection, decompression
 from streams.clients import ssl_context
 from streams.consuming import FETCH_BYTES, FIRST_POLL_MESSAGES, PromptConsumer
 
@@ -53,29 +51,7 @@ LEASE_S = 8.0
 PULSE_S = 0.5
 
 
-class PromptConnection(conn.AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no types
-    """A connection that is known to be broken when it is written to, and not by its reader first.
-
-    Where the broker has reset it, asyncio's transport takes what is written and drops it, uvloop's
-    raises ``RuntimeError``: aiokafka expects no such thing, and gives up instead of sending again.
-    """
-
-    def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: ANN401, FBT001, FBT002 - aiokafka's
-        """Send a request.
-
-        Raises:
-            KafkaConnectionError: the connection is closed.
-        """
-        try:
-            return super().send(request, expect_response)
-        except KafkaError:
-            raise
-        except RuntimeError as error:
-            self.close(reason=conn.CloseReason.CONNECTION_BROKEN)
-            raise KafkaConnectionError(f"{self.host}:{self.port}: {error}") from error
-
-
-conn.AIOKafkaConnection = PromptConnection  # no public way
+connection.install()
 decompression.install()
 
 

@@ -56,6 +56,8 @@ SIDES: tuple[Side, ...] = (
          load.ARROW_LZ4, Results.PARTIALS),
     Side("aggregate-plain", "Coalmine aggregate, Arrow, uncompressed", Program.OURS, "aggregate",
          load.ARROW_PLAIN, Results.PARTIALS),
+    Side("aggregate-large", "Coalmine aggregate, Arrow, 5,000 events a message", Program.OURS,
+         "aggregate", load.ARROW_LARGE, Results.PARTIALS),
     Side("aggregate-mixed", "Coalmine aggregate, Arrow, 20 hosts in a batch", Program.OURS,
          "aggregate", load.ARROW_MIXED, Results.PARTIALS),
     Side("aggregate-json", "Coalmine aggregate, JSON", Program.OURS, "aggregate", load.JSON,

@@ -22,6 +22,7 @@ from contracts.records import Event, RecordKind
 START_MS = 1_700_000_000_000
 EVENTS_PER_SECOND = 20_000
 BATCH = 1_000
+LARGE_BATCH = 5_000
 CLOSING_MS = 3_600_000
 """How long after the last event the closing events come: see ``closing_lines``."""
 
@@ -112,13 +113,13 @@ class Batch(NamedTuple):
     payload: bytes
 
 
-def agent_batches(columns: Columns) -> Iterator[Batch]:
-    """Arrow batches of 1,000 events, one agent to a host, in order of their last events."""
+def agent_batches(columns: Columns, size: int = BATCH) -> Iterator[Batch]:
+    """Arrow batches of ``size`` events, one agent to a host, in order of their last events."""
     in_order = []
     for host, name in enumerate(_HOSTS):
         rows = np.flatnonzero(columns.host == host)
-        for seq, start in enumerate(range(0, len(rows), BATCH), start=1):
-            part = rows[start : start + BATCH]
+        for seq, start in enumerate(range(0, len(rows), size), start=1):
+            part = rows[start : start + size]
             in_order.append((int(part[-1]), f"agent-{name}", seq, part))
     for _, agent, seq, part in sorted(in_order, key=lambda batch: batch[0]):
         yield _batch(columns, agent, seq, part)

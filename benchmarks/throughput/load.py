@@ -25,6 +25,7 @@ class Form(StrEnum):
     """What one message is."""
 
     AGENT = "an Arrow batch of one host"
+    LARGE = "a large Arrow batch of one host"
     MIXED = "an Arrow batch of all hosts"
     JSON = "a JSON object"
 
@@ -50,6 +51,7 @@ ARROW = Topic("arrow", Form.AGENT, "zstd")
 """What our agent writes: its schema, its headers, its key, its compression."""
 ARROW_LZ4 = Topic("arrow-lz4", Form.AGENT, "lz4")
 ARROW_PLAIN = Topic("arrow-plain", Form.AGENT, "none")
+ARROW_LARGE = Topic("arrow-large", Form.LARGE, "zstd")
 ARROW_MIXED = Topic("arrow-mixed", Form.MIXED, "zstd")
 JSON = Topic("json", Form.JSON, "lz4")
 JSON_SHORT = Topic("json-short", Form.JSON, "lz4", is_short=True)
@@ -75,8 +77,10 @@ def fill(broker: Broker, topic: Topic, columns: Columns) -> None:
 def _messages(topic: Topic, columns: Columns) -> Iterator[Loaded]:
     if topic.form is Form.JSON:
         return (Loaded(*line) for line in events.json_lines(columns))
-    make = events.mixed_batches if topic.form is Form.MIXED else events.agent_batches
-    return map(_of_agent, make(columns))
+    if topic.form is Form.MIXED:
+        return map(_of_agent, events.mixed_batches(columns))
+    size = events.LARGE_BATCH if topic.form is Form.LARGE else events.BATCH
+    return map(_of_agent, events.agent_batches(columns, size))
 
 
 def _of_agent(batch: Batch) -> Loaded:

@@ -6,9 +6,6 @@ import asyncio
 import time
 
 import pytest
-import uvloop
-from aiokafka import conn
-from aiokafka.errors import KafkaConnectionError
 
 from contracts.errors import Fatal
 from contracts.settings import KafkaSettings
@@ -46,40 +43,3 @@ async def test_a_process_that_stood_still_ends_and_writes_nothing(
         await DurableTable(app, "states").put(b"s", b"x", version=1, partition=0)
     assert "another worker" in str(await asyncio.wait_for(ended, 5))
     keeping.cancel()
-
-
-class _Request:
-    """Of no content, as aiokafka's are asked for theirs."""
-
-    def prepare(self, _versions: object) -> _Request:
-        return self
-
-    def build_request_header(self, **_: object) -> _Request:
-        return self
-
-    def encode(self) -> bytes:
-        return b""
-
-
-def test_a_connection_that_was_reset_is_broken_when_it_is_written_to() -> None:
-    """Kafka's client connects again and sends again, where it gave up for good."""
-
-    async def live() -> None:
-        server = await asyncio.start_server(lambda _, at_server: at_server.close(), "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        connection = conn.AIOKafkaConnection("127.0.0.1", port)
-        opened = await asyncio.open_connection("127.0.0.1", port)
-        connection._reader, connection._writer = opened
-        connection._read_task = asyncio.create_task(asyncio.sleep(60))  # has not noticed anything
-        try:
-            assert connection.connected()
-            connection._writer.transport.abort()
-            await asyncio.sleep(0.05)
-            with pytest.raises(KafkaConnectionError, match="closed"):
-                connection.send(_Request())
-            assert not connection.connected()
-        finally:
-            connection.close()
-            server.close()
-
-    uvloop.run(live())
