@@ -15,7 +15,7 @@ from itertools import compress
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.multiline_rules import SUSPECT, SUSPECT_BELOW_STARTS
+from ingest.multiline_rules import HINT_ANYWHERE, SUSPECT, SUSPECT_BELOW_STARTS
 from ingest.multiline_writer import HEAD_WINDOW, Joined, Line, Span, Writer
 from ingest.prefixes import Boundary, boundaries_of
 
@@ -77,15 +77,18 @@ class Joiner:
         if self._rules.strict:
             self._feed_each(lines, ends, complete)
             return complete
+        if not lines:
+            return complete
+        suspects, is_quiet = _marks(lines, self._rules)
         at = 0
-        for suspect in [*_suspects(lines, self._rules), len(lines)]:
+        for suspect in [*suspects, len(lines)]:
             quiet_until = suspect - HEAD_WINDOW
             while at < min(suspect + 1, len(lines)):
                 if at < quiet_until and not self._is_in_trace:
                     self._pass(lines[at:quiet_until], ends[at:quiet_until], complete)
                     at = quiet_until
                 else:
-                    self._take(lines[at], ends[at], complete)
+                    self._take(lines[at], ends[at], complete, is_quiet=is_quiet[at])
                     at += 1
         return complete
 
@@ -144,14 +147,14 @@ class Joiner:
             writer.seen = self._number
             self._at = end
 
-    def _take(self, text: bytes, end: int, complete: list[Joined]) -> None:
+    def _take(self, text: bytes, end: int, complete: list[Joined], *, is_quiet: bool) -> None:
         """One line that may belong to a trace: to whom, and does it continue?"""
         self._number += 1
         if self._number % _TIDY_LINES == 0:
             self._tidy(complete)
         starts = self._rules.starts
         is_start = starts is not None and starts(text)
-        whole = Line(text, text, self._at, end, self._number, is_start=is_start)
+        whole = Line(text, text, self._at, end, self._number, False, is_start, is_quiet)
         self._at = end
         boundaries = boundaries_of(text)
         if boundaries:
@@ -176,13 +179,18 @@ class Joiner:
         self, whole: Line, boundaries: list[Boundary], complete: list[Joined]
     ) -> None:
         """The writer's record goes on, at whichever end of the prefix; else it begins anew."""
+        whole_prefix = boundaries[-1]
+        own = self._writers.get(whole_prefix.writer)
+        if own and own.begins_anew(whole) and whole.text[whole_prefix.end :].strip():
+            self._begin(whole, boundaries, complete)
+            return
         for boundary in reversed(boundaries):
             writer = self._writers.get(boundary.writer)
             if writer is None:
                 continue
             writer.expire(whole.number, complete)
             line = _behind(whole, boundary, writer.indent)
-            is_whole_prefix = boundary is boundaries[-1]
+            is_whole_prefix = boundary is whole_prefix
             if writer.level == boundary.level and writer.continues(
                 line, surely=not is_whole_prefix
             ):
@@ -253,16 +261,19 @@ class Joiner:
 
 def _behind(line: Line, boundary: Boundary, indent: int) -> Line:
     """The same line without its prefix and so many blanks after it."""
-    says = line.text[boundary.end :]
+    text, _, start, end, number, _, is_start, is_quiet = line
+    says = text[boundary.end :]
     blanks = len(says) - len(says.lstrip(b" \t"))
-    return line._replace(says=says[min(indent, blanks) :], is_prefixed=True)
+    return Line(text, says[min(indent, blanks) :], start, end, number, True, is_start, is_quiet)
 
 
-def _suspects(lines: Sequence[bytes], rules: JoinRules) -> list[int]:
-    """Indices of the lines that may begin or continue a trace."""
-    if len(lines) <= HEAD_WINDOW:
-        return []
+def _marks(lines: Sequence[bytes], rules: JoinRules) -> tuple[list[int], list[bool]]:
+    """Indices of the lines that may begin or continue a trace; which are known to do neither."""
+    texts = pa.array(lines, pa.binary())
     pattern = SUSPECT if rules.starts is None else SUSPECT_BELOW_STARTS
-    found = pc.match_substring_regex(pa.array(lines, pa.binary()), pattern)
-    indices: list[int] = pc.indices_nonzero(found).to_pylist()
-    return indices
+    is_suspect = pc.match_substring_regex(texts, pattern)
+    suspects = pc.indices_nonzero(is_suspect).to_pylist()
+    passed = max(0, [*suspects, len(lines)][0] - HEAD_WINDOW)  # nobody asks about these
+    hints = pc.match_substring_regex(texts[passed:], HINT_ANYWHERE)
+    is_quiet = pc.invert(pc.or_(is_suspect[passed:], hints)).to_pylist()
+    return suspects, [False] * passed + is_quiet

@@ -110,6 +110,9 @@ HINT = (
 )
 """Found in every first line of a trace."""
 
+HINT_ANYWHERE = HINT.decode().replace("^", "").replace(r"\):\s*$", r"\):")
+"""RE2: found in every line that has a ``HINT`` behind whatever its writer puts before it."""
+
 EXCEPTION_HEAD = re.compile(
     rb"(?:Uncaught )?[\w$.]+(?:Exception|Error|Throwable)(?:[:\s(]|$)|Exception in thread "
 )

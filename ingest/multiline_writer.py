@@ -42,6 +42,8 @@ class Line(NamedTuple):
     """Its place among the lines of the file."""
     is_prefixed: bool = False
     is_start: bool = False
+    is_quiet: bool = False
+    """Known to begin no trace, and not to be the second line of one."""
 
     @property
     def is_blank(self) -> bool:
@@ -96,6 +98,10 @@ class Writer:
         """Whether the record is a trace, so that any next line may belong to it."""
         return bool(self._lines) and self._state not in _QUIET
 
+    def begins_anew(self, line: Line) -> bool:
+        """Whether a quiet line behind the prefix, which says something, cannot go on with it."""
+        return line.is_quiet and self._state == TEXT and not self._is_strict
+
     @property
     def is_prefixed_throughout(self) -> bool:
         """Whether its record has several lines, each behind the prefix."""
@@ -147,7 +153,7 @@ class Writer:
             return
         self._lines = [line]
         self._bytes = len(line.text)
-        self._state = state_of_head(line.says)
+        self._state = _state_of_first(line)
 
     def flush(self, complete: list[Joined]) -> None:
         """Everything that waits, as complete."""
@@ -193,7 +199,7 @@ class Writer:
         if self._knows_starts:
             return self._below_start(line.says, then)
         # an indented head ("  + Exception Group Traceback") is more than an indented line
-        return None if then == TEXT and state_of_head(line.says) != TEXT else then
+        return None if then == TEXT and _state_of_first(line) != TEXT else then
 
     def _below_start(self, says: bytes, then: str | None) -> str | None:
         """What the rules say, and traces too continue a line that is known to be a start."""
@@ -217,7 +223,7 @@ class Writer:
             return False
         if not state.after_blank:
             return False
-        return line.is_blank or (state.takes_text and state_of_head(line.says) == TEXT)
+        return line.is_blank or (state.takes_text and _state_of_first(line) == TEXT)
 
     def _emit(self, complete: list[Joined]) -> None:
         if self._lines:
@@ -237,6 +243,8 @@ class Writer:
 
 def _spans(lines: list[Line]) -> tuple[Span, ...]:
     """The pieces that ``lines`` are made of, neighbours as one."""
+    if len(lines) == 1:
+        return ((lines[0].start, lines[0].end),)
     spans: list[Span] = []
     for line in lines:
         if spans and spans[-1][1] == line.start:
@@ -247,6 +255,10 @@ def _spans(lines: list[Line]) -> tuple[Span, ...]:
 
 
 _HINT = re.compile(HINT)
+
+
+def _state_of_first(line: Line) -> str:
+    return TEXT if line.is_quiet else state_of_head(line.says)
 
 
 def state_of_head(says: bytes) -> str:

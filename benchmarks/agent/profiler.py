@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from benchmarks.agent.catalogue import SIDES
 from benchmarks.agent.runner import run
 from benchmarks.throughput.broker import running_broker
 from benchmarks.throughput.command import BUILD, chosen
-from benchmarks.throughput.profiler import as_text, attach, read_profile
+from benchmarks.throughput.profiler import as_text, attach, cpu_of_threads, read_profile
 
 
 def main(
@@ -35,8 +36,16 @@ def main(
     raw = BUILD / f"{side}.raw"
     raw.parent.mkdir(parents=True, exist_ok=True)
     recorders: list[subprocess.Popen[bytes]] = []
+    pids: list[int] = []
+    cpu_us: Counter[int] = Counter()
+
+    def begin(pid: int) -> None:
+        recorders.append(attach(pid, raw))
+        pids.append(pid)
+        cpu_us.subtract(cpu_of_threads(pid))
 
     def stop() -> None:
+        cpu_us.update(cpu_of_threads(pids[0]))
         recorders[0].send_signal(signal.SIGINT)  # py-spy writes what it has
         recorders[0].wait()
 
@@ -50,10 +59,10 @@ def main(
             log,
             core=cores[-1],
             number=0,
-            on_ready=lambda pid: recorders.append(attach(pid, raw)),
+            on_ready=begin,
             on_done=stop,
         )
-    print(as_text(read_profile(raw)))
+    print(as_text(read_profile(raw, cpu_us)))
     print(f"\n{done.per_cpu_second:,.0f} lines per second of CPU while sampled {done.difference}")
 
 

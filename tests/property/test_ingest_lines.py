@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ingest import multiline
 from ingest.lines import LineSplitter
 from ingest.multiline import Joined, Joiner, JoinRules
 from ingest.parsers.base import Labels
@@ -38,6 +41,7 @@ FRAGMENTS = [
     b"an ordinary line",
 ]
 PREFIXES = [b"", b"[pid 1] ", b"[pid 2] ", b"[pid 2] [worker-7] ", b"10:00:01 ERROR "]
+Marks = Callable[[Sequence[bytes], JoinRules], tuple[list[int], list[bool]]]
 TRACES = st.lists(st.sampled_from(FRAGMENTS), max_size=25)
 
 
@@ -85,6 +89,29 @@ def fed(lines: list[bytes], sizes: list[int]) -> list[Joined]:
 def test_pieces_do_not_matter_to_records(lines: list[bytes], sizes: list[int]) -> None:
     """A record is the same whether its lines come together or one by one."""
     assert fed(lines, sizes) == fed(lines, [])
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.sampled_from(PREFIXES), st.sampled_from(FRAGMENTS)), max_size=40), PIECES
+)
+def test_what_is_known_of_quiet_lines_spares_work_only(
+    written: list[tuple[bytes, bytes]], sizes: list[int]
+) -> None:
+    """The records are the same where every line is looked at as if it could be of a trace."""
+    lines = [prefix + said for prefix, said in written]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(multiline, "_marks", nothing_known)
+        thorough = fed(lines, sizes)
+    assert sorted(fed(lines, sizes)) == sorted(thorough)
+
+
+def nothing_known(
+    lines: Sequence[bytes], rules: JoinRules, marks: Marks = multiline._marks
+) -> tuple[list[int], list[bool]]:
+    """As the joiner has it, but no line is known to be quiet."""
+    suspects, is_quiet = marks(lines, rules)
+    return suspects, [False] * len(is_quiet)
 
 
 @given(TRACES)
