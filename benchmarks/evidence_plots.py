@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
+from playwright.sync_api import ViewportSize
 
 sys.path[:0] = [str(Path(__file__).parent.parent)]
 
 from contracts.policy import Metric, Policy  # noqa: E402 - the path comes first
-from streams.judge import calibration, ratio, simulation  # noqa: E402 - the path comes first
+from streams.judge import calibration, forecast, ratio, simulation  # noqa: E402 - the path comes first
 from streams.judge.simulation import Scenario  # noqa: E402 - the path comes first
 from tests.support.dashboard_browser import browser  # noqa: E402 - the path comes first
 
 ALPHA, TOLERANCE, HARM = 0.01, 0.1, 0.5
 LOOKS, BAD, GOOD = 600, "#c2410c", "#0f766e"
-SIZE = {"width": 860, "height": 420}
+SIZE: ViewportSize = {"width": 860, "height": 420}
 Floats = npt.NDArray[np.float64]
 
 
@@ -126,8 +127,8 @@ def delay() -> go.Figure:
 
 def _lasts_s(share: float, true: float) -> float:
     """Four times the bound: long enough for most, short enough for fine steps."""
-    traffic = calibration.Traffic(share=share, bad_rate=0.01, per_s=100)
-    found = calibration.until_seen(traffic, tolerance=TOLERANCE, harm=true - 1, alpha=ALPHA)
+    traffic = forecast.Traffic(share=share, bad_rate=0.01, per_s=100)
+    found = forecast.until_seen(traffic, tolerance=TOLERANCE, harm=true - 1, alpha=ALPHA)
     return 4 * max(found.seconds or 0.0, 10.0)
 
 

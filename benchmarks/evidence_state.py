@@ -14,7 +14,7 @@ from tests.support.partials import Traffic
 
 _ROUTES = {f"/r{number}": 1 / 60 for number in range(60)}
 _LATE = Metric(name="crash_rate", bad="crash", reports_within=Seconds(3600))
-_SETTINGS = (
+_SETTINGS: tuple[tuple[str, int, dict[str, float], Policy], ...] = (
     ("empty policy", 1, {}, Policy(autodetect=True)),
     ("empty policy", 50, {}, Policy(autodetect=True)),
     ("stratified, 60 routes", 1, _ROUTES, Policy(autodetect=True, stratify_by=StratifyBy.ROUTE)),

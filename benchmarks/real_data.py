@@ -182,7 +182,7 @@ def _stored(client: Elasticsearch) -> Table:
 
 
 def _scan(client: Elasticsearch, index: str) -> list[dict[str, Any]]:
-    query = {"query": {"match_all": {}}}
+    query: dict[str, Any] = {"query": {"match_all": {}}}
     return [hit["_source"] for hit in helpers.scan(client, index=index, query=query, size=2000)]
 
 

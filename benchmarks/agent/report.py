@@ -101,8 +101,9 @@ def _speed_goals(rows: Mapping[str, Row], parse: Mapping[str, float]) -> list[Go
         return Goal(what, wanted, ours.lines_per_s / theirs.lines_per_s, by_cpu)
 
     def rate(what: str, wanted: str, name: str) -> Goal:
-        row = rows.get(name)
-        return Goal(what, wanted, row and row.lines_per_s, row and row.lines_per_cpu_s)
+        if name not in rows:
+            return Goal(what, wanted, None, None)
+        return Goal(what, wanted, rows[name].lines_per_s, rows[name].lines_per_cpu_s)
 
     return [
         ratio("agent / kafka-python loop, JSON", "≥ 3", "agent-json", "loop-json"),

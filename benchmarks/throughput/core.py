@@ -39,10 +39,10 @@ _Key = tuple[str, ...]
 
 
 class Tree(NamedTuple):
-    """The core of one tree of Coalmine; ``count`` gives the encoded partials of a stretch."""
+    """The core of one tree of Coalmine; ``partials`` gives the encoded partials of a stretch."""
 
     name: str
-    count: Callable[[Sequence[Any]], list[bytes]]
+    partials: Callable[[Sequence[Any]], list[bytes]]
     stretches: Callable[[Sequence[made.Batch]], list[Any]]
 
 
@@ -95,7 +95,7 @@ def _passed(
     for number in range(len(stretches[0])):
         for at, tree in turns:
             begin = time.process_time()
-            texts = tree.count(stretches[at][number])
+            texts = tree.partials(stretches[at][number])
             seconds[at].append(time.process_time() - begin)
             said[at] += texts
         turns.reverse()  # nobody is always the first to read what is not in the caches
@@ -104,7 +104,7 @@ def _passed(
 
 def _equal(trees: list[Tree], batches: list[made.Batch]) -> bool:
     said = [
-        [text for stretch in tree.stretches(batches) for text in tree.count(stretch)]
+        [text for stretch in tree.stretches(batches) for text in tree.partials(stretch)]
         for tree in trees
     ]
     return _are_equal(said)

@@ -10,6 +10,7 @@ import gc
 import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import bytewax.operators as op
 import bytewax.operators.windowing as win
@@ -30,7 +31,7 @@ from benchmarks.throughput.sides.common import (
 )
 from benchmarks.throughput.sides.confluent_loop import count
 
-_Message = KafkaSourceMessage[bytes, bytes]
+_Message: TypeAlias = "KafkaSourceMessage[bytes, bytes]"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SEPARATOR = "\n"
 _decode = msgspec.json.Decoder(Event).decode
