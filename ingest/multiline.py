@@ -77,8 +77,6 @@ class Joiner:
         if self._rules.strict:
             self._feed_each(lines, ends, complete)
             return complete
-        if not lines:
-            return complete
         suspects, is_quiet = _marks(lines, self._rules)
         at = 0
         for suspect in [*suspects, len(lines)]:
@@ -191,9 +189,9 @@ class Joiner:
             writer.expire(whole.number, complete)
             line = _behind(whole, boundary, writer.indent)
             is_whole_prefix = boundary is whole_prefix
-            if writer.level == boundary.level and writer.continues(
-                line, surely=not is_whole_prefix
-            ):
+            # a line held in doubt by another's record could come after a later one of its own
+            surely = not is_whole_prefix or boundary.writer != writer.writer
+            if writer.level == boundary.level and writer.continues(line, surely=surely):
                 self._last = writer
                 writer.take(line, complete)
                 return
@@ -273,7 +271,8 @@ def _marks(lines: Sequence[bytes], rules: JoinRules) -> tuple[list[int], list[bo
     pattern = SUSPECT if rules.starts is None else SUSPECT_BELOW_STARTS
     is_suspect = pc.match_substring_regex(texts, pattern)
     suspects = pc.indices_nonzero(is_suspect).to_pylist()
-    passed = max(0, [*suspects, len(lines)][0] - HEAD_WINDOW)  # nobody asks about these
+    first = suspects[0] if suspects else len(lines)
+    passed = max(0, first - HEAD_WINDOW)  # nobody asks about these
     hints = pc.match_substring_regex(texts[passed:], HINT_ANYWHERE)
     is_quiet = pc.invert(pc.or_(is_suspect[passed:], hints)).to_pylist()
     return suspects, [False] * passed + is_quiet

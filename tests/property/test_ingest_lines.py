@@ -136,6 +136,14 @@ _HEAD, _CALL = b"Traceback (most recent call last):", b'  File "a.py", line 1, i
     39,
     [],
 )
+@example(  # the same, where the other record's prefix is longer
+    [
+        *[(b"", _HEAD), (b"[pid 2] ", b"[1] log line"), (b"[pid 2] ", b"")],
+        *[(b"[pid 2] [worker-7] ", _HEAD), (b"[pid 2] ", _HEAD)],
+    ],
+    0,
+    [],
+)
 @settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from(PREFIXES), st.sampled_from(FRAGMENTS)), max_size=40),
