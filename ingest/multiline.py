@@ -23,6 +23,8 @@ __all__ = ["JoinRules", "Joined", "Joiner", "Span", "starts_with"]
 
 _TIDY_LINES = 64
 _MAX_WRITERS = 256
+_FEW_LINES = 32
+"""Fewer are looked at one by one: Arrow compiles an expression for each call, for as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +180,6 @@ class Joiner:
     ) -> None:
         """The writer's record goes on, at whichever end of the prefix; else it begins anew."""
         whole_prefix = boundaries[-1]
-        own = self._writers.get(whole_prefix.writer)
-        if own and own.begins_anew(whole) and whole.text[whole_prefix.end :].strip():
-            self._begin(whole, boundaries, complete)
-            return
         for boundary in reversed(boundaries):
             writer = self._writers.get(boundary.writer)
             if writer is None:
@@ -267,6 +265,8 @@ def _behind(line: Line, boundary: Boundary, indent: int) -> Line:
 
 def _marks(lines: Sequence[bytes], rules: JoinRules) -> tuple[list[int], list[bool]]:
     """Indices of the lines that may begin or continue a trace; which are known to do neither."""
+    if len(lines) < _FEW_LINES:
+        return [], [False] * len(lines)
     texts = pa.array(lines, pa.binary())
     pattern = SUSPECT if rules.starts is None else SUSPECT_BELOW_STARTS
     is_suspect = pc.match_substring_regex(texts, pattern)

@@ -98,10 +98,6 @@ class Writer:
         """Whether the record is a trace, so that any next line may belong to it."""
         return bool(self._lines) and self._state not in _QUIET
 
-    def begins_anew(self, line: Line) -> bool:
-        """Whether a quiet line behind the prefix, which says something, cannot go on with it."""
-        return line.is_quiet and self._state == TEXT and not self._is_strict
-
     @property
     def is_prefixed_throughout(self) -> bool:
         """Whether its record has several lines, each behind the prefix."""
@@ -192,6 +188,8 @@ class Writer:
             return None
         if self._is_strict or line.is_blank:
             return self._state if self._is_strict else None
+        if line.is_prefixed and line.is_quiet and self._state == TEXT:
+            return None  # as the rules would say
         then = self._by_rule(line.says)
         if line.is_prefixed:
             # one more line of an indented list, or a message that begins with a blank

@@ -23,8 +23,7 @@ _SMALL_BYTES = 1 << 16
 class Taker(Protocol):
     """Who waits for Kafka's answers."""
 
-    @property
-    def is_open(self) -> bool:
+    def connected(self) -> bool:
         """Whether it still does."""
 
     def take(self, answer: bytes) -> None:
@@ -87,7 +86,7 @@ class Frames(asyncio.BufferedProtocol):
 
     def _give(self, answer: bytes) -> None:
         taker = self._taker()
-        if taker is not None and taker.is_open:
+        if taker is not None and taker.connected():
             taker.take(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -122,14 +121,9 @@ class PromptConnection(conn.AIOKafkaConnection):  # type: ignore[misc]  # aiokaf
             OSError: it cannot be reached.
         """
         streams = await super().connect()
-        if self.is_open and not self._reader._buffer:  # noqa: SLF001 - no public way
+        if self.connected() and not self._reader._buffer:  # noqa: SLF001 - no public way
             self._writer.transport.set_protocol(Frames(self, self._protocol))
         return streams
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it has not been closed."""
-        return self._reader is not None
 
     def take(self, answer: bytes) -> None:
         """Hand an answer to whoever waits for it."""

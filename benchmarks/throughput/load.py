@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +60,13 @@ JSON_ZSTD = Topic("json-zstd", Form.JSON, "zstd", is_short=True)
 """Read by nobody: for its size."""
 
 
+_BATCHES: dict[Form, Callable[[Columns], Iterator[Batch]]] = {
+    Form.AGENT: events.agent_batches,
+    Form.LARGE: partial(events.agent_batches, size=events.LARGE_BATCH),
+    Form.MIXED: events.mixed_batches,
+}
+
+
 def fill(broker: Broker, topic: Topic, columns: Columns) -> None:
     """Make the topic and write the events to it."""
     broker.make_topic(topic.name)
@@ -77,10 +85,7 @@ def fill(broker: Broker, topic: Topic, columns: Columns) -> None:
 def _messages(topic: Topic, columns: Columns) -> Iterator[Loaded]:
     if topic.form is Form.JSON:
         return (Loaded(*line) for line in events.json_lines(columns))
-    if topic.form is Form.MIXED:
-        return map(_of_agent, events.mixed_batches(columns))
-    size = events.LARGE_BATCH if topic.form is Form.LARGE else events.BATCH
-    return map(_of_agent, events.agent_batches(columns, size))
+    return map(_of_agent, _BATCHES[topic.form](columns))
 
 
 def _of_agent(batch: Batch) -> Loaded:

@@ -32,8 +32,7 @@ class Taker:
         self.most = most
         self.taken: list[bytes] = []
 
-    @property
-    def is_open(self) -> bool:
+    def connected(self) -> bool:
         """Whether it takes more."""
         return len(self.taken) < self.most
 
